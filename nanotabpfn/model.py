@@ -93,9 +93,10 @@ class NanoTabPFNModel(nn.Module):
         features = self.feature_encoder(x, num_train)  # (B, R, F, E)
         target = self.target_encoder(y_train, num_rows)  # (B, R, 1, E)
         table = torch.cat([features, target], dim=2)  # (B, R, C, E)
-        for block in self.transformer_blocks:
+        for block in self.transformer_blocks[:-1]:
             table = block(table, num_train)  # (B, R, C, E)
-        return self.decoder(table[:, num_train:, -1])  # (B, R - T, K)
+        predictions = self.transformer_blocks[-1](table, num_train, predictions_only=True)  # (B, R - T, 1, E)
+        return self.decoder(predictions.squeeze(2))  # (B, R - T, K)
 
 
 class FeatureEncoder(nn.Module):
@@ -157,12 +158,18 @@ class TransformerLayer(nn.Module):
         self.norm2 = nn.LayerNorm(embedding_size)
         self.norm3 = nn.LayerNorm(embedding_size)
 
-    def forward(self, table: torch.Tensor, num_train: int) -> torch.Tensor:
-        """(B, R, C, E) -> (B, R, C, E)."""
-        table = self.norm1(table + self.self_attention_between_features(table, table))
-        rows = table.transpose(1, 2)  # (B, C, R, E)
+    def forward(self, table: torch.Tensor, num_train: int, predictions_only: bool = False) -> torch.Tensor:
+        """(B, R, C, E) -> (B, R, C, E); with `predictions_only` -> (B, R - T, 1, E).
+
+        Of the last layer nobody reads more than the target column's test rows. They need the other cells as
+        keys and values alone, which saves most of the layer.
+        """
+        cells = table[:, :, -1:] if predictions_only else table
+        cells = self.norm1(cells + self.self_attention_between_features(cells, table))
+        cells = cells.transpose(1, 2)  # (B, C, R, E)
+        rows = cells[:, :, num_train:] if predictions_only else cells
         # Training and test rows alike attend to the training rows, and to no others.
-        rows = rows + self.self_attention_between_datapoints(rows, rows[:, :, :num_train])
+        rows = rows + self.self_attention_between_datapoints(rows, cells[:, :, :num_train])
         table = self.norm2(rows.transpose(1, 2))  # (B, R, C, E)
         return self.norm3(table + self.linear2(F.gelu(self.linear1(table))))
 
@@ -180,7 +187,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """Each of `queries` (..., Q, E) attends to `keys` (..., S, E), whose values are read too."""
+        """Each of `queries` (M, N, Q, E) attends to the `keys` (M, N, S, E) of its own (m, n)."""
         embedding_size = queries.shape[-1]
         if queries is keys:
             q, k, v = F.linear(queries, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
@@ -190,9 +197,10 @@ class Attention(nn.Module):
             q = F.linear(queries, q_weight, q_bias)
             k, v = F.linear(keys, kv_weight, kv_bias).chunk(2, dim=-1)
         heads = (self.num_heads, embedding_size // self.num_heads)
-        q, k, v = (part.unflatten(-1, heads).transpose(-3, -2) for part in (q, k, v))  # (..., H, ., E / H)
-        mixed = F.scaled_dot_product_attention(q, k, v)  # (..., H, Q, E / H)
-        return self.out_proj(mixed.transpose(-3, -2).flatten(-2))  # (..., Q, E)
+        # M and N are joined: PyTorch's fused kernels take four axes, (MN, H, ., E / H).
+        q, k, v = (part.unflatten(-1, heads).flatten(0, 1).transpose(1, 2) for part in (q, k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v)  # (MN, H, Q, E / H)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2)).unflatten(0, queries.shape[:2])  # (M, N, Q, E)
 
 
 class Decoder(nn.Module):

@@ -1,4 +1,4 @@
-"""PriorConfig: everything that decides which datasets a prior draws. Frozen, checked at birth, JSON both ways."""
+"""PriorConfig: all that decides which datasets a prior draws. Frozen, checked at birth, JSON both ways."""
 
 import importlib
 import json

@@ -43,7 +43,7 @@ def oblivious_trees(parents: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
     References:
         Popov et al., Neural oblivious decision ensembles, ICLR 2020; trees as mechanisms: Breejen et al.,
-        Fine-tuned in-context learning transformers are excellent tabular data classifiers (TabForestPFN), 2024.
+        Why in-context learning transformers are tabular data classifiers (TabForestPFN), 2024.
     """
     num_parents = parents.shape[1]
     num_trees, depth = int(rng.integers(1, 9)), int(rng.integers(1, 5))

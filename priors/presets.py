@@ -12,7 +12,7 @@ PRESETS: dict[str, PriorConfig] = {
 
 PURPOSES: dict[str, str] = {
     "default": "All graph and mechanism families mixed: the prior to train on.",
-    "mlp-scm": "Perceptron-shaped graphs, perceptrons as mechanisms; after TabPFN v1 (Hollmann et al., 2023).",
+    "mlp-scm": "Perceptron-shaped graphs with perceptrons, after TabPFN v1 (Hollmann et al., 2023).",
     "tree-scm": "Tree ensembles as mechanisms: step functions; after TabForestPFN (Breejen et al., 2024).",
     "gp": "Gaussian-process draws as mechanisms: smooth functions (Rahimi and Recht, 2007).",
     "linear": "Linear Gaussian models: a baseline that knows no interactions.",

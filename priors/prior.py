@@ -33,7 +33,8 @@ class Dataset(NamedTuple):
     single_eval_pos: int
     """Number of training rows."""
     properties: dict[str, int | float | str]
-    """What a study may want to regress on: graph, num_nodes, num_edges, noise_scale, num_classes, attempts."""
+    """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale and how many
+    attempts it took."""
 
 
 def sample_dataset(

@@ -1,0 +1,94 @@
+"""Figures of a training run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+MODEL_NAME = "nanotabpfn"
+"""The model's name among the estimators of an evaluation."""
+
+
+class ReportError(Exception):
+    """A run that cannot be drawn; the message names the file."""
+
+
+def read_history(path: str | Path) -> list[dict[str, float]]:
+    """The records of a run's `history.jsonl`, one per step.
+
+    Raises:
+        ReportError: no such file, or a line that is not a record.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        records = [json.loads(line) for line in lines]
+        steps = [record["step"] for record in records]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path}: no readable history: {error}") from error
+    if not steps:
+        raise ReportError(f"{path}: holds no steps")
+    return records
+
+
+def read_baselines(path: str | Path) -> dict[str, float]:
+    """Mean ROC AUC of each estimator but the model in a file of `nanotabpfn evaluate --out`.
+
+    Raises:
+        ReportError: no such file, or not a list of scores.
+    """
+    try:
+        scores = json.loads(Path(path).read_text(encoding="utf-8"))
+        names = dict.fromkeys(score["estimator"] for score in scores)
+        return {
+            name: float(np.mean([score["roc_auc"] for score in scores if score["estimator"] == name]))
+            for name in names
+            if name != MODEL_NAME
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path}: no readable scores: {error}") from error
+
+
+def plot_training(
+    history: list[dict[str, float]], baselines: dict[str, float], out: str | Path, title: str
+) -> None:
+    """Draw loss and ROC AUC against steps, the baselines' ROC AUC as lines.
+
+    Args:
+        history: records with `step`, `loss` and, where the model was evaluated, `roc_auc`.
+        baselines: name -> mean ROC AUC on the same tables; may be empty.
+        out: the picture; its ending chooses the format.
+        title: what was trained on and scored.
+
+    Raises:
+        ReportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ReportError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
+    steps = np.array([record["step"] for record in history])
+    losses = np.array([record["loss"] for record in history])
+    scored = [(record["step"], record["roc_auc"]) for record in history if "roc_auc" in record]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    loss_axes, score_axes = figure.subplots(1, 2)
+    figure.suptitle(title, fontsize=10)
+
+    loss_axes.plot(steps, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step")
+    width = max(1, len(losses) // 20)
+    smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+    loss_axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
+    loss_axes.set(xlabel="training step", ylabel="loss (cross entropy)")
+    loss_axes.legend(frameon=False, fontsize=8)
+
+    colours = ("tab:green", "tab:orange", "tab:red", "tab:purple", "tab:brown")
+    for (name, roc_auc), colour in zip(baselines.items(), colours, strict=False):
+        score_axes.axhline(roc_auc, color=colour, linestyle="--", linewidth=1)
+        label = f" {name.replace('_', ' ')}"
+        score_axes.annotate(
+            label, (1, roc_auc), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
+        )
+    if scored:
+        score_axes.plot(*zip(*scored, strict=True), marker="o", markersize=3, color="tab:blue")
+    score_axes.set(xlabel="training step", ylabel="ROC AUC, mean over tables", xlim=(0, steps[-1]))
+    figure.savefig(out, dpi=150)

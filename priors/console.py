@@ -1,0 +1,55 @@
+"""A click group whose errors are one or two plain lines and exit code 2."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+
+class PlainError(click.ClickException):
+    """What the user got wrong, shown without usage text or traceback."""
+
+    exit_code = 2
+
+
+class PlainGroup(click.Group):
+    """Shows usage errors and the exceptions named in `errors` as plain lines.
+
+    Args:
+        errors: exception types whose message is written for the user.
+    """
+
+    def __init__(self, *args: Any, errors: tuple[type[Exception], ...] = (), **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.errors = errors
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with self._plainly():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._plainly():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else self.name
+            raise PlainError(f"{error.format_message()}\nTry '{command} --help'.") from error
+        except self.errors as error:
+            raise PlainError(str(error)) from error
+
+
+def refuse_existing(path: Any, overwrite: bool) -> None:
+    """Stop before any work where the output is already there.
+
+    Raises:
+        PlainError: `path` exists and `overwrite` is not set.
+    """
+    if path.exists() and not overwrite:
+        raise PlainError(f"{path} exists; --overwrite replaces it")
