@@ -73,7 +73,8 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X) -> np.ndarray:
         """The most probable class (N,) for each row of X (N, F)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def _logits(self, model: NanoTabPFNModel, test_rows: torch.Tensor) -> torch.Tensor:
         table = torch.cat([self.X_, test_rows]).unsqueeze(0)  # (1, R, F)

@@ -18,7 +18,7 @@ from nanotabpfn.train import TrainingError, train
 from priors.console import PlainError, PlainGroup, refuse_existing
 from priors.dump import DumpError, open_dump
 
-ERRORS = (CheckpointError, DumpError, ModuleNotFoundError, ReportError, TrainingError)
+ERRORS = (CheckpointError, DumpError, ModuleNotFoundError, ReportError)
 
 device_option = click.option(
     "--device",
@@ -29,7 +29,7 @@ device_option = click.option(
 )
 
 
-@click.group(cls=PlainGroup, errors=ERRORS)
+@click.group("nanotabpfn", cls=PlainGroup, errors=ERRORS)
 @click.version_option(package_name="nanotabpfn-priors", prog_name="nanotabpfn")
 def main() -> None:
     """Train nanoTabPFN on a prior dump, and measure it on real tables.
@@ -165,6 +165,8 @@ def train_command(
                 eval_func=evaluate_and_save if eval_every else None,
                 on_step=record,
             )
+        except TrainingError as error:
+            raise click.ClickException(f"{error}; {out} holds the model before that step") from error
         finally:
             saved = save_model(model, out)
     click.echo(

@@ -126,9 +126,9 @@ def normalize_features(x: torch.Tensor, num_train: int) -> torch.Tensor:
     deviation = train.std(dim=1, keepdim=True)  # (B, 1, F)
     # The mean of n equal values is off by rounding, and so is the deviation: relative to the column's size.
     rounding = 8 * torch.finfo(x.dtype).eps * train.abs().amax(dim=1, keepdim=True)
-    varies = deviation > rounding
-    z = (x - mean) / torch.where(varies, deviation, 1)
-    return torch.where(varies, z, 0).clip(-100, 100)
+    constant = deviation <= rounding
+    z = (x - mean) / torch.where(constant, 1, deviation)
+    return torch.where(constant, 0, z).clip(-100, 100)
 
 
 class TargetEncoder(nn.Module):

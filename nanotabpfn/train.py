@@ -127,6 +127,7 @@ def _evaluate(
     eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]],
 ) -> dict[str, float]:
     """The scores of the averaged model; afterwards training goes on as if nothing had been asked."""
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
     model.eval()
     optimizer.eval()
     try:
@@ -134,3 +135,6 @@ def _evaluate(
     finally:
         model.train()
         optimizer.train()
+        with torch.no_grad():  # the way to the average and back is off by rounding
+            for parameter, weight in zip(model.parameters(), weights, strict=True):
+                parameter.copy_(weight)

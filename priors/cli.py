@@ -16,7 +16,7 @@ from priors.inspect import describe
 from priors.presets import PRESETS, PURPOSES
 
 
-@click.group(cls=PlainGroup, errors=(ConfigError, DumpError))
+@click.group("priors", cls=PlainGroup, errors=(ConfigError, DumpError))
 @click.version_option(package_name="nanotabpfn-priors", prog_name="priors")
 def main() -> None:
     """Sample datasets from structural causal models and write them as HDF5 prior dumps.

@@ -1,0 +1,177 @@
+"""The command `nanotabpfn`: train, evaluate, plot; bad input is one or two plain lines and exit code 2."""
+
+import json
+
+import h5py
+import pytest
+import torch
+from click.testing import CliRunner
+from test_priors_cli import assert_refused
+
+import nanotabpfn.cli
+from nanotabpfn.checkpoint import load_model
+from nanotabpfn.cli import main
+from nanotabpfn.train import TrainingError
+
+TINY_MODEL = ["--embedding-size", 8, "--heads", 2, "--hidden", 8, "--layers", 1, "--device", "cpu"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def train_tiny(dump, out, *more):
+    return run("train", "--dump", dump, "--out", out, "--batch-size", 4, "--steps", 6, *TINY_MODEL, *more)
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, tiny_dump):
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    result = train_tiny(tiny_dump, out, "--eval-every", 3)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def scores_file(finished_run):
+    file = finished_run / "scores.json"
+    result = run("evaluate", "--model", finished_run, "--baselines", "--out", file, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "logistic_regression" in result.output
+    return file
+
+
+def test_a_run_holds_config_history_and_model(finished_run, tiny_dump):
+    settings = json.loads((finished_run / "config.json").read_text())
+    assert settings["training"]["dump"] == str(tiny_dump)
+    assert settings["training"]["steps"] == 6
+    assert settings["prior"]["seed"] == "0"
+    history = [json.loads(line) for line in (finished_run / "history.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in history] == list(range(1, 7))
+    assert [record["step"] for record in history if "roc_auc" in record] == [3, 6]
+    assert load_model(finished_run).config == settings["model"]
+
+
+def test_the_seed_decides_everything(tmp_path, tiny_dump):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train_tiny(tiny_dump, tmp_path / name, "--eval-every", 0, "--seed", seed).exit_code == 0
+    weights = {name: load_model(tmp_path / name).state_dict() for name in "abc"}
+    assert all(torch.equal(weight, weights["b"][key]) for key, weight in weights["a"].items())
+    assert any(not torch.equal(weight, weights["c"][key]) for key, weight in weights["a"].items())
+
+
+def test_the_model_fits_the_dumps_classes_and_skipped_records_are_told(tmp_path, published_like):
+    result = train_tiny(published_like, tmp_path / "run", "--eval-every", 0, "--steps", 160)
+    assert result.exit_code == 0, result.output
+    assert load_model(tmp_path / "run").num_outputs == 2
+    assert "skipped 1 records" in result.output
+
+
+def test_an_existing_run_is_kept_unless_told_otherwise(tmp_path, tiny_dump):
+    out = tmp_path / "run"
+    assert train_tiny(tiny_dump, out, "--eval-every", 0).exit_code == 0
+    before = (out / "history.jsonl").read_text()
+    assert_refused(train_tiny(tiny_dump, out), out, "--overwrite")
+    assert (out / "history.jsonl").read_text() == before
+    assert train_tiny(tiny_dump, out, "--eval-every", 0, "--overwrite", "--seed", 5).exit_code == 0
+    assert (out / "history.jsonl").read_text() != before
+
+
+def test_a_training_error_keeps_the_model_and_exits_1(tmp_path, tiny_dump, monkeypatch):
+    def fail(*arguments, **settings):
+        raise TrainingError("step 3: the loss is not finite")
+
+    monkeypatch.setattr(nanotabpfn.cli, "train", fail)
+    result = train_tiny(tiny_dump, tmp_path / "run", "--eval-every", 0)
+    assert result.exit_code == 1
+    assert "Error: step 3" in result.stderr
+    assert load_model(tmp_path / "run").num_outputs == 2
+
+
+def test_evaluate_prints_a_table_and_writes_the_scores(scores_file):
+    scores = json.loads(scores_file.read_text())
+    assert len(scores) == 4 * 5
+    assert {score["table"] for score in scores} >= {"breast_cancer", "diabetes_median"}
+    assert all(0 <= score["roc_auc"] <= 1 for score in scores)
+
+
+def test_evaluate_takes_a_file_too(finished_run):
+    result = run("evaluate", "--model", finished_run / "model.safetensors", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "| mean" in result.output
+    assert "random_forest" not in result.output
+
+
+def test_plot_draws_the_run(finished_run, scores_file, tmp_path):
+    result = run("plot", finished_run, "--scores", scores_file)
+    assert result.exit_code == 0, result.output
+    assert (finished_run / "training.png").read_bytes().startswith(b"\x89PNG")
+    result = run("plot", finished_run, "--out", tmp_path / "figure.svg")
+    assert result.exit_code == 0, result.output
+    assert "training step" in (tmp_path / "figure.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--steps", "0"], ["--steps", "0"]),
+        (["--lr", "0"], ["--lr", "0"]),
+        (["--heads", "3"], ["embedding_size", "8", "3"]),
+        (["--suite", "no-such"], ["no-such", "builtin"]),
+        (["--device", "tpu"], ["tpu", "cpu"]),
+        (["--dump", "missing.h5"], ["missing.h5"]),
+        (["--dump", __file__], [__file__]),
+        (["--no-such-option"], ["--no-such-option"]),
+    ],
+)
+def test_bad_input_to_train(tmp_path, tiny_dump, arguments, words):
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", *arguments), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path, tiny_dump, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--device", "cuda"), "--device cuda")
+
+
+def test_an_unwritable_directory_is_refused(tmp_path, tiny_dump):
+    (tmp_path / "file").write_text("")
+    assert_refused(train_tiny(tiny_dump, tmp_path / "file", "--eval-every", 0), "file")
+    assert_refused(
+        train_tiny(tiny_dump, tmp_path / "file" / "run", "--eval-every", 0), "file", "cannot be written"
+    )
+
+
+def test_a_dump_that_lacks_a_key_is_refused(tmp_path, tiny_dump):
+    path = tmp_path / "keyless.h5"
+    path.write_bytes(tiny_dump.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["X"]
+    assert_refused(train_tiny(path, tmp_path / "run"), "keyless.h5", "X")
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_input_to_evaluate_and_plot(tmp_path, finished_run):
+    assert_refused(run("evaluate", "--model", tmp_path / "missing"), "missing")
+    assert_refused(run("evaluate", "--model", tmp_path), tmp_path, "no such file")
+    (tmp_path / "text").write_text("no model")
+    assert_refused(run("evaluate", "--model", tmp_path / "text"), "text", "not a readable safetensors file")
+    assert_refused(run("plot", tmp_path), "history.jsonl")
+    assert_refused(run("plot", finished_run, "--scores", tmp_path / "text"), "text", "no readable scores")
+    (tmp_path / "history.jsonl").write_text("")
+    assert_refused(run("plot", tmp_path), "holds no steps")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["plot", "--help"]]
+)
+def test_help(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+
+
+def test_version():
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.output.startswith("nanotabpfn, version ")

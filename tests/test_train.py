@@ -1,0 +1,139 @@
+"""The training loop: what it follows, returns, records and refuses."""
+
+import numpy as np
+import pytest
+import schedulefree
+import torch
+from torch import nn
+
+from nanotabpfn.data import PriorDumpDataLoader
+from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.train import TrainingError, train
+
+
+def tiny_model(num_outputs=2, seed=0):
+    torch.manual_seed(seed)
+    return NanoTabPFNModel(16, 2, 16, 2, num_outputs)
+
+
+def batches(num_steps, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(num_steps):
+        x = torch.randn(8, 20, 3, generator=generator)
+        y = (x[:, :, 0] + x[:, :, 1] > 0).float()
+        yield {"x": x, "y": y, "train_test_split_index": 12}
+
+
+def published_loop(model, prior, lr):
+    """The published training loop, without its timing and printing."""
+    optimizer = schedulefree.AdamWScheduleFree(model.parameters(), lr=lr, weight_decay=0.0)
+    optimizer.train()
+    losses = []
+    for batch in prior:
+        split = batch["train_test_split_index"]
+        output = model((batch["x"], batch["y"][:, :split]), train_test_split_index=split)
+        targets = batch["y"][:, split:].reshape((-1,)).to(torch.long)
+        loss = nn.CrossEntropyLoss()(output.view(-1, output.shape[-1]), targets)
+        loss.backward()
+        losses.append(loss.item())
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    optimizer.eval()
+    return losses
+
+
+def test_losses_and_averaged_weights_are_those_of_the_published_loop():
+    expected_model, model, records = tiny_model(), tiny_model(), []
+    expected = published_loop(expected_model, batches(12), lr=4e-3)
+    trained, _ = train(model, batches(12), lr=4e-3, device="cpu", on_step=records.append)
+    assert trained is model
+    assert [record["loss"] for record in records] == expected
+    for got, wanted in zip(model.parameters(), expected_model.parameters(), strict=True):
+        assert torch.equal(got, wanted)
+
+
+def test_it_learns():
+    records = []
+    train(tiny_model(), batches(150), lr=1e-2, device="cpu", on_step=records.append)
+    losses = [record["loss"] for record in records]
+    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
+
+
+def test_evaluation_sees_the_averaged_model_and_changes_nothing():
+    seen = []
+
+    def look(classifier):
+        assert not classifier.model.training
+        seen.append([parameter.detach().clone() for parameter in classifier.model.parameters()])
+        return {"roc_auc": 0.5 + len(seen)}
+
+    records, plain = [], tiny_model()
+    train(plain, batches(6), lr=4e-3, device="cpu")
+    model, history = train(
+        tiny_model(),
+        batches(6),
+        lr=4e-3,
+        device="cpu",
+        steps_per_eval=2,
+        eval_func=look,
+        on_step=records.append,
+    )
+    assert [scores for _, scores in history] == [{"roc_auc": 1.5}, {"roc_auc": 2.5}, {"roc_auc": 3.5}]
+    assert [record["step"] for record in records if "roc_auc" in record] == [2, 4, 6]
+    for last, returned, without in zip(seen[-1], model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(last, returned)
+        assert torch.equal(returned, without)
+    assert not model.training
+
+
+def test_records_tell_step_loss_gradient_and_time():
+    records = []
+    train(tiny_model(), batches(3), device="cpu", on_step=records.append)
+    assert [record["step"] for record in records] == [1, 2, 3]
+    assert all(record["gradient_norm"] > 0 for record in records)
+    times = [record["train_time"] for record in records]
+    assert times == sorted(times)
+    assert times[0] > 0
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    def interrupted():
+        yield from batches(4)
+        raise KeyboardInterrupt
+
+    model, expected = tiny_model(), tiny_model()
+    train(expected, batches(4), lr=4e-3, device="cpu")
+    _, history = train(model, interrupted(), lr=4e-3, device="cpu")
+    assert history == []
+    for got, wanted in zip(model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_step_and_datasets(value):
+    def poisoned():
+        yield from batches(2)
+        for batch in batches(1):
+            batch["x"][0, 0, 0] = value
+            batch["datasets"] = [40, 41, 42]
+            yield batch
+
+    model = tiny_model()
+    with pytest.raises(TrainingError, match=r"step 3: .* not finite on datasets 40, 41, 42"):
+        train(model, poisoned(), lr=4e-3, device="cpu")
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_more_classes_than_outputs_is_an_error_before_any_work(tiny_dump):
+    loader = PriorDumpDataLoader(tiny_dump, 1, 4, "cpu")
+    loader.max_num_classes = 5
+    with pytest.raises(ValueError, match="up to 5 classes, more than the model's 2 outputs"):
+        train(tiny_model(), loader, device="cpu")
+
+
+def test_settings_out_of_range_are_errors():
+    with pytest.raises(ValueError, match="lr must be above 0, got 0"):
+        train(tiny_model(), batches(1), lr=0)
+    with pytest.raises(ValueError, match="steps_per_eval must be at least 1, got 0"):
+        train(tiny_model(), batches(1), steps_per_eval=0)
