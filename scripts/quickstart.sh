@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=600
+steps=320
 datasets=20000
 out=runs/quickstart
 case "${1:-}" in
@@ -25,7 +25,7 @@ priors generate "$dump" --num-datasets "$datasets" --workers "$(getconf _NPROCES
 priors inspect "$dump"
 
 stage "2/4 Train the published model for $steps steps of 32 datasets"
-nanotabpfn train --dump "$dump" --out "$out" --steps "$steps" --eval-every "$((steps / 10))" --suite open --overwrite
+nanotabpfn train --dump "$dump" --out "$out" --steps "$steps" --eval-every "$((steps / 8))" --suite open --overwrite
 
 stage "3/4 Evaluate on 13 real tables, beside scikit-learn's classifiers on the same folds (ROC AUC)"
 nanotabpfn evaluate --model "$out" --suite open --baselines --out "$out/scores.json"
