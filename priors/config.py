@@ -36,7 +36,7 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
         )
     try:
         family = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever the user's module raises while it is imported
         raise ConfigError(f"family {name!r} cannot be imported: {error}") from error
     if not callable(family):
         raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
@@ -55,8 +55,8 @@ def _weights_of(registry: dict[str, Callable]) -> Callable:
             raise ValueError(f"needs at least one family; known: {', '.join(registry)}")
         for name in weights:
             lookup(registry, name)
-        if not sum(weights.values()) > 0:
-            raise ValueError(f"needs at least one weight above 0, got {weights}")
+        if not 0 < sum(weights.values()) < float("inf"):
+            raise ValueError(f"needs at least one weight above 0, and a finite sum, got {weights}")
         return weights
 
     return AfterValidator(check)
@@ -189,6 +189,7 @@ def explain(error: ValidationError) -> str:
         message = finding["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         field = ".".join(str(part) for part in finding["loc"])
-        shown = f", got {finding['input']!r}" if finding["type"] != "value_error" else ""
+        # Our own rules name the value already; a text that is not JSON may be a whole file.
+        shown = "" if finding["type"] in ("value_error", "json_invalid") else f", got {finding['input']!r}"
         findings.append(f"{field + ': ' if field else ''}{message}{shown}")
     return "; ".join(findings)

@@ -96,7 +96,7 @@ def layered(num_nodes: int, rng: np.random.Generator, dropout: float | None = No
     _check(num_nodes, dropout=dropout)
     if dropout is None:
         dropout = rng.uniform(0, 0.7)
-    num_layers = int(rng.integers(2, max(3, min(6, num_nodes // 2) + 1)))
+    num_layers = min(num_nodes, int(rng.integers(2, max(3, min(6, num_nodes // 2) + 1))))
     ends = np.linspace(0, num_nodes, num_layers + 1).round().astype(int).tolist()
     edges = []
     for before, begin, end in zip(ends, ends[1:], ends[2:], strict=False):

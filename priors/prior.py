@@ -53,13 +53,14 @@ def sample_dataset(
         single_eval_pos: number of training rows; drawn from the config's `train_fraction` by default.
 
     Raises:
-        ValueError: `single_eval_pos` leaves no training or no test row.
+        ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
         RuntimeError: every one of 100 draws was degenerate: the config asks for what it cannot give.
     """
-    if single_eval_pos is not None and not 0 < single_eval_pos < config.num_datapoints:
+    least, most = config.num_classes[0], config.num_datapoints - config.num_classes[0]
+    if single_eval_pos is not None and not least <= single_eval_pos <= most:
         raise ValueError(
-            f"single_eval_pos must be above 0 and below num_datapoints={config.num_datapoints}, "
-            f"got {single_eval_pos}"
+            f"single_eval_pos must leave {least} rows, one for each class, on both sides of "
+            f"num_datapoints={config.num_datapoints}, got {single_eval_pos}"
         )
     for attempt in range(1, MAX_ATTEMPTS + 1):
         dataset = _sample_once(config, rng, single_eval_pos)
@@ -73,11 +74,11 @@ def _sample_once(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None
 ) -> Dataset | None:
     size_rng, graph_rng, column_rng, model_rng, node_rng, table_rng = split(rng, 6)
-    num_features = _integer(config.num_features, size_rng)
-    num_classes = _integer(config.num_classes, size_rng)
-    num_nodes = max(_integer(config.num_nodes, size_rng), num_features + 1)
+    num_features = sample_integer(config.num_features, size_rng)
+    num_classes = sample_integer(config.num_classes, size_rng)
+    num_nodes = max(sample_integer(config.num_nodes, size_rng), num_features + 1)
     if single_eval_pos is None:
-        single_eval_pos = _integer(config.split_range, size_rng)
+        single_eval_pos = sample_integer(config.split_range, size_rng)
 
     family = _family(config.graphs, graph_rng)
     graph = lookup(GRAPHS, family)(num_nodes, graph_rng)
@@ -122,8 +123,12 @@ def sample_scm(config: PriorConfig, graph: nx.DiGraph, noise_scale: float, rng: 
     return SCM(graph, mechanisms, noises, standardize=True)
 
 
-def _integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
-    return int(rng.integers(bounds[0], bounds[1] + 1))
+def sample_integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
+    """Draw from (low, high), inclusive, with one uniform number, whatever the bounds.
+
+    `rng.integers` draws nothing where low equals high: widening one range would then move all later draws.
+    """
+    return bounds[0] + int(rng.random() * (bounds[1] - bounds[0] + 1))
 
 
 def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
@@ -131,10 +136,11 @@ def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float
 
 
 def _family(weights: dict[str, float], rng: np.random.Generator) -> str:
-    """Draw a name by weight, with one uniform number, whatever the weights."""
+    """Draw a name by weight, with one uniform number, whatever the weights and their order."""
+    names = sorted(weights)
     threshold = rng.random() * sum(weights.values())
-    for name, weight in weights.items():
-        threshold -= weight
+    for name in names:
+        threshold -= weights[name]
         if threshold < 0:
             return name
-    return next(name for name in reversed(weights) if weights[name] > 0)  # rounding at the very end
+    return next(name for name in reversed(names) if weights[name] > 0)  # rounding at the very end

@@ -25,7 +25,7 @@ class SCM:
             scale); a model of known equations does not.
 
     Raises:
-        ValueError: the graph is empty or has a cycle, a node lacks its mechanism or a root its noise, or
+        ValueError: the graph is empty, undirected or has a cycle, a node lacks its mechanism or a root its noise, or
             one is given for an unknown node; the message names the nodes.
     """
 
@@ -37,6 +37,8 @@ class SCM:
     def __post_init__(self):
         if len(self.graph) == 0:
             raise ValueError("graph has no nodes")
+        if not self.graph.is_directed():
+            raise ValueError("graph must be directed (a networkx.DiGraph)")
         if not nx.is_directed_acyclic_graph(self.graph):
             cycle = " -> ".join(str(edge[0]) for edge in nx.find_cycle(self.graph))
             raise ValueError(f"graph must not have a cycle, got one through {cycle}")
@@ -66,7 +68,8 @@ class SCM:
             The values (R,) float32 of each computed node.
 
         Raises:
-            ValueError: `num_datapoints` below 1, or a node that is not in the graph.
+            ValueError: `num_datapoints` below 1, a node that is not in the graph, or a mechanism whose values
+                do not have the shape (R,).
         """
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
@@ -78,6 +81,10 @@ class SCM:
             if parents_of[node]:
                 parents = np.stack([values[parent] for parent in parents_of[node]], axis=1)  # (R, P)
                 value = self.mechanisms[node](parents, node_rng)
+                if value.shape != (num_datapoints,):
+                    raise ValueError(
+                        f"the mechanism of node {node!r} must return ({num_datapoints},), got {value.shape}"
+                    )
                 if self.standardize:
                     value = standardized(value)
                 if node in self.noises:
@@ -111,11 +118,17 @@ def ancestral_order(graph: nx.DiGraph, nodes: Iterable[Hashable]) -> list[Hashab
 
 
 def standardized(values: np.ndarray) -> np.ndarray:
-    """`values` (R,) minus their mean, divided by their deviation; zeros where they do not vary."""
+    """`values` (R,) minus their mean, divided by their deviation; zeros where they do not vary.
+
+    Not finite where the values, or their squares, are not: whoever asked for them sees it.
+    """
     num_datapoints = len(values)
+    values = values - values[0]  # the mean of equal values is off by rounding, of zeros it is not
     values = values - values.sum() / num_datapoints
-    deviation = (float(values @ values) / num_datapoints) ** 0.5
-    return values / np.float32(deviation) if deviation > 1e-6 else np.zeros_like(values)
+    deviation = (values @ values / num_datapoints) ** 0.5
+    if deviation <= 1e-6:
+        return np.zeros_like(values)
+    return values / deviation if np.isfinite(deviation) else np.full_like(values, np.nan)
 
 
 def scaled(noise: Noise, scale: float) -> Callable[[int, np.random.Generator], np.ndarray]:

@@ -13,14 +13,17 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     ``sample_dataset(config, stream(seed, DATASET, i))`` whoever computes it, and whatever else is computed.
 
     Args:
-        seed: a non-negative int of any size.
-        key: non-negative ints; the first is one of the named keys of this module.
+        seed: below 2**128.
+        key: ints below 2**32; the first is one of the named keys of this module.
 
     Raises:
-        ValueError: a negative seed or key.
+        ValueError: a seed or key out of range. Larger ones would run into their neighbours: numpy joins the
+            32-bit words of both.
     """
-    if seed < 0 or any(part < 0 for part in key):
-        raise ValueError(f"seed and key must not be negative, got seed={seed}, key={key}")
+    if not 0 <= seed < 2**128 or not all(0 <= part < 2**32 for part in key):
+        raise ValueError(
+            f"seed must be in 0..2**128-1 and each part of key in 0..2**32-1, got seed={seed}, key={key}"
+        )
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
@@ -38,7 +41,8 @@ def split(rng: np.random.Generator, num_streams: int) -> list[np.random.Generato
     """Draw `num_streams` independent generators from `rng`, one for each consumer.
 
     What one consumer draws then never moves the draws of another. Each child's whole state (256 bits) comes
-    from `rng`; this costs 2 microseconds a child where `Generator.spawn`, which hashes, costs 14.
+    from `rng`; this costs 2 microseconds a child where `Generator.spawn`, which hashes, costs 14. A child has
+    no seed, so it cannot `spawn`; `split` it again.
     """
     words = rng.integers(0, 2**64, size=(num_streams, 4), dtype=np.uint64)
     return [np.random.Generator(np.random.PCG64(_Words(row))) for row in words]
