@@ -25,8 +25,8 @@ class SCM:
             scale); a model of known equations does not.
 
     Raises:
-        ValueError: the graph is empty, undirected or has a cycle, a node lacks its mechanism or a root its noise, or
-            one is given for an unknown node; the message names the nodes.
+        ValueError: the graph is empty, undirected or has a cycle, a node lacks its mechanism or a root its
+            noise, or one is given for an unknown node; the message names the nodes.
     """
 
     graph: nx.DiGraph
