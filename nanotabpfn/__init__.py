@@ -1,11 +1,12 @@
 """Trains nanoTabPFN on prior dumps, predicts with it, and measures it on real tables."""
 
 from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.data import PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.data import MixedDataLoader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.train import train
 
 __all__ = [
+    "MixedDataLoader",
     "NanoTabPFNClassifier",
     "NanoTabPFNModel",
     "PriorDataLoader",

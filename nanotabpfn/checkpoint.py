@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from nanotabpfn.model import NanoTabPFNModel
 
@@ -31,7 +31,7 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
     beside = path.with_name(f".{path.name}.partial")
     weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
     try:
-        save_file(weights, beside, metadata={"config": json.dumps(model.config)})
+        beside.write_bytes(save(weights, metadata={"config": json.dumps(model.config)}))
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import torch
 
 from nanotabpfn.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.data import PriorDumpDataLoader
+from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.report import MODEL_NAME, ReportError, plot_training, read_baselines, read_history
@@ -29,6 +30,21 @@ device_option = click.option(
 )
 
 
+class Weights(click.ParamType):
+    """Numbers above 0, with commas between them."""
+
+    name = "W,W,..."
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        try:
+            weights = [float(weight) for weight in value.split(",")]
+        except ValueError:
+            self.fail(f"must be numbers with commas between them, as 0.7,0.3; got {value!r}", param, ctx)
+        if not all(isfinite(weight) and weight > 0 for weight in weights):
+            self.fail(f"must be finite and above 0, got {value!r}", param, ctx)
+        return weights
+
+
 @click.group("nanotabpfn", cls=PlainGroup, errors=ERRORS)
 @click.version_option(package_name="nanotabpfn-priors", prog_name="nanotabpfn")
 def main() -> None:
@@ -44,9 +60,15 @@ def main() -> None:
 @main.command("train")
 @click.option(
     "--dump",
+    "dumps",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="Prior dump to train on, from `priors generate` or the published one.",
+    multiple=True,
+    help="Prior dump to train on, from `priors generate` or the published one. Several are mixed, batch by "
+    "batch.",
+)
+@click.option(
+    "--weights", type=Weights(), help="How often each dump is drawn, in their order.  [default: equally]"
 )
 @click.option(
     "--out",
@@ -64,7 +86,14 @@ def main() -> None:
     type=click.IntRange(min=0, max=2**63 - 1),
     default=0,
     show_default=True,
-    help="Of the initial weights and of the order of the dump's blocks.",
+    help="Of the initial weights and of the order of the batches.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that read each dump ahead; 0: none. The batches are the same.",
 )
 @click.option(
     "--eval-every",
@@ -85,12 +114,14 @@ def main() -> None:
 @click.option("--layers", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the run in OUT if there is one.")
 def train_command(
-    dump: Path,
+    dumps: tuple[Path, ...],
+    weights: list[float] | None,
     out: Path,
     steps: int,
     batch_size: int,
     lr: float,
     seed: int,
+    workers: int,
     eval_every: int,
     suite: str,
     device: str,
@@ -107,23 +138,35 @@ def train_command(
     \b
     nanotabpfn train --dump mine.h5 --out runs/mine
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
+    nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
     """
+    if weights is not None and len(weights) != len(dumps):
+        raise click.BadParameter(
+            f"must be one for each --dump, {len(dumps)} in all, got {len(weights)}", param_hint="--weights"
+        )
     config_file, history_file = out / "config.json", out / "history.jsonl"
     refuse_existing(config_file, overwrite)
     device = _device(device)
-    loader = PriorDumpDataLoader(dump, steps, batch_size, device, seed)
+    loaders = [PriorDumpDataLoader(dump, steps, batch_size, device, seed, workers) for dump in dumps]
+    loader = loaders[0]
+    if len(dumps) > 1:
+        weights = weights or [1.0] * len(dumps)
+        loader = MixedDataLoader(loaders, weights, steps, seed)
     torch.manual_seed(seed)
     try:
         model = NanoTabPFNModel(embedding_size, heads, hidden, layers, loader.max_num_classes)
     except ValueError as error:
         raise PlainError(str(error)) from error
     tasks = [prepare(table) for table in load_suite(suite)] if eval_every else []
-    with open_dump(dump) as opened:
-        prior = {name: str(value) for name, value in opened.attributes.items()}
+    priors = []
+    for dump in dumps:
+        with open_dump(dump) as opened:
+            priors.append({name: str(value) for name, value in opened.attributes.items()})
     settings = {
         "model": model.config,
         "training": {
-            "dump": str(dump),
+            "dump": [str(dump) for dump in dumps] if len(dumps) > 1 else str(dumps[0]),
+            "weights": weights if len(dumps) > 1 else None,
             "steps": steps,
             "batch_size": batch_size,
             "lr": lr,
@@ -132,7 +175,7 @@ def train_command(
             "eval_every": eval_every,
             "suite": suite if eval_every else None,
         },
-        "prior": prior,
+        "prior": priors if len(dumps) > 1 else priors[0],
         "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
     }
     try:
@@ -169,11 +212,11 @@ def train_command(
             raise click.ClickException(f"{error}; {out} holds the model before that step") from error
         finally:
             saved = save_model(model, out)
-    click.echo(
-        f"{saved}: {'trained' if done == steps else 'stopped after'} {done} of {steps} steps on {dump}"
-    )
-    if loader.num_skipped:
-        click.echo(f"skipped {loader.num_skipped} records of {dump} with cells that are not finite")
+    how = "trained" if done == steps else "stopped after"
+    click.echo(f"{saved}: {how} {done} of {steps} steps on {', '.join(map(str, dumps))}")
+    for dump, loader in zip(dumps, loaders, strict=True):
+        if loader.num_skipped:
+            click.echo(f"skipped {loader.num_skipped} records of {dump} with cells that are not finite")
 
 
 @main.command("evaluate")

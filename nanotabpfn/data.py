@@ -1,27 +1,38 @@
-"""Batches of datasets, from a dump or live from a prior.
+"""Batches of datasets: from a dump, live from a prior, or from several of these mixed by weight.
 
-Every batch holds datasets of one shape and one split, and is full: datasets wait, in order, until there are
-enough of their kind. Nothing is therefore ever padded, cut to another dataset's split, or dropped.
-Axis letters: B datasets in a batch, R rows, F features.
+Datasets come in order, and batch k of a loader depends on its settings and k alone: that is why a position is
+one number, and why any number of worker processes gives the same batches. Every batch is full.
+
+A batch whose datasets share rows, features and split is a dict with `x`, `y`, `train_test_split_index` and
+`datasets`, as published. One whose datasets differ has in their place `parts`, a list of such dicts: nothing
+is ever padded, or cut to another dataset's split. Blocks of a dump are uniform, so this is rare where the
+batch size divides the block size, and the rule where it does not.
+
+Axis letters: D datasets in a dump, B datasets in a batch, R rows, F features.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import count
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from math import ceil, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from nanotabpfn.model import get_default_device
 from priors.config import PriorConfig
 from priors.dump import Dump, DumpError, finite_records, open_dump
 from priors.generate import sample_block
+from priors.prior import Dataset
 from priors.streams import TRAIN, stream
 
-RECORDS_PER_READ = 32
-"""Read at a time where a dump does not say its block size: the published dump's chunk."""
+DEFAULT_BLOCK_SIZE = 32
+"""Of a dump that does not say its own: the published dump's."""
+
+MIXTURE = 0  # stream(seed, TRAIN, MIXTURE, step); the orders of dumps have the shorter key (TRAIN, epoch)
 
 
 class Record(NamedTuple):
@@ -33,55 +44,253 @@ class Record(NamedTuple):
     index: int  # its number in the dump or in the prior's sequence
 
 
-class Batcher:
-    """Collects records by shape and split, and hands out full batches in the order in which they fill."""
+class MixedBatch(dict):
+    """A batch in `parts`; says so where the keys of a uniform batch are asked for."""
 
-    def __init__(self, batch_size: int):
-        self.batch_size = batch_size
-        self.waiting: dict[tuple[int, int, int], list[Record]] = {}
-        self.ready: deque[list[Record]] = deque()
-
-    def add(self, record: Record) -> None:
-        kind = (*record.x.shape, record.single_eval_pos)
-        records = self.waiting.setdefault(kind, [])
-        records.append(record)
-        if len(records) == self.batch_size:
-            self.ready.append(self.waiting.pop(kind))
+    def __missing__(self, key: str) -> None:
+        raise KeyError(f"{key}: the datasets of this batch differ in shape or split; see its `parts`")
 
 
-def stack(records: list[Record], device: str | torch.device) -> dict[str, Any]:
-    """The batch of some records of one kind, as the published loader gives it.
+def collate(records: Sequence[Record], device: str | torch.device) -> dict[str, Any]:
+    """The batch of some records.
 
     Returns:
-        `x` (B, R, F) float32, `y` (B, R) float32, both on `device`, `train_test_split_index`, and
-        `datasets`, the records' numbers.
+        For records of one shape and split: `x` (B, R, F) and `y` (B, R), float32 on `device`,
+        `train_test_split_index`, and `datasets`, the records' numbers. For others a `MixedBatch`: `parts`,
+        such a dict for each shape and split in the order of their first records, and `datasets`, part by
+        part.
     """
-    return {
-        "x": torch.from_numpy(np.stack([record.x for record in records])).to(device),
-        "y": torch.from_numpy(np.stack([record.y for record in records])).to(device),
-        "train_test_split_index": records[0].single_eval_pos,
-        "datasets": [record.index for record in records],
-    }
+    kinds: dict[tuple[int, int, int], list[Record]] = {}
+    for record in records:
+        kinds.setdefault((*record.x.shape, record.single_eval_pos), []).append(record)
+    parts = [
+        {
+            "x": torch.from_numpy(np.stack([record.x for record in part])).to(device),
+            "y": torch.from_numpy(np.stack([record.y for record in part])).to(device),
+            "train_test_split_index": part[0].single_eval_pos,
+            "datasets": [record.index for record in part],
+        }
+        for part in kinds.values()
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return MixedBatch(parts=parts, datasets=[index for part in parts for index in part["datasets"]])
 
 
-class PriorDumpDataLoader:
+# ------------------------------------------------------------------------------------------------ reading
+
+
+class DumpReader:
+    """Datasets of a dump by their numbers. Opens the file where it is first asked: in a worker, if there is
+    one, for an open HDF5 file does not survive the way into another process."""
+
+    def __init__(self, filename: str | Path):
+        self.filename = filename
+        self._dump: Dump | None = None
+
+    def close(self) -> None:
+        if self._dump is not None:
+            self._dump.close()
+            self._dump = None
+
+    def __getitem__(self, indices: list[int]) -> tuple[list[Record], list[int]] | DumpError:
+        """As many records as indices, and which of `indices` are damaged.
+
+        In the place of a damaged record stands the next sound one of its block: the batch stays full, most
+        often of one split, and the batches after it stay where they are. An error is returned, not raised:
+        on its way out of a worker process it would gather a traceback.
+        """
+        try:
+            if self._dump is None:
+                self._dump = open_dump(self.filename)
+            records = self._read(self._dump, indices)
+            damaged = [index for index, record in zip(indices, records, strict=True) if record is None]
+            return [
+                self._substitute(self._dump, index) if record is None else record
+                for index, record in zip(indices, records, strict=True)
+            ], damaged
+        except DumpError as error:
+            return error
+
+    def _read(self, dump: Dump, indices: Sequence[int]) -> list[Record | None]:
+        """The records, None for those with cells that are not finite."""
+        indices = np.asarray(indices)
+        x, y = dump.read_records(indices)  # (B, max_rows, max_features), (B, max_rows)
+        rows, features = dump.num_datapoints[indices], dump.num_features[indices]
+        finite = finite_records(x, y, features, rows, dump.allow_missing)
+        own_rows = np.arange(dump.max_rows) < rows[:, None]
+        wrong = own_rows & ~np.isin(y, np.arange(dump.max_num_classes))
+        mislabelled = np.flatnonzero(finite & wrong.any(axis=1))
+        if mislabelled.size:
+            raise DumpError(
+                f"{self.filename}: y: record {indices[mislabelled[0]]} has labels that are not 0 to "
+                f"{dump.max_num_classes - 1} (max_num_classes is {dump.max_num_classes})"
+            )
+        splits = dump.single_eval_pos[indices]
+        return [
+            Record(x[i, : rows[i], : features[i]], y[i, : rows[i]], int(splits[i]), int(indices[i]))
+            if finite[i]
+            else None
+            for i in range(len(indices))
+        ]
+
+    def _substitute(self, dump: Dump, index: int) -> Record:
+        """The next sound record of the block of `index`, read as a ring; if none, of the blocks after."""
+        size = dump.block_size or DEFAULT_BLOCK_SIZE
+        first = index - index % size
+        last = min(first + size, dump.num_datasets)
+        for start, stop in [(index + 1, last), (first, index), (last, dump.num_datasets), (0, first)]:
+            for low in range(start, stop, DEFAULT_BLOCK_SIZE):
+                for record in self._read(dump, range(low, min(low + DEFAULT_BLOCK_SIZE, stop))):
+                    if record is not None:
+                        return record
+        raise DumpError(f"{self.filename}: every record holds cells that are not finite")
+
+
+class PriorReader:
+    """Datasets of (config, seed) by their numbers, sampled when asked for."""
+
+    def __init__(self, config: PriorConfig, seed: int):
+        self.config = config
+        self.seed = seed
+        self._block: tuple[int, list[Dataset]] = (-1, [])  # the last one sampled, for the next batch of it
+
+    def close(self) -> None:
+        self._block = (-1, [])
+
+    def __getitem__(self, indices: list[int]) -> tuple[list[Record], list[int]]:
+        """The records, and none that are damaged."""
+        records = []
+        for index in indices:
+            block, offset = divmod(index, self.config.block_size)
+            if self._block[0] != block:
+                self._block = (block, sample_block(self.config, self.seed, block))
+            dataset = self._block[1][offset]
+            records.append(Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index))
+        return records, []
+
+
+# ------------------------------------------------------------------------------------------------ loaders
+
+
+class Loader(Protocol):
+    """What `MixedDataLoader` mixes: any of the loaders of this module, itself included."""
+
+    max_num_classes: int
+    num_skipped: int
+
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class _BatchLoader:
+    """What the loaders of a dump and of a prior share: iterating, the position and its state.
+
+    Args:
+        reader: gives the records of a list of numbers.
+        settings: whatever else decides the batches, as plain values by name; a state carries them.
+    """
+
+    def __init__(
+        self,
+        reader: DumpReader | PriorReader,
+        num_steps: int,
+        batch_size: int,
+        device: str | torch.device | None,
+        num_workers: int,
+        settings: dict[str, Any],
+    ):
+        self.num_steps = num_steps
+        self.batch_size = batch_size
+        self.device = device or get_default_device()
+        self.num_workers = num_workers
+        self._reader = reader
+        self._settings = {"batch_size": batch_size, **settings}
+        self._position = 0  # batches handed out
+        self._skipped: set[int] = set()
+
+    @property
+    def num_skipped(self) -> int:
+        """How many datasets were skipped so far because a cell of theirs is not finite."""
+        return len(self._skipped)
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        first = self._position
+        # PyTorch's loader reads ahead; it is given a generator, or it would draw from the global one.
+        readings = DataLoader(
+            self._reader,
+            batch_size=None,
+            sampler=(self._indices(step) for step in range(first, first + self.num_steps)),
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),
+        )
+        try:
+            for step, reading in enumerate(readings, start=first):
+                if isinstance(reading, DumpError):
+                    raise reading
+                records, damaged = reading
+                self._skipped.update(damaged)
+                self._position = step + 1
+                yield collate(records, self.device)
+        finally:
+            self._reader.close()
+
+    def _indices(self, step: int) -> list[int]:
+        """Numbers of the datasets of batch `step`, counted from the first ever."""
+        first = step * self.batch_size
+        return list(range(first, first + self.batch_size))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position after the batch handed out last, as plain values (JSON can hold them).
+
+        A loader of the same data, seed and batch size that loads it goes on with the batch after that one,
+        for `num_steps` batches of its own; the number of workers and the device are free.
+        """
+        return {**self._settings, "position": self._position, "skipped": sorted(self._skipped)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, from the next iteration, where the loader stood that gave `state`.
+
+        Raises:
+            ValueError: it is no such state, or one of other data, another seed or batch size. Nothing has
+                changed then.
+        """
+        _check_state(state, self._settings)
+        skipped = state.get("skipped")
+        if not isinstance(skipped, list):
+            raise ValueError(f"skipped of the state must be a list, got {skipped!r}")
+        self._position, self._skipped = state["position"], set(skipped)
+
+
+class PriorDumpDataLoader(_BatchLoader):
     """Batches from a prior dump; iterating again goes on where the last iteration stopped.
 
-    The published call. When the dump ends it begins again. Records with cells that are not finite (the
-    published dump has five) are skipped, and counted in `num_skipped`.
+    The published call. A pass over the dump is ceil(D / batch_size) batches. When it ends the next begins;
+    the last batch is filled up with the datasets that the next pass begins with. Records with cells that are
+    not finite (the published dump has five) are skipped, and counted in `num_skipped`; in the place of each
+    comes the next sound record of its block.
 
     Args:
         filename: the dump, in our layout or the published one.
         num_steps: batches of one iteration.
         batch_size: datasets of a batch.
         device: where the batches go; `get_default_device()` by default.
-        seed: shuffles the blocks of the dump, anew each time it begins; file order by default, as published.
+        seed: shuffles the dump, anew in each pass: batch by batch where the batch size divides the block
+            size, else block by block. File order by default, as published.
+        num_workers: processes that read ahead; 0 reads in this one. The batches are the same.
 
     Attributes:
         max_num_classes: most classes of any dataset.
 
     Raises:
-        ValueError: a number of steps or a batch size below 1.
+        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers.
         DumpError: the file cannot be read, or is not a dump of classification datasets.
     """
 
@@ -92,12 +301,10 @@ class PriorDumpDataLoader:
         batch_size: int,
         device: str | torch.device | None = None,
         seed: int | None = None,
+        num_workers: int = 0,
     ):
-        _check_sizes(num_steps, batch_size)
+        _check_settings(num_steps=num_steps, batch_size=batch_size, seed=seed, num_workers=num_workers)
         self.filename = filename
-        self.num_steps = num_steps
-        self.batch_size = batch_size
-        self.device = device or get_default_device()
         self.seed = seed
         with open_dump(filename) as dump:
             if dump.max_num_classes is None:
@@ -105,57 +312,37 @@ class PriorDumpDataLoader:
                     f"{filename}: has no max_num_classes: it is no dump of classification datasets"
                 )
             self.max_num_classes = dump.max_num_classes
-        self._batcher = Batcher(batch_size)
-        self._spans = self._spans_forever()
-        self._skipped: set[int] = set()
+            self._num_datasets = dump.num_datasets
+            block_size = dump.block_size or DEFAULT_BLOCK_SIZE
+            settings = {"dump": _fingerprint(dump), "seed": seed}
+        super().__init__(DumpReader(filename), num_steps, batch_size, device, num_workers, settings)
+        self._unit = batch_size if block_size % batch_size == 0 else block_size  # what is shuffled
+        self._shuffled: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
-    @property
-    def num_skipped(self) -> int:
-        """How many records of the dump were skipped so far because a cell of theirs is not finite."""
-        return len(self._skipped)
+    def _indices(self, step: int) -> list[int]:
+        epoch, number = divmod(step, ceil(self._num_datasets / self.batch_size))
+        first, indices = number * self.batch_size, []
+        while len(indices) < self.batch_size:
+            stop = min(first + self.batch_size - len(indices), self._num_datasets)
+            positions = np.arange(first, stop)
+            starts = self._unit_starts(epoch)
+            indices += (starts[positions // self._unit] + positions % self._unit).tolist()
+            epoch, first = epoch + 1, 0
+        return indices
 
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        with open_dump(self.filename) as dump:
-            for _ in range(self.num_steps):
-                while not self._batcher.ready:
-                    start, stop = next(self._spans)
-                    for record in self._read(dump, start, stop):
-                        self._batcher.add(record)
-                yield stack(self._batcher.ready.popleft(), self.device)
-
-    def _spans_forever(self) -> Iterator[tuple[int, int]]:
-        """(start, stop) of each read: all blocks of the dump, again and again."""
-        with open_dump(self.filename) as dump:
-            num_datasets, size = dump.num_datasets, dump.block_size or RECORDS_PER_READ
-        starts = np.arange(0, num_datasets, size)
-        for epoch in count():
-            order = starts if self.seed is None else stream(self.seed, TRAIN, epoch).permutation(starts)
-            for start in order.tolist():
-                yield start, min(start + size, num_datasets)
-
-    def _read(self, dump: Dump, start: int, stop: int) -> Iterator[Record]:
-        x, y = dump.read(start, stop)
-        rows, features = dump.num_datapoints[start:stop], dump.num_features[start:stop]
-        finite = finite_records(x, y, features, rows, dump.allow_missing)
-        self._skipped.update((start + np.flatnonzero(~finite)).tolist())
-        if self.num_skipped == dump.num_datasets:
-            raise DumpError(f"{self.filename}: every record holds cells that are not finite")
-        for offset in np.flatnonzero(finite).tolist():
-            index = start + offset
-            labels = y[offset, : rows[offset]]
-            if not np.isin(labels, np.arange(self.max_num_classes)).all():
-                raise DumpError(
-                    f"{self.filename}: y: record {index} has labels that are not 0 to "
-                    f"{self.max_num_classes - 1} (max_num_classes is {self.max_num_classes})"
-                )
-            table = x[offset, : rows[offset], : features[offset]]
-            yield Record(table, labels, int(dump.single_eval_pos[index]), index)
+    def _unit_starts(self, epoch: int) -> np.ndarray:
+        """The first dataset of each unit, in the order of this pass. A short one, at the end of the file,
+        stays the last, or it would shift all after it against the borders of the batches."""
+        if self._shuffled[0] != epoch:
+            starts = np.arange(0, self._num_datasets, self._unit)
+            if self.seed is not None:
+                whole = self._num_datasets // self._unit
+                starts[:whole] = stream(self.seed, TRAIN, epoch).permutation(starts[:whole])
+            self._shuffled = (epoch, starts)
+        return self._shuffled[1]
 
 
-class PriorDataLoader:
+class PriorDataLoader(_BatchLoader):
     """Batches sampled live from a prior: those of a dump of the same config and seed, without the file.
 
     Args:
@@ -164,12 +351,14 @@ class PriorDataLoader:
         batch_size: datasets of a batch.
         device: where the batches go; `get_default_device()` by default.
         seed: of the datasets.
+        num_workers: processes that sample ahead; 0 samples in this one. The batches are the same. Workers
+            sample whole blocks: with batches smaller than a block they do part of each other's work.
 
     Attributes:
         max_num_classes: most classes of any dataset.
 
     Raises:
-        ValueError: a number of steps or a batch size below 1.
+        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers.
     """
 
     def __init__(
@@ -179,34 +368,136 @@ class PriorDataLoader:
         batch_size: int,
         device: str | torch.device | None = None,
         seed: int = 0,
+        num_workers: int = 0,
     ):
-        _check_sizes(num_steps, batch_size)
+        _check_settings(num_steps=num_steps, batch_size=batch_size, seed=seed, num_workers=num_workers)
+        fields = json.loads(config.to_json())
+        settings = {"seed": seed, **{f"config.{name}": value for name, value in fields.items()}}
+        super().__init__(PriorReader(config, seed), num_steps, batch_size, device, num_workers, settings)
         self.config = config
-        self.num_steps = num_steps
-        self.batch_size = batch_size
-        self.device = device or get_default_device()
         self.seed = seed
         self.max_num_classes = config.num_classes[1]
-        self._batcher = Batcher(batch_size)
-        self._blocks = count()
+
+
+class MixedDataLoader:
+    """Batches of several loaders: each comes from one of them, drawn by weight.
+
+    Its batches carry the key `loader` besides, the number of the loader that they come from.
+
+    Args:
+        loaders: of dumps or live priors; each goes on from its own position, whatever its `num_steps`.
+        weights: how often each is drawn, relative to the others.
+        num_steps: batches of one iteration; iterating again goes on.
+        seed: of the draws.
+
+    Attributes:
+        max_num_classes: most classes of any loader.
+
+    Raises:
+        ValueError: no loader, not one finite weight above 0 for each, fewer than one step, a negative seed.
+    """
+
+    def __init__(self, loaders: Sequence[Loader], weights: Sequence[float], num_steps: int, seed: int = 0):
+        _check_settings(num_steps=num_steps, seed=seed)
+        if not loaders:
+            raise ValueError("loaders must hold at least one, got none")
+        if len(weights) != len(loaders):
+            raise ValueError(f"weights must be {len(loaders)}, one for each loader, got {len(weights)}")
+        for weight in weights:
+            if not (isfinite(weight) and weight > 0):
+                raise ValueError(f"weights must be finite and above 0, got {weight}")
+        self.loaders = list(loaders)
+        self.weights = [float(weight) for weight in weights]
+        self.num_steps = num_steps
+        self.seed = seed
+        self.max_num_classes = max(loader.max_num_classes for loader in loaders)
+        self._position = 0
+
+    @property
+    def num_skipped(self) -> int:
+        """How many datasets were skipped so far because a cell of theirs is not finite."""
+        return sum(loader.num_skipped for loader in self.loaders)
 
     def __len__(self) -> int:
         return self.num_steps
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for _ in range(self.num_steps):
-            while not self._batcher.ready:
-                for record in self._sample(next(self._blocks)):
-                    self._batcher.add(record)
-            yield stack(self._batcher.ready.popleft(), self.device)
+        batches = [_endless(loader) for loader in self.loaders]
+        shares = np.array(self.weights) / sum(self.weights)
+        for step in range(self._position, self._position + self.num_steps):
+            drawn = int(stream(self.seed, TRAIN, MIXTURE, step).choice(len(batches), p=shares))
+            batch = next(batches[drawn])
+            batch["loader"] = drawn
+            self._position = step + 1
+            yield batch
 
-    def _sample(self, block: int) -> Iterable[Record]:
-        first = block * self.config.block_size
-        for index, dataset in enumerate(sample_block(self.config, self.seed, block), start=first):
-            yield Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index)
+    def state_dict(self) -> dict[str, Any]:
+        """The position and those of all loaders, as plain values; see `PriorDumpDataLoader.state_dict`."""
+        return {
+            "seed": self.seed,
+            "weights": self.weights,
+            "position": self._position,
+            "loaders": [loader.state_dict() for loader in self.loaders],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, from the next iteration, where the mixture stood that gave `state`.
+
+        Raises:
+            ValueError: it is no such state, or one of another mixture. Nothing has changed then.
+        """
+        _check_state(state, {"seed": self.seed, "weights": self.weights})
+        states = state.get("loaders")
+        if not isinstance(states, list) or len(states) != len(self.loaders):
+            raise ValueError(f"loaders of the state must be a list of {len(self.loaders)}, got {states!r}")
+        before = [loader.state_dict() for loader in self.loaders]
+        for number, loader in enumerate(self.loaders):
+            try:
+                loader.load_state_dict(states[number])
+            except ValueError as error:
+                for changed, old in zip(self.loaders[:number], before, strict=False):
+                    changed.load_state_dict(old)
+                raise ValueError(f"loader {number}: {error}") from error
+        self._position = state["position"]
 
 
-def _check_sizes(num_steps: int, batch_size: int) -> None:
-    for name, size in (("num_steps", num_steps), ("batch_size", batch_size)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+def _endless(loader: Loader) -> Iterator[dict[str, Any]]:
+    while True:
+        yield from loader
+
+
+def _as_it_is(reading: Any) -> Any:
+    """In the place of PyTorch's collating, which makes tensors in the worker, for shared memory; arrays go
+    through a pipe, which no container limits."""
+    return reading
+
+
+def _fingerprint(dump: Dump) -> str:
+    """What tells a dump from others: its content hash, or one of its counts and first record."""
+    if "content_hash" in dump.attributes:
+        return str(dump.attributes["content_hash"])
+    digest = hashlib.sha256()
+    for array in (dump.num_features, dump.num_datapoints, dump.single_eval_pos, *dump.read(0, 1)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _check_settings(**settings: int | None) -> None:
+    for name, value in settings.items():
+        least = 0 if name in ("seed", "num_workers") else 1
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _check_state(state: dict[str, Any], settings: dict[str, Any]) -> None:
+    """A state must be of a loader with the same settings, and hold a position."""
+    if not isinstance(state, dict):
+        raise ValueError(f"state must be a dict from state_dict(), got {state!r}")
+    for name, value in settings.items():
+        if name not in state:
+            raise ValueError(f"state must hold {name}, got {', '.join(map(str, state)) or 'nothing'}")
+        if state[name] != value:
+            raise ValueError(f"{name} of the state must be this loader's, {value!r}, got {state[name]!r}")
+    position = state.get("position")
+    if type(position) is not int or position < 0:
+        raise ValueError(f"position of the state must be a whole number from 0, got {position!r}")

@@ -29,13 +29,14 @@ def train(
     """Train `model` on every batch of `prior`, in place.
 
     Schedule-free AdamW without weight decay, gradients clipped to norm 1, as published. The loss is the
-    cross entropy of the test rows' classes. Whatever is evaluated or returned is the averaged model
-    (`optimizer.eval()`), which is the one that schedule-free optimization is about. Ctrl-C ends the
-    training and returns what was learned so far.
+    cross entropy of the test rows' classes: the mean over the datasets of a batch, one at a time or together
+    alike. Whatever is evaluated or returned is the averaged model (`optimizer.eval()`), which is the one that
+    schedule-free optimization is about. Ctrl-C ends the training and returns what was learned so far.
 
     Args:
-        prior: yields dicts with `x` (B, R, F), `y` (B, R) and `train_test_split_index`; see
-            `PriorDumpDataLoader`. Its `max_num_classes`, where it has one, is checked against the model.
+        prior: yields dicts with `x` (B, R, F), `y` (B, R) and `train_test_split_index`, or with `parts`, a
+            list of such; see `PriorDumpDataLoader`. Its `max_num_classes`, where it has one, is checked
+            against the model.
         lr: learning rate; the published runs use 4e-3.
         device: `get_default_device()` by default.
         steps_per_eval: evaluate after every so many steps.
@@ -100,17 +101,28 @@ def _step(
     device: str | torch.device,
     step: int,
 ) -> tuple[float, float]:
-    """One update; returns the loss and the norm of its gradient."""
-    num_train = batch["train_test_split_index"]
-    x, y = batch["x"].to(device), batch["y"].to(device)
-    logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
-    targets = y[:, num_train:].long()  # (B, R - T)
-    loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-    loss.backward()
+    """One update; returns the loss and the norm of its gradient.
+
+    The loss is the mean over datasets of each one's cross entropy, as if they came one at a time: a batch of
+    one shape and split needs one pass for that, a mixed one a pass for each of its parts.
+    """
+    parts = batch.get("parts", [batch])
+    num_datasets = sum(len(part["x"]) for part in parts)
+    loss = torch.zeros((), device=device)
+    for part in parts:
+        num_train = part["train_test_split_index"]
+        x, y = part["x"].to(device), part["y"].to(device)
+        logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
+        targets = y[:, num_train:].long()  # (B, R - T)
+        cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        share = cross_entropy * (len(x) / num_datasets)
+        share.backward()
+        loss += share.detach()
     gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     if not (torch.isfinite(loss) and torch.isfinite(gradient_norm)):
         datasets = batch.get("datasets")
         which = "" if datasets is None else f" on datasets {', '.join(str(int(i)) for i in datasets)}"
+        which += f" of loader {batch['loader']}" if "loader" in batch else ""
         raise TrainingError(
             f"step {step}: the loss ({loss.item()}) or its gradient's norm ({gradient_norm.item()}) "
             f"is not finite{which}; look at these datasets, or lower the learning rate"

@@ -33,11 +33,11 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, model, mon
     saved = save_model(model, tmp_path)
     before = saved.read_bytes()
 
-    def full(weights, path, metadata):
-        path.write_bytes(b"half")
+    def full(beside, final):
+        assert beside.exists()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         save_model(model, tmp_path)
     assert saved.read_bytes() == before

@@ -129,6 +129,28 @@ def test_bad_input_to_train(tmp_path, tiny_dump, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_several_dumps_are_mixed_by_weight(tmp_path, tiny_dump, published_like):
+    losses = []
+    for name, options in [("a", ["--workers", 1]), ("b", []), ("c", ["--weights", "1e-9,1"])]:
+        out = tmp_path / name
+        result = train_tiny(tiny_dump, out, "--dump", published_like, "--eval-every", 0, *options)
+        assert result.exit_code == 0, result.output
+        assert f"trained 6 of 6 steps on {tiny_dump}, {published_like}" in result.output
+        settings = json.loads((out / "config.json").read_text())
+        assert settings["training"]["dump"] == [str(tiny_dump), str(published_like)]
+        assert [prior.get("seed") for prior in settings["prior"]] == ["0", None]
+        history = (out / "history.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in history])
+    assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize("weights", ["0.7", "0.7,0.2,0.1", "0.7,none", "1,0", "1,-1", "inf,1", "nan,1", ""])
+def test_bad_weights_are_refused(tmp_path, tiny_dump, weights):
+    result = train_tiny(tiny_dump, tmp_path / "run", "--dump", tiny_dump, "--weights", weights)
+    assert_refused(result, "--weights", "got")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path, tiny_dump, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--device", "cuda"), "--device cuda")

@@ -1,14 +1,15 @@
 """The training loop: what it follows, returns, records and refuses."""
 
+import h5py
 import numpy as np
 import pytest
 import schedulefree
 import torch
 from torch import nn
 
-from nanotabpfn.data import PriorDumpDataLoader
+from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.train import TrainingError, train
+from nanotabpfn.train import TrainingError, _step, train
 
 
 def tiny_model(num_outputs=2, seed=0):
@@ -123,6 +124,95 @@ def test_a_loss_that_is_not_finite_names_step_and_datasets(value):
     with pytest.raises(TrainingError, match=r"step 3: .* not finite on datasets 40, 41, 42"):
         train(model, poisoned(), lr=4e-3, device="cpu")
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def mixed_batch(seed=0):
+    """Six datasets in three parts, of different rows, features and splits."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for size, rows, features, split in [(3, 20, 3, 12), (1, 9, 1, 4), (2, 14, 5, 13)]:
+        x = torch.randn(size, rows, features, generator=generator)
+        y = (x[:, :, 0] > 0).float()
+        parts.append({"x": x, "y": y, "train_test_split_index": split})
+    return {"parts": parts}
+
+
+def test_a_mixed_batch_has_the_loss_and_gradients_of_its_datasets_one_at_a_time():
+    model, expected_model = tiny_model().double(), tiny_model().double()
+    losses = []
+    for part in mixed_batch()["parts"]:
+        split = part["train_test_split_index"]
+        for x, y in zip(part["x"].double(), part["y"].double(), strict=True):
+            logits = expected_model((x[None], y[None, :split]), train_test_split_index=split)
+            losses.append(nn.functional.cross_entropy(logits[0], y[split:].long()))
+    expected = torch.stack(losses).mean()
+    expected.backward()
+    expected_norm = nn.utils.clip_grad_norm_(expected_model.parameters(), 1.0)
+
+    batch = mixed_batch()
+    for part in batch["parts"]:
+        part["x"], part["y"] = part["x"].double(), part["y"].double()
+    gradients = {}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    optimizer.register_step_pre_hook(
+        lambda *_: gradients.update({name: p.grad.clone() for name, p in model.named_parameters()})
+    )
+    loss, norm = _step(model, optimizer, batch, "cpu", step=1)
+    assert loss == pytest.approx(expected.item(), rel=1e-6)  # the sum is kept in float32
+    assert norm == pytest.approx(expected_norm.item(), rel=1e-12)
+    for name, parameter in expected_model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_padding_has_no_influence_on_training(tmp_path):
+    rng = np.random.default_rng(0)
+    rows, features = rng.integers(6, 13, 16), rng.integers(1, 5, 16)
+    splits = rng.integers(2, rows - 1)
+    own_rows = np.arange(12) < rows[:, None]  # (D, R)
+    own_cells = own_rows[:, :, None] & (np.arange(4) < features[:, None])[:, None]  # (D, R, F)
+    x, y = rng.standard_normal((16, 12, 4)), rng.integers(0, 2, (16, 12))
+    results = []
+    for name, rubbish_x, rubbish_y in [("zero", 0, 0), ("nan", np.nan, np.nan), ("large", -1e30, 77)]:
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["X"] = np.where(own_cells, x, rubbish_x).astype(np.float32)
+            file["y"] = np.where(own_rows, y, rubbish_y).astype(np.float32)
+            file.update({"num_datapoints": rows, "num_features": features, "single_eval_pos": splits})
+            file["max_num_classes"] = np.array([2])
+        records, model = [], tiny_model()
+        loader = PriorDumpDataLoader(tmp_path / f"{name}.h5", 4, 5, "cpu", seed=0)
+        train(model, loader, lr=4e-3, device="cpu", on_step=records.append)
+        results.append(([record["loss"] for record in records], [p.detach() for p in model.parameters()]))
+    for losses, weights in results[1:]:
+        assert losses == results[0][0]
+        assert all(torch.equal(got, wanted) for got, wanted in zip(weights, results[0][1], strict=True))
+
+
+def test_a_restart_with_the_loaders_state_follows_the_undisturbed_losses(tiny_dump):
+    def losses(loader, model, optimizer):
+        return [_step(model, optimizer, batch, "cpu", step=1)[0] for batch in loader]
+
+    def loader(num_steps):
+        dumps = [
+            PriorDumpDataLoader(tiny_dump, num_steps, batch_size, "cpu", seed=0) for batch_size in (4, 6)
+        ]
+        return MixedDataLoader(dumps, [1, 2], num_steps, seed=0)
+
+    model = tiny_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    undisturbed = losses(loader(10), model, optimizer)
+    model = tiny_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    first, second = loader(4), loader(6)
+    start = losses(first, model, optimizer)
+    second.load_state_dict(first.state_dict())
+    assert start + losses(second, model, optimizer) == undisturbed
+
+
+def test_a_failing_mixed_batch_names_its_datasets_and_loader():
+    batch = mixed_batch() | {"datasets": [5, 6, 7, 8, 9, 10], "loader": 1}
+    batch["parts"][1]["x"][:] = float("nan")
+    with pytest.raises(TrainingError, match="on datasets 5, 6, 7, 8, 9, 10 of loader 1;"):
+        train(tiny_model(), [batch], lr=4e-3, device="cpu")
 
 
 def test_more_classes_than_outputs_is_an_error_before_any_work(tiny_dump):
