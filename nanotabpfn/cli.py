@@ -13,7 +13,14 @@ from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
-from nanotabpfn.report import MODEL_NAME, ReportError, plot_training, read_baselines, read_history
+from nanotabpfn.report import (
+    MODEL_NAME,
+    ReportError,
+    describe_run,
+    plot_training,
+    read_baselines,
+    read_history,
+)
 from nanotabpfn.suites import SUITES, load_suite
 from nanotabpfn.train import TrainingError, train
 from priors.console import PlainError, PlainGroup, refuse_existing
@@ -270,7 +277,7 @@ def plot_command(run: Path, scores: Path | None, out: Path | None) -> None:
     """Draw a run's loss and ROC AUC against training steps."""
     history = read_history(run / "history.jsonl")
     out = out or run / "training.png"
-    plot_training(history, read_baselines(scores) if scores else {}, out, title=str(run))
+    plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
     click.echo(f"{out}: loss and ROC AUC of {len(history)} steps")
 
 

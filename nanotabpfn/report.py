@@ -31,6 +31,22 @@ def read_history(path: str | Path) -> list[dict[str, float]]:
     return records
 
 
+def describe_run(path: str | Path) -> str:
+    """What a run trained on and was scored on, in one line, from its `config.json`.
+
+    Raises:
+        ReportError: no such file, or not the settings of a run.
+    """
+    try:
+        training = json.loads(Path(path).read_text(encoding="utf-8"))["training"]
+        dumps = training["dump"] if isinstance(training["dump"], list) else [training["dump"]]
+        trained_on = " and ".join(Path(dump).name for dump in dumps)
+        scored_on = f", scored on suite {training['suite']}" if training["suite"] else ""
+        return f"nanoTabPFN trained on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path}: no readable settings of a run: {error}") from error
+
+
 def read_baselines(path: str | Path) -> dict[str, float]:
     """Mean ROC AUC of each estimator but the model in a file of `nanotabpfn evaluate --out`.
 
@@ -89,6 +105,9 @@ def plot_training(
             label, (1, roc_auc), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
         )
     if scored:
-        score_axes.plot(*zip(*scored, strict=True), marker="o", markersize=3, color="tab:blue")
+        score_axes.plot(
+            *zip(*scored, strict=True), marker="o", markersize=3, color="tab:blue", label=MODEL_NAME
+        )
+        score_axes.legend(frameon=False, fontsize=8, loc="lower right")
     score_axes.set(xlabel="training step", ylabel="ROC AUC, mean over tables", xlim=(0, steps[-1]))
     figure.savefig(out, dpi=150)

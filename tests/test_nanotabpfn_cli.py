@@ -11,6 +11,7 @@ from test_priors_cli import assert_refused
 import nanotabpfn.cli
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.cli import main
+from nanotabpfn.report import describe_run
 from nanotabpfn.train import TrainingError
 
 TINY_MODEL = ["--embedding-size", 8, "--heads", 2, "--hidden", 8, "--layers", 1, "--device", "cpu"]
@@ -109,6 +110,11 @@ def test_plot_draws_the_run(finished_run, scores_file, tmp_path):
     result = run("plot", finished_run, "--out", tmp_path / "figure.svg")
     assert result.exit_code == 0, result.output
     assert "training step" in (tmp_path / "figure.svg").read_text()
+
+
+def test_the_picture_says_what_was_trained_and_scored(finished_run):
+    title = describe_run(finished_run / "config.json")
+    assert title == "nanoTabPFN trained on tiny.h5, 4 datasets a step, scored on suite builtin"
 
 
 @pytest.mark.parametrize(
