@@ -1,22 +1,36 @@
-"""The command `priors`: generate a dump, look into one, list the presets."""
+"""The command `priors`: make dumps, look into them, check, rearrange, convert and fetch them."""
 
 import json
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from priors.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
 from priors.config import ConfigError, load_config, with_overrides
-from priors.console import PlainError, PlainGroup, refuse_existing
-from priors.dump import DumpError, open_dump, write_dump
-from priors.generate import generate_blocks
+from priors.console import PlainError, PlainGroup, printable, refuse_existing
+from priors.convert import ENDINGS, LAYOUTS
+from priors.convert import convert as convert_dump
+from priors.download import PUBLISHED, DownloadError
+from priors.download import download as download_dump
+from priors.dump import DumpError, open_dump
+from priors.engines import BACKENDS, EngineError, WorkerLostError
+from priors.generate import generate_dump
 from priors.inspect import describe
 from priors.presets import PRESETS, PURPOSES
+from priors.validate import Report, UnverifiableError
+from priors.validate import validate as validate_dump
+from priors.validate import verify as verify_dump
 
 
-@click.group("priors", cls=PlainGroup, errors=(ConfigError, DumpError))
+@click.group(
+    "priors", cls=PlainGroup, errors=(ConfigError, DumpError, EngineError, UnverifiableError, DownloadError)
+)
 @click.version_option(package_name="nanotabpfn-priors", prog_name="priors")
 def main() -> None:
     """Sample datasets from structural causal models and write them as HDF5 prior dumps.
@@ -25,6 +39,7 @@ def main() -> None:
     priors presets                                      # which priors there are
     priors generate mine.h5 --num-datasets 20000        # sample from one
     priors inspect mine.h5                              # look at what came out
+    priors validate mine.h5                             # is it whole, does it keep the rules
     nanotabpfn train --dump mine.h5 --out runs/mine     # train on it
     """
 
@@ -46,15 +61,41 @@ def main() -> None:
     help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
 )
 @click.option("--num-datasets", type=click.IntRange(min=1), required=True, help="How many to sample.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Any int from 0.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**128 - 1), default=0, show_default=True, help="Below 2**128."
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes; the dump is the same for any number.",
+    help="Processes on this machine; the dump is the same for any number.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    default="loky",
+    show_default=True,
+    help="What runs the workers: processes of this machine, a dask or a ray cluster.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running cluster, all of which is used, such as tcp://host:8786 for dask.  [default: one with "
+    "--workers processes on this machine]",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(min=1),
+    help="Datasets that a worker makes at a time, and that are lost when it is killed; whole blocks.  "
+    "[default: 1/256 of the dump, 1,024 to 65,536]",
+)
+@click.option("--shards", "keep_shards", is_flag=True, help="Leave the data in shards: OUT is their index.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace OUT if it exists, and discard what another run has left.",
+)
 def generate(
     out: Path,
     preset: str | None,
@@ -63,41 +104,47 @@ def generate(
     num_datasets: int,
     seed: int,
     workers: int,
+    backend: str,
+    scheduler: str | None,
+    shard_size: int | None,
+    keep_shards: bool,
     overwrite: bool,
 ) -> None:
     """Sample datasets and write them to OUT, an HDF5 prior dump.
 
     Dataset i depends on the prior, the seed and i alone: the first datasets of a longer dump are those of a
-    shorter one. The file appears under its name when it is complete.
+    shorter one. The file appears under its name when it is complete. Until then the work is in the folder
+    OUT.shards: stopped by whatever means, the same command goes on where it was.
 
     \b
     priors generate mine.h5 --num-datasets 20000 --workers 2
     priors generate wide.h5 --num-datasets 5000 --set 'num_features=[2, 20]' --set 'num_classes=[2, 10]'
     priors generate trees.h5 --num-datasets 20000 --preset tree-scm --seed 1
+    priors generate /shared/big.h5 --num-datasets 10000000 --backend dask --scheduler tcp://head:8786 --shards
     """
     if preset and config_file:
         raise click.UsageError("--preset and --config exclude each other")
     config = load_config(config_file) if config_file else PRESETS[preset or "default"]
     config = with_overrides(config, dict(_parse_override(text) for text in overrides))
-    refuse_existing(out, overwrite)
+    if scheduler and backend == "loky":
+        raise click.UsageError("--scheduler needs --backend dask or ray")
     started = time.perf_counter()
-    with tqdm(total=num_datasets, desc=f"generate {out}", unit="dataset", disable=None) as progress:
-
-        def counted():
-            for block in generate_blocks(config, num_datasets, seed, workers):
-                yield block
-                progress.update(len(block))
-
-        content_hash = write_dump(
+    with (
+        _stopped_plainly(),
+        tqdm(total=num_datasets, desc=f"generate {out}", unit="dataset", disable=None) as progress,
+    ):
+        content_hash = generate_dump(
             out,
-            counted(),
-            num_datasets=num_datasets,
-            max_rows=config.num_datapoints,
-            max_features=config.num_features[1],
-            max_num_classes=config.num_classes[1],
-            block_size=config.block_size,
-            config_json=config.to_json(),
-            seed=seed,
+            config,
+            num_datasets,
+            seed,
+            workers,
+            backend=backend,
+            scheduler=scheduler,
+            shard_size=shard_size,
+            keep_shards=keep_shards,
+            overwrite=overwrite,
+            on_shard=progress.update,
         )
     seconds = time.perf_counter() - started
     click.echo(
@@ -132,6 +179,227 @@ def presets(name: str | None) -> None:
         click.echo(PRESETS[name].to_json(indent=2))
     else:
         raise PlainError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+
+
+# ------------------------------------------------------------------------------------------ dumps of dumps
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW = click.Path(dir_okay=False, path_type=Path)
+
+
+@main.command()
+@click.argument("dumps", nargs=-1, required=True, type=EXISTING)
+@click.option("--out", type=NEW, required=True, help="The new dump.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+    """Join two or more DUMPS, one after the other, padded to the largest shape.
+
+    Blocks, the datasets that share a split, stay whole: only the last file may end in a part of one. The new
+    dump names the files that it was made from, with their content hashes, configs and seeds.
+
+    \b
+    priors merge linear.h5 trees.h5 --out both.h5
+    priors shuffle both.h5 --out mixed.h5 --seed 0      # else all of the one come before the other
+    """
+    if len(dumps) < 2:
+        raise click.UsageError(f"needs at least two dumps, got {len(dumps)}")
+    refuse_existing(out, overwrite)
+    outline, left_out = merge_dumps(dumps, out)
+    if left_out:
+        click.echo(f"note: not in all of them, and left out: {printable(', '.join(left_out))}", err=True)
+    click.echo(
+        f"{out}: {outline.num_datasets:,} datasets of at most {outline.max_rows} rows x "
+        f"{outline.max_features} features, in blocks of {outline.block_size}"
+    )
+
+
+@main.command()
+@click.argument("dump", type=EXISTING)
+@click.option("--parts", type=click.IntRange(min=1), help="How many, as equal as whole blocks allow.")
+@click.option("--sizes", metavar="N,N,...", help="Datasets of each part; together all of DUMP.")
+@click.option(
+    "--out-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the parts, made if it is not there.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace parts that exist.")
+def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overwrite: bool) -> None:
+    """Cut a DUMP into consecutive parts, NAME-1-of-3.h5 and so on.
+
+    Blocks, the datasets that share a split, stay whole. Parts keep config and seed, so that `priors verify`
+    still makes their records again.
+
+    \b
+    priors split mine.h5 --parts 4 --out-dir parts
+    priors split mine.h5 --sizes 16000,4000 --out-dir parts     # to train on, and to look at
+    """
+    if (parts is None) == (sizes is None):
+        raise click.UsageError("needs either --parts or --sizes")
+    try:
+        given = [int(size) for size in sizes.split(",")] if sizes else []
+    except ValueError as error:
+        raise click.UsageError(f"--sizes must be integers with commas between them, got {sizes!r}") from error
+    with open_dump(dump) as opened:
+        given = given or equal_sizes(opened, parts or 1)
+    if not out_dir.exists():
+        out_dir.mkdir(parents=True)
+    for name in part_names(dump, len(given)):
+        refuse_existing(out_dir / name, overwrite)
+    for part, size in zip(split_dump(dump, out_dir, given), given, strict=True):
+        click.echo(f"{part}: {size:,} datasets")
+
+
+@main.command()
+@click.argument("dump", type=EXISTING)
+@click.option("--out", type=NEW, required=True, help="The new dump.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**128 - 1), required=True, help="Below 2**128.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
+    """Write the blocks of a DUMP in an order drawn from the seed.
+
+    Datasets that share a split stay together and in their order, so that they still stack into a batch: whole
+    blocks move. A last block that is shorter stays last.
+
+    \b
+    priors shuffle both.h5 --out mixed.h5 --seed 0
+    """
+    refuse_existing(out, overwrite)
+    num_blocks = shuffle_dump(dump, out, seed)
+    click.echo(f"{out}: {num_blocks:,} blocks in a new order")
+
+
+@main.command()
+@click.argument("source", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option(
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="Of an OUT in HDF5: ours; published, its six keys alone; or renamed, the same with the split under "
+    "train_test_split_index.  [default: ours]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> None:
+    """Write the datasets of SOURCE to OUT as the endings of their names say: .h5, .npz or .parquet.
+
+    Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
+    dataset, row, is_train, y, x0, x1 ... (null where a dataset has fewer features). It and the published
+    layout do not hold the properties.
+
+    \b
+    priors convert 300k_150x5_2.h5 ours.h5                        # from the published layout to ours
+    priors convert mine.h5 for-others.h5 --layout published       # and back
+    priors convert mine.h5 mine.npz
+    priors convert mine.h5 mine.parquet                           # pandas.read_parquet, polars, DuckDB, R
+    """
+    for path in (source, out):
+        if path.suffix not in ENDINGS:
+            raise click.UsageError(f"{path} must end in one of {', '.join(ENDINGS)}")
+    if layout and out.suffix not in (".h5", ".hdf5"):
+        raise click.UsageError(f"--layout is for HDF5, and {out} will not be")
+    refuse_existing(out, overwrite)
+    outline = convert_dump(source, out, layout or "ours")
+    click.echo(f"{out}: {outline.num_datasets:,} datasets, {out.stat().st_size / 1e6:.1f} MB")
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+@main.command()
+@click.argument("dump", type=EXISTING)
+def validate(dump: Path) -> None:
+    """Check a DUMP: schema, sizes, labels, cells, padding, checksums, provenance.
+
+    Reads all of it. One line per finding, with the numbers of the records, and exit code 1; or one line "ok"
+    and 0. What could not be checked is told as a note, on stderr.
+
+    \b
+    priors validate mine.h5
+    priors validate 300k_150x5_2.h5         # finds its five damaged records
+    """
+    report = validate_dump(dump)
+    _tell(dump, report, f"ok, {report.num_datasets:,} datasets")
+
+
+@main.command()
+@click.argument("dump", type=EXISTING)
+@click.option(
+    "--sample",
+    "num_records",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many records to make again, spread evenly.",
+)
+@click.option("--trust", is_flag=True, help="Import and run families outside this package that it names.")
+def verify(dump: Path, num_records: int, trust: bool) -> None:
+    """Make records of a DUMP again from its own config and seed, and compare them to the bit.
+
+    Its content hash is computed anew as well, so that damage anywhere is seen. Exit code 1 if something
+    differs; 2 if the file does not say how it was made.
+
+    \b
+    priors verify mine.h5
+    priors verify mine.h5 --sample 5000
+    """
+    report = verify_dump(dump, num_records, trust)
+    _tell(dump, report, f"ok, {report.num_datasets:,} records made again, equal to the bit")
+
+
+def _tell(dump: Path, report: Report, all_right: str) -> None:
+    for note in report.notes:
+        click.echo(_one_line(f"{dump}: note: {note}"), err=True)
+    for finding in report.findings or [all_right]:
+        click.echo(_one_line(f"{dump}: {finding}"))
+    if report.findings:
+        raise click.exceptions.Exit(1)
+
+
+def _one_line(text: str) -> str:
+    return printable(text.replace("\n", " "))
+
+
+@main.command()
+@click.argument("name", type=click.Choice(list(PUBLISHED)))
+@click.option("--out", type=NEW, help="Where to.  [default: NAME.h5]")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def download(name: str, out: Path | None, overwrite: bool) -> None:
+    """Fetch a published dump.
+
+    300k_150x5_2: 300,000 datasets of 150 rows, 5 features and 2 classes, 1.04 GB, by the authors of
+    nanoTabPFN. Until it is whole it is called OUT.part; broken off, the same command goes on from there.
+    Beside it OUT.sha256 records its checksum.
+
+    \b
+    priors download 300k_150x5_2
+    priors validate 300k_150x5_2.h5
+    nanotabpfn train --dump 300k_150x5_2.h5 --out runs/published
+    """
+    out = out or Path(f"{name}.h5")
+    refuse_existing(out, overwrite)
+    with tqdm(desc=f"download {out}", unit="B", unit_scale=True, disable=None) as progress:
+
+        def show(have: int, total: int | None) -> None:
+            progress.total = total
+            progress.update(have - progress.n)
+
+        checksum = download_dump(PUBLISHED[name], out, show)
+    click.echo(f"{out}: {out.stat().st_size:,} bytes, sha256 {checksum}")
+
+
+@contextmanager
+def _stopped_plainly() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a killed worker end the command in one line and with exit code 1."""
+    # As Ctrl-C does: Python by itself would end at once, and leave the workers to themselves.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on where it was") from None
+    except WorkerLostError as error:
+        raise click.ClickException(f"{error}; the same command goes on where it was") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse_override(text: str) -> tuple[str, Any]:

@@ -42,7 +42,12 @@ class PlainGroup(click.Group):
             command = error.ctx.command_path if error.ctx else self.name
             raise PlainError(f"{error.format_message()}\nTry '{command} --help'.") from error
         except self.errors as error:
-            raise PlainError(str(error)) from error
+            raise PlainError(printable(str(error))) from error
+
+
+def printable(text: str) -> str:
+    """`text` without control characters but line ends: a file from elsewhere must not steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 def refuse_existing(path: Any, overwrite: bool) -> None:

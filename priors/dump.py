@@ -1,4 +1,4 @@
-"""The HDF5 schema of a prior dump: write, open, check.
+"""The HDF5 schema of a prior dump: write, join, open, check.
 
 D datasets in a file, R rows and F features of one dataset; arrays are padded to max_rows and max_features.
 """
@@ -8,7 +8,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +36,11 @@ TEXT_BYTES = (
 )
 SPARE_BYTES = 2**23  # of the disk left free: more than HDF5 keeps back until the file is closed
 READ_BYTES = 2**24  # what one pass over a whole file holds at a time
+READ_RECORDS = 2**14  # and how many records, for their properties take memory too
+# More than this no honest dump has in one file, and a hostile one, a few MB well compressed, could fill any
+# memory: datasets in a file, and bytes of a record or a chunk.
+MOST_DATASETS = 2**24
+MOST_BYTES = 2**27
 
 SPLIT_KEYS = ("single_eval_pos", "train_test_split_index")  # ours, and a later public writer's name for it
 COUNT_KEYS = ("num_features", "num_datapoints", SPLIT_KEYS[0])
@@ -42,6 +49,11 @@ STORAGE = {"compression": "lzf", "shuffle": True, "fletcher32": True}
 # HDF5 1.10 (2016) and later read it. Before it, the file's own structure carries no checksums, and HDF5 can
 # crash or hang on what a flipped byte there makes of it.
 LIBRARY_VERSIONS = ("v110", "v110")
+
+SHARDS_SUFFIX = ".shards"  # the folder of the shards of the dump NAME is NAME.shards, beside it
+SHARD_NAME = re.compile(r"shard-[0-9]{6,}\.h5")
+VIRTUAL_KEYS = ("X", "y")  # what an index of shards does not hold itself
+MAX_INDEXED_SHARDS = 512  # HDF5 keeps all of them open, and 1,024 is a usual limit of open files
 
 # A property's type: the values that are taken for it, in the order asked, and what they are stored as.
 _ACCEPTED = {
@@ -74,6 +86,7 @@ def write_dump(
     config_json: str,
     seed: int,
     allow_missing: bool = False,
+    first_dataset: int = 0,
 ) -> str:
     """Write `num_datasets` datasets to `path` as they come, in the memory of one block.
 
@@ -94,6 +107,7 @@ def write_dump(
         config_json: the config of the prior, as JSON.
         seed: the seed that the datasets were drawn from, of any size.
         allow_missing: whether x may hold NaN, a missing value.
+        first_dataset: the number that record 0 has among all datasets of (config, seed): above 0 in a shard.
 
     Returns:
         The content hash that the file carries, as `content_hash` would compute it.
@@ -109,6 +123,7 @@ def write_dump(
         ("max_rows", max_rows, 2),
         ("max_features", max_features, 1),
         ("block_size", block_size, 1),
+        ("first_dataset", first_dataset, 0),
         ("max_num_classes", 1 if max_num_classes is None else max_num_classes, 1),
     ]:
         if value < least:
@@ -125,9 +140,7 @@ def write_dump(
     with _written_beside(path) as file:
 
         def create(name: str, shape: tuple[int, ...], dtype: Any) -> None:
-            small = len(shape) == 1
-            chunks = (min(num_datasets, RECORDS_PER_CHUNK),) if small else _chunk_shape(shape, block_size)
-            arrays[name] = file.create_dataset(name, shape, dtype, chunks=chunks, **STORAGE)
+            arrays[name] = _create(file, name, shape, dtype, block_size)
             hashes[name] = hashlib.sha256()
 
         with _one_line(path, "cannot be written"):
@@ -185,30 +198,72 @@ def write_dump(
 
         shapes = {name: array.shape for name, array in arrays.items()}
         content = _combined(shapes, hashes, max_num_classes)
+        attributes = {
+            "format_version": FORMAT_VERSION,
+            "generator": generator_name(),
+            "config": config_json,
+            "seed": str(seed),  # as text: seeds may exceed 64 bits
+            "allow_missing": bool(allow_missing),
+            "first_dataset": first_dataset,
+            "content_hash": content,
+        }
         with _one_line(path, "cannot be written"):
-            if max_num_classes is not None:
-                file["max_num_classes"] = np.array([max_num_classes], np.int64)
-            file["problem_type"] = PROBLEM_TYPES[max_num_classes is None]
-            file["original_batch_size"] = np.array([block_size], np.int64)
-            file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["generator"] = f"nanotabpfn-priors {_own_version()}"
-            file.attrs["config"] = config_json
-            file.attrs["seed"] = str(seed)  # as text: seeds may exceed 64 bits
-            file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-            file.attrs["allow_missing"] = bool(allow_missing)
-            file.attrs["content_hash"] = content
+            _write_scalars(file, max_num_classes, block_size, attributes)
     return content
+
+
+def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any, block_size: int) -> h5py.Dataset:
+    chunks = (min(shape[0], RECORDS_PER_CHUNK),) if len(shape) == 1 else _chunk_shape(shape, block_size)
+    return file.create_dataset(name, shape, dtype, chunks=chunks, **STORAGE)
+
+
+def _write_scalars(
+    file: h5py.File, max_num_classes: int | None, block_size: int, attributes: dict[str, Any]
+) -> None:
+    if max_num_classes is not None:
+        _write_integer(file, "max_num_classes", max_num_classes)
+    file["problem_type"] = PROBLEM_TYPES[max_num_classes is None]
+    _write_integer(file, "original_batch_size", block_size)
+    _write_attributes(file, attributes)
+
+
+def _write_integer(file: h5py.File, name: str, value: int) -> None:
+    # As a chunk: HDF5 has checksums for chunks alone.
+    file.create_dataset(name, data=np.array([value], np.int64), chunks=(1,), fletcher32=True)
+
+
+def _write_attributes(file: h5py.File, attributes: dict[str, Any]) -> None:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    for name, value in (attributes | {"created": created}).items():
+        if isinstance(value, str):
+            # Of a fixed width, and so in the header, which has a checksum; others lie in a heap without one.
+            value = np.array(value.encode(), h5py.string_dtype("utf-8", max(1, len(value.encode()))))
+        file.attrs[name] = value
+
+
+@contextmanager
+def replaced_when_done(path: Path) -> Iterator[Path]:
+    """The name of a file to write beside `path`: it takes that name if all goes well, and is removed if not.
+
+    Raises:
+        DumpError: as `check_target`, or the file cannot take its name.
+    """
+    check_target(path)
+    # Of this writer alone, on whichever machine: two may be at work on one shard in a folder that they share.
+    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with _one_line(path, "cannot be written"):
+            os.replace(partial, path)
+    finally:
+        with suppress(OSError):  # gone, for it took its name; or what went wrong is told by the exception
+            partial.unlink()
 
 
 @contextmanager
 def _written_beside(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that takes the name `path` if all goes well, and leaves nothing behind if not."""
-    if path.is_dir():
-        raise DumpError(f"{path}: cannot be written: it is a folder")
-    if not path.parent.is_dir():
-        raise DumpError(f"{path}: cannot be written: there is no folder {path.parent}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replaced_when_done(path) as partial:
         with _one_line(path, "cannot be written"):
             file = h5py.File(partial, "w", libver=LIBRARY_VERSIONS)
         try:
@@ -216,11 +271,18 @@ def _written_beside(path: Path) -> Iterator[h5py.File]:
         finally:
             with _one_line(path, "cannot be written"):
                 file.close()
-        with _one_line(path, "cannot be written"):
-            os.replace(partial, path)
-    finally:
-        with suppress(OSError):  # gone, for it took its name; or what went wrong is told by the exception
-            partial.unlink()
+
+
+def check_target(path: Path) -> None:
+    """Stop before any work where no file of that name can be written.
+
+    Raises:
+        DumpError: `path` is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise DumpError(f"{path}: cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise DumpError(f"{path}: cannot be written: there is no folder {path.parent}")
 
 
 def _check_space(path: Path, num_bytes: int) -> None:
@@ -309,11 +371,198 @@ def _check_properties(properties: dict, types: dict[str, type]) -> None:
             raise DumpError(f"property {name!r} must fit into 64 bits, got {value}")
 
 
-def _own_version() -> str:
+def generator_name() -> str:
+    """What `write_dump` calls itself in a file: this package and its version."""
     try:
-        return version("nanotabpfn-priors")
+        return f"nanotabpfn-priors {version('nanotabpfn-priors')}"
     except PackageNotFoundError:  # run from a checkout that was never installed
-        return "unknown"
+        return "nanotabpfn-priors unknown"
+
+
+# ----------------------------------------------------------------------------------------------- joining
+
+# What the pieces of one dump have in common.
+_COMMON_ATTRIBUTES = ("format_version", "generator", "config", "seed", "allow_missing")
+_COMMON_LAYOUT = ("max_rows", "max_features", "max_num_classes", "block_size", "properties")
+
+
+def join_shards(
+    path: str | Path, shards: Sequence[Path], num_datasets: int, index_of: str | None = None
+) -> str:
+    """Write the dump that `shards` are the pieces of, in the memory of a few MB.
+
+    Its contents, and so its content hash, are those of the dump that was never cut.
+
+    Args:
+        path: the file to write, as by `write_dump`.
+        shards: dumps by `write_dump`, in order, of whole blocks; the last may end in a shorter one.
+        num_datasets: D, how many datasets they hold together.
+        index_of: if given, X and y stay in the shards, and the file is an index of HDF5 virtual datasets, to
+            be moved to that name beside the folder ``<index_of>.shards`` that holds them.
+
+    Returns:
+        The content hash that the file carries.
+
+    Raises:
+        DumpError: a shard is damaged or does not continue the one before it (the message names it), there are
+            too many for an index, or the file cannot be written.
+    """
+    path = Path(path)
+    if index_of is not None and len(shards) > MAX_INDEXED_SHARDS:
+        raise DumpError(
+            f"{path}: an index holds at most {MAX_INDEXED_SHARDS} shards, got {len(shards)}; make them larger"
+        )
+    arrays: dict[str, h5py.Dataset] = {}
+    layouts: dict[str, h5py.VirtualLayout] = {}
+    hashes: dict[str, Any] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    common: dict[str, Any] = {}
+    start = 0
+
+    with _written_beside(path) as file:
+        for shard_path in shards:
+            with open_dump(shard_path) as shard:
+                found = {name: shard.attributes.get(name) for name in _COMMON_ATTRIBUTES}
+                found |= {name: getattr(shard, name) for name in _COMMON_LAYOUT}
+                found["first_dataset"] = shard.attributes.get("first_dataset", 0) - start
+                common = common or found
+                if found != common or start + len(shard) > num_datasets:
+                    raise DumpError(f"{shard_path}: does not continue {shards[0]}: it is of another dump")
+
+                if not shapes:
+                    shapes = _hashed_shapes(shard, num_datasets)
+                    hashes = {name: hashlib.sha256() for name in shapes}
+                    for name, shape in shapes.items():
+                        if index_of is not None and name in VIRTUAL_KEYS:
+                            layouts[name] = h5py.VirtualLayout(shape, np.float32)
+                            continue
+                        kind = {"X": np.float32, "y": np.float32} | dict.fromkeys(COUNT_KEYS, np.int32)
+                        dtype = kind[name] if name in kind else shard.arrays[name].dtype
+                        with _one_line(path, "cannot be written"):
+                            arrays[name] = _create(file, name, shape, dtype, common["block_size"])
+                for name, layout in layouts.items():
+                    # As seen from the index; by "/", whatever the system's own separator is.
+                    source = f"{index_of}{SHARDS_SUFFIX}/{shard_path.name}"
+                    shape = (len(shard), *shapes[name][1:])
+                    layout[start : start + len(shard)] = h5py.VirtualSource(source, name, shape)
+                for low, high, values in _pieces(shard):
+                    with _one_line(path, "cannot be written"):
+                        _check_space(path, values["X"].nbytes + values["y"].nbytes)
+                        for name, array in arrays.items():
+                            array[start + low : start + high] = values[name]
+                    for name in hashes:
+                        hashes[name].update(_canonical_bytes(name, values[name]))
+                start += len(shard)
+        if start < num_datasets:
+            raise DumpError(f"{path}: the shards must hold {num_datasets} datasets, got {start}")
+
+        content = _combined(shapes, hashes, common["max_num_classes"])
+        attributes = {name: common[name] for name in (*_COMMON_ATTRIBUTES, "first_dataset")}
+        with _one_line(path, "cannot be written"):
+            for name, layout in layouts.items():
+                # NaN is what HDF5 gives where it cannot open a shard, in silence; `Dump.read` looks for it.
+                file.create_virtual_dataset(name, layout, fillvalue=np.nan)
+            attributes["content_hash"] = content
+            _write_scalars(file, common["max_num_classes"], common["block_size"], attributes)
+    return content
+
+
+# --------------------------------------------------------------------------------------------- rewriting
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What holds for all records of a dump, in whatever kind of file they lie."""
+
+    num_datasets: int
+    max_rows: int
+    max_features: int
+    max_num_classes: int | None
+    """None for regression."""
+    block_size: int
+    allow_missing: bool
+    attributes: dict[str, Any]
+    """Where the records come from: config, seed and so on."""
+
+
+def write_records(
+    path: str | Path,
+    outline: Outline,
+    pieces: Iterable[dict[str, np.ndarray]],
+    published_split: str | None = None,
+) -> str:
+    """Write records as they are, good or bad, to `path`: a dump that is made of other files.
+
+    Args:
+        path: the file to write, as by `write_dump`.
+        outline: what holds for all of them.
+        pieces: consecutive records by key: X (n, max_rows, max_features), y (n, max_rows), the sizes and the
+            split (n,) and each properties/NAME (n,); the same keys in every piece.
+        published_split: if given, the file has the six published keys alone, the split under this name.
+
+    Returns:
+        The content hash that the file carries.
+
+    Raises:
+        DumpError: the file cannot be written, or `pieces` holds fewer or more records than announced.
+    """
+    path = Path(path)
+    count = outline.num_datasets
+    arrays: dict[str, h5py.Dataset] = {}
+    hashes: dict[str, Any] = {}
+    shapes = {
+        "X": (count, outline.max_rows, outline.max_features),
+        "y": (count, outline.max_rows),
+    }
+    start = 0
+    with _written_beside(path) as file:
+        for values in pieces:
+            stop = start + len(values["X"])
+            if stop > count:
+                raise DumpError(f"{path}: must get {count} records, got more")
+            if not arrays:
+                names = [name for name in values if not (published_split and name.startswith("properties/"))]
+                with _one_line(path, "cannot be written"):
+                    for name in names:
+                        shape = shapes.setdefault(name, (count,))
+                        stored = published_split if published_split and name == SPLIT_KEYS[0] else name
+                        dtype = _stored_as(name, values[name])
+                        arrays[name] = _create(file, stored, shape, dtype, outline.block_size)
+                        hashes[name] = hashlib.sha256()
+            for name, array in arrays.items():
+                if array.dtype.kind == "S" and any(len(t.encode()) > TEXT_BYTES for t in values[name]):
+                    raise DumpError(f"{path}: {name} must be texts of at most {TEXT_BYTES} bytes")
+            with _one_line(path, "cannot be written"):
+                _check_space(path, values["X"].nbytes + values["y"].nbytes)
+                for name, array in arrays.items():
+                    array[start:stop] = values[name]
+            for name in arrays:
+                hashes[name].update(_canonical_bytes(name, values[name]))
+            start = stop
+        if start < count:
+            raise DumpError(f"{path}: must get {count} records, got {start}")
+        content = _combined(shapes, hashes, outline.max_num_classes)
+        attributes = outline.attributes | {
+            "format_version": FORMAT_VERSION,
+            "allow_missing": outline.allow_missing,
+            "content_hash": content,
+        }
+        with _one_line(path, "cannot be written"):
+            if published_split is None:
+                _write_scalars(file, outline.max_num_classes, outline.block_size, attributes)
+            else:
+                if outline.max_num_classes is not None:
+                    _write_integer(file, "max_num_classes", outline.max_num_classes)
+                _write_attributes(file, attributes)
+    return content
+
+
+def _stored_as(name: str, values: np.ndarray) -> Any:
+    if name in ("X", "y"):
+        return np.float32
+    if name in COUNT_KEYS:
+        return np.int32
+    return _STORED_AS[{"O": str, "U": str, "f": float}.get(values.dtype.kind, int)]
 
 
 # -------------------------------------------------------------------------------------------------- hash
@@ -331,22 +580,32 @@ def content_hash(path: str | Path) -> str:
         DumpError: as `open_dump` and `Dump.read`.
     """
     with open_dump(path) as dump:
-        counts = dict(
-            zip(COUNT_KEYS, (dump.num_features, dump.num_datapoints, dump.single_eval_pos), strict=True)
-        )
-        names = ["X", "y", *COUNT_KEYS, *(f"properties/{name}" for name in dump.properties)]
-        shapes = {name: (len(dump),) for name in names}
-        shapes["X"] = (len(dump), dump.max_rows, dump.max_features)
-        shapes["y"] = (len(dump), dump.max_rows)
-        hashes = {name: hashlib.sha256() for name in names}
-        for start, stop in dump.spans():
-            values = {name: array[start:stop] for name, array in counts.items()}
-            values["X"], values["y"] = dump.read(start, stop)
-            for name in dump.properties:
-                values[f"properties/{name}"] = dump.read_property(name, start, stop)
-            for name in names:
+        shapes = _hashed_shapes(dump, len(dump))
+        hashes = {name: hashlib.sha256() for name in shapes}
+        for _, _, values in _pieces(dump):
+            for name in hashes:
                 hashes[name].update(_canonical_bytes(name, values[name]))
         return _combined(shapes, hashes, dump.max_num_classes)
+
+
+def _hashed_shapes(dump: "Dump", num_datasets: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array that is hashed, in a dump like `dump` of `num_datasets` datasets."""
+    names = [*COUNT_KEYS, *(f"properties/{name}" for name in dump.properties)]
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(names, (num_datasets,))
+    return shapes | {
+        "X": (num_datasets, dump.max_rows, dump.max_features),
+        "y": (num_datasets, dump.max_rows),
+    }
+
+
+def _pieces(dump: "Dump") -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """(start, stop) of each of `dump.spans()`, and all that is hashed of these datasets, by name."""
+    for start, stop in dump.spans():
+        values = {name: getattr(dump, name)[start:stop] for name in COUNT_KEYS}
+        values["X"], values["y"] = dump.read(start, stop)
+        for name in dump.properties:
+            values[f"properties/{name}"] = dump.read_property(name, start, stop)
+        yield start, stop, values
 
 
 def _canonical_bytes(name: str, values: np.ndarray) -> bytes:
@@ -448,7 +707,7 @@ class Dump:
     def spans(self) -> Iterator[tuple[int, int]]:
         """(start, stop) of consecutive reads that cover the file, of whole chunks and of bounded memory."""
         chunk = (self.arrays["X"].chunks or (1,))[0]
-        fitting = READ_BYTES // (4 * self.max_rows * self.max_features)
+        fitting = min(READ_BYTES // (4 * self.max_rows * self.max_features), READ_RECORDS)
         step = max(1, fitting // chunk * chunk)
         for start in range(0, self.num_datasets, step):
             yield start, min(start + step, self.num_datasets)
@@ -457,7 +716,7 @@ class Dump:
         array = self.arrays[key]
         view = array.asstr() if h5py.check_string_dtype(array.dtype) else array
         try:
-            return view[start:stop]
+            values = view[start:stop]
         except _H5_ERRORS as error:
             # Narrow it down to the chunk, the unit that is damaged; this is slow and happens once.
             step = (array.chunks or (1,))[0]
@@ -470,12 +729,26 @@ class Dump:
                     break
             which = f"record {start}" if stop - start == 1 else f"records {start} to {stop - 1}"
             raise DumpError(f"{self.path}: {key}: {which} cannot be read: {_reason(error)}") from error
+        if array.is_virtual:
+            # HDF5 takes a shard that it cannot open (it is gone, or there are too many open files) for an
+            # absent one and gives NaN for it, whole records of it, padding included.
+            absent = np.isnan(values.reshape(len(values), -1)).all(axis=1)
+            if absent.any():
+                record = start + int(absent.argmax())
+                raise DumpError(f"{self.path}: {key}: record {record}: its shard cannot be opened any more")
+        return values
 
 
-def open_dump(path: str | Path) -> Dump:
+def open_dump(path: str | Path, check_sizes: bool = True) -> Dump:
     """Open a dump for reading, ours or another writer's, and check everything but the tables themselves.
 
-    Nothing outside the file is ever read: links, virtual arrays and external storage are refused.
+    Nothing outside the file is ever read: links, virtual arrays and external storage are refused. The one
+    exception is an index of shards, ``NAME``, whose X and y lie in ``NAME.shards/shard-000000.h5`` and so on,
+    plain files: which ones these are follows from the name that was given, not from what the file says.
+
+    Args:
+        check_sizes: whether a record whose sizes or split are out of range is an error; False for those who
+            look at them themselves.
 
     Raises:
         DumpError: no such file, not HDF5, cut off, or against the schema; one line that names the file, the
@@ -489,16 +762,17 @@ def open_dump(path: str | Path) -> Dump:
     if not os.path.isfile(path):
         raise DumpError(f"{path}: is not a regular file")
     with _one_line(path, "is not a whole HDF5 file"):
-        file = h5py.File(path, "r")
+        # The real path: HDF5 looks for the shards of an index beside the name by which it was opened.
+        file = h5py.File(os.path.realpath(path), "r")
     try:
         with _one_line(path, "cannot be read"):
-            return _checked_dump(path, file)
+            return _checked_dump(path, file, check_sizes)
     except BaseException:
         file.close()
         raise
 
 
-def _checked_dump(path: Path, file: h5py.File) -> Dump:
+def _checked_dump(path: Path, file: h5py.File, check_sizes: bool) -> Dump:
     keys = set(file)  # asked for by name, `in file` would follow links
     attributes = {}
     for name in file.attrs:
@@ -513,18 +787,18 @@ def _checked_dump(path: Path, file: h5py.File) -> Dump:
             f"a newer release of this package reads it"
         )
 
-    x = _array(path, file, "X", "iuf")
+    x = _array(path, file, "X", "iuf", may_be_index=True)
     if x.ndim != 3 or x.shape[0] < 1 or x.shape[1] < 2 or x.shape[2] < 1:
         raise DumpError(
             f"{path}: X must have a shape (D, max_rows, max_features) of at least (1, 2, 1), got {x.shape}"
         )
     num_datasets, max_rows, max_features = x.shape
-    y = _array(path, file, "y", "iufb")
+    y = _array(path, file, "y", "iufb", may_be_index=True)
     if y.shape != (num_datasets, max_rows):
         raise DumpError(f"{path}: y must have the shape {(num_datasets, max_rows)}, got {y.shape}")
     arrays = {"X": x, "y": y}
     for key, array in arrays.items():
-        if array.id.get_storage_size() == 0:
+        if not array.is_virtual and array.id.get_storage_size() == 0:
             raise DumpError(f"{path}: {key} was never written")
 
     split_key = next((key for key in SPLIT_KEYS if key in keys), SPLIT_KEYS[0])
@@ -539,10 +813,23 @@ def _checked_dump(path: Path, file: h5py.File) -> Dump:
         # Asked before it is read: a few bytes can declare an array that no memory holds.
         if not _is_written(arrays[key]):
             raise DumpError(f"{path}: {key} was never written, or not to its end")
+        if num_datasets > MOST_DATASETS:
+            raise DumpError(
+                f"{path}: a file may hold at most {MOST_DATASETS:,} datasets, got {num_datasets:,}"
+            )
         counts[key] = _whole(path, key, arrays[key]).astype(np.int64)
-    _check_counts(path, "num_features", counts["num_features"], 1, max_features)
-    _check_counts(path, "num_datapoints", counts["num_datapoints"], 2, max_rows)
-    _check_counts(path, split_key, counts[split_key], 1, counts["num_datapoints"] - 1)
+    if check_sizes:
+        _check_counts(path, "num_features", counts["num_features"], 1, max_features)
+        _check_counts(path, "num_datapoints", counts["num_datapoints"], 2, max_rows)
+        _check_counts(path, split_key, counts[split_key], 1, counts["num_datapoints"] - 1)
+    for key in ("X", "y"):
+        record_bytes = prod(arrays[key].shape[1:]) * max(4, arrays[key].dtype.itemsize)
+        if record_bytes > MOST_BYTES:
+            raise DumpError(
+                f"{path}: a record of {key} may take at most {MOST_BYTES:,} bytes, got {record_bytes:,}"
+            )
+        if not arrays[key].is_virtual and not _is_written(arrays[key]):
+            raise DumpError(f"{path}: {key} was not written to its end")
 
     max_num_classes = _one_integer(path, file, "max_num_classes", arrays)
     problem_type = PROBLEM_TYPES[max_num_classes is None]
@@ -595,7 +882,7 @@ def _checked_dump(path: Path, file: h5py.File) -> Dump:
     )
 
 
-def _array(path: Path, group: h5py.Group, key: str, kinds: str) -> h5py.Dataset:
+def _array(path: Path, group: h5py.Group, key: str, kinds: str, may_be_index: bool = False) -> h5py.Dataset:
     """The array called `key`, if it lies in the file itself and is of one of `kinds` (numpy's; T is text)."""
     with _one_line(path, f"{key} cannot be read"):
         link = group.get(key, getlink=True)
@@ -607,17 +894,62 @@ def _array(path: Path, group: h5py.Group, key: str, kinds: str) -> h5py.Dataset:
         if not isinstance(array, h5py.Dataset):
             raise DumpError(f"{path}: {key} must be an array, got a group")
         # Before its shape is asked for, which may open the files that a virtual array is made of.
-        if array.is_virtual or array.external:
+        if array.is_virtual and may_be_index:
+            _check_shards(path, key, array)
+        elif array.is_virtual or array.external:
             raise DumpError(
                 f"{path}: {key} is stored in other files; only what lies in the file itself is read"
             )
         if array.shape is None:
             raise DumpError(f"{path}: {key} is empty")
+        chunk_bytes = prod(array.chunks or ()) * array.dtype.itemsize
+        if chunk_bytes > MOST_BYTES:
+            raise DumpError(
+                f"{path}: a chunk of {key} may take at most {MOST_BYTES:,} bytes, got {chunk_bytes:,}"
+            )
         kind = "T" if h5py.check_string_dtype(array.dtype) else array.dtype.kind
         if kind not in kinds:
             wanted = {"T": "text", "iu": "integers"}.get(kinds, "numbers")
             raise DumpError(f"{path}: {key} must hold {wanted}, got {array.dtype}")
     return array
+
+
+def _check_shards(path: Path, key: str, array: h5py.Dataset) -> None:
+    """Stop unless virtual `array` is made of whole shards of the dump at `path`, one after the other.
+
+    HDF5 opens whatever file a virtual array names, so a hostile file could have any other read. Here each
+    name must be the one that follows from the name of the index, which whoever opens it gave: a plain file
+    (no link, no pattern of HDF5's) in a plain folder (no link) beside the index. Inside of it the array must
+    lie in that file itself, so nothing leads on from there; and the shards must cover `array` without a gap,
+    which HDF5 would fill, so a few bytes cannot stand for more than there is.
+    """
+    path = Path(os.path.realpath(path))
+    folder = path.with_name(path.name + SHARDS_SUFFIX)
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        raise DumpError(f"{path}: {key} is stored in other files; there is no folder {folder.name} beside it")
+    sources = array.virtual_sources()
+    if not 0 < len(sources) <= MAX_INDEXED_SHARDS:
+        raise DumpError(f"{path}: {key} must be of 1..{MAX_INDEXED_SHARDS} shards, got {len(sources)}")
+    start = 0
+    for source in sources:
+        place, slash, name = source.file_name.partition("/")
+        if place + slash != f"{folder.name}/" or not SHARD_NAME.fullmatch(name) or source.dset_name != key:
+            raise DumpError(f"{path}: {key} is stored in other files; only shards in {folder.name} are read")
+        shard = folder / name
+        if not shard.exists():
+            raise DumpError(f"{path}: its shard {shard} is not there")
+        if not stat.S_ISREG(os.lstat(shard).st_mode):
+            raise DumpError(f"{path}: its shard {shard} is not a regular file")
+        with _one_line(shard, "is not a whole HDF5 file"), h5py.File(shard, "r") as file:
+            shape = _array(shard, file, key, "iufb").shape
+        low, high = source.vspace.get_select_bounds()
+        expected = (start, *(0 for _ in shape[1:])), (start + shape[0] - 1, *(n - 1 for n in shape[1:]))
+        whole = source.src_space.get_select_type() == h5py.h5s.SEL_ALL
+        if (low, high) != expected or source.vspace.get_select_npoints() != prod(shape) or not whole:
+            raise DumpError(f"{path}: {key} must be made of whole shards in order, which {shard} breaks")
+        start += shape[0]
+    if array.shape != (start, *shape[1:]):
+        raise DumpError(f"{path}: {key} has the shape {array.shape}, and its shards hold {start} datasets")
 
 
 def _whole(path: Path, key: str, array: h5py.Dataset) -> np.ndarray:

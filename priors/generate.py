@@ -1,12 +1,17 @@
 """Many datasets, in order, the same ones whatever number of workers computes them."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import joblib
 
-from priors.config import PriorConfig
-from priors.prior import Dataset, sample_dataset
+from priors.config import ConfigError, PriorConfig
+from priors.dump import MAX_INDEXED_SHARDS, join_shards, open_dump, write_dump
+from priors.engines import run_tasks
+from priors.prior import Dataset, sample_dataset, sample_integer
+from priors.shards import JOINED_NAME, Plan, clear, default_shard_size, is_whole, shard_path, shards_of
 from priors.streams import BLOCK, DATASET, stream
 
 BLOCKS_PER_TASK = 8
@@ -24,8 +29,8 @@ def sample_block(
     """
     size = config.block_size if num_datasets is None else num_datasets
     rng = stream(seed, BLOCK, block)
-    single_eval_pos = int(rng.integers(config.split_range[0], config.split_range[1] + 1))
-    num_features = int(rng.integers(config.num_features[0], config.num_features[1] + 1))
+    single_eval_pos = sample_integer(config.split_range, rng)
+    num_features = sample_integer(config.num_features, rng)
     config = replace(config, num_features=(num_features, num_features))
     first = block * config.block_size
     return [
@@ -67,6 +72,104 @@ def generate(config: PriorConfig, num_datasets: int, seed: int, num_workers: int
     """Yield the first `num_datasets` datasets of (config, seed) one by one; see `generate_blocks`."""
     for block in generate_blocks(config, num_datasets, seed, num_workers):
         yield from block
+
+
+def generate_dump(
+    path: str | Path,
+    config: PriorConfig,
+    num_datasets: int,
+    seed: int,
+    num_workers: int = 1,
+    *,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    shard_size: int | None = None,
+    keep_shards: bool = False,
+    overwrite: bool = True,
+    on_shard: Callable[[int], None] | None = None,
+) -> str:
+    """Write the first `num_datasets` datasets of (config, seed) to `path`, a prior dump.
+
+    The work is cut into shards, files in the folder ``<path>.shards``, which are joined at the end. A run
+    that was stopped, or killed, leaves that folder, and the same call goes on with it: its shards are checked
+    and kept, and the dump is the same as if nothing had happened.
+
+    Args:
+        path: the dump; on a cluster, a place that all machines see under that name.
+        num_workers: processes of this machine; the dump is the same for any number.
+        backend: what runs the shards, see `run_tasks`: loky, dask or ray.
+        scheduler: address of a running cluster of dask or ray.
+        shard_size: datasets in a shard, a multiple of the block size; about 1/256 of the dump by default.
+            What is lost when a worker dies is the shard that it was at.
+        keep_shards: leave X and y in the shards, and make `path` an index of them.
+        overwrite: replace an older file of that name, and discard unfinished work of another plan.
+        on_shard: told the number of datasets of each finished shard, for a progress bar.
+
+    Returns:
+        The content hash of the dump.
+
+    Raises:
+        ValueError: an argument out of its range.
+        DumpError: the file cannot be written, exists, or is being written by another process; the folder
+            holds the unfinished work of another config, seed, number or shard size.
+        EngineError: the backend cannot be had.
+        WorkerLostError: a worker was killed; the same call goes on.
+    """
+    path = Path(path)
+    stream(seed)  # refuses what is no seed before any work
+    if shard_size is None:
+        shard_size = default_shard_size(num_datasets, config.block_size)
+    plan = Plan(config, num_datasets, seed, shard_size)
+    if keep_shards and plan.num_shards > MAX_INDEXED_SHARDS:
+        raise ConfigError(
+            f"shard_size must make at most {MAX_INDEXED_SHARDS} shards for an index of them, "
+            f"got {shard_size}, which makes {plan.num_shards}"
+        )
+    with shards_of(path, plan, overwrite) as (folder, finished):
+        if not finished:
+            # Workers may have another current folder.
+            shards = [shard_path(folder.absolute(), number) for number in range(plan.num_shards)]
+            tasks = [(plan, number, shard) for number, shard in enumerate(shards)]
+            for size in run_tasks(write_shard, tasks, backend, num_workers, scheduler):
+                if on_shard is not None:
+                    on_shard(size)
+            joined = folder / JOINED_NAME
+            if keep_shards:
+                join_shards(joined, shards, num_datasets, index_of=path.name)
+            elif len(shards) > 1:
+                join_shards(joined, shards, num_datasets)
+            else:
+                [joined] = shards
+            os.replace(joined, path)
+        with open_dump(path) as dump:
+            is_index, content = dump.arrays["X"].is_virtual, dump.attributes["content_hash"]
+        clear(folder, keep_shards=is_index)
+    return content
+
+
+def write_shard(plan: Plan, number: int, path: Path) -> int:
+    """Write shard `number` of `plan` to `path`, unless it is there and whole; how many datasets it holds."""
+    first, size = plan.shard(number)
+    if is_whole(path, plan, first, size):
+        return size
+    config, step = plan.config, plan.config.block_size
+    blocks = (
+        sample_block(config, plan.seed, begin // step, min(step, first + size - begin))
+        for begin in range(first, first + size, step)
+    )
+    write_dump(
+        path,
+        blocks,
+        num_datasets=size,
+        max_rows=config.num_datapoints,
+        max_features=config.num_features[1],
+        max_num_classes=config.num_classes[1],
+        block_size=config.block_size,
+        config_json=config.to_json(),
+        seed=plan.seed,
+        first_dataset=first,
+    )
+    return size
 
 
 def _sample_blocks(config: PriorConfig, seed: int, blocks: list[tuple[int, int]]) -> list[list[Dataset]]:

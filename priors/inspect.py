@@ -268,7 +268,7 @@ def _spaced(config: Any) -> Any:
     """A config's JSON with spaces to break lines at, or what was there if it is no JSON."""
     try:
         return json.dumps(json.loads(config))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return config
 
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from priors.config import PriorConfig
-from priors.dump import write_dump
-from priors.generate import generate_blocks
+from priors.generate import generate_dump
 
 DATA = Path(__file__).parent / "data"
 
@@ -31,23 +30,9 @@ TINY = PriorConfig(
 )
 
 
-def write(path: Path, config: PriorConfig, num_datasets: int, seed: int = 0) -> Path:
-    """A dump of `config`, as `priors generate` writes it."""
-    write_dump(
-        path,
-        generate_blocks(config, num_datasets, seed),
-        num_datasets=num_datasets,
-        max_rows=config.num_datapoints,
-        max_features=config.num_features[1],
-        max_num_classes=config.num_classes[1],
-        block_size=config.block_size,
-        config_json=config.to_json(),
-        seed=seed,
-    )
-    return path
-
-
 @pytest.fixture(scope="session")
 def tiny_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 datasets of 24 rows x 3 features, 2 classes, in blocks of 4."""
-    return write(tmp_path_factory.mktemp("dumps") / "tiny.h5", TINY, 64)
+    path = tmp_path_factory.mktemp("dumps") / "tiny.h5"
+    generate_dump(path, TINY, 64, seed=0)
+    return path

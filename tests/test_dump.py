@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import tracemalloc
 from datetime import datetime
 from pathlib import Path
@@ -438,7 +439,7 @@ def test_the_name_appears_at_the_end_alone(path):
         config_json=CONFIG,
         seed=0,
     )
-    assert names == [[f".{path.name}.{os.getpid()}.partial"]] * 2
+    assert names == [[f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial"]] * 2
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -1,5 +1,6 @@
 """The command `priors`: what it makes, and that bad input is one or two plain lines and exit code 2."""
 
+import importlib
 import json
 import os
 
@@ -7,11 +8,13 @@ import h5py
 import pytest
 from click.testing import CliRunner
 
-import priors.cli
 from priors.cli import main
 from priors.config import PriorConfig
 from priors.dump import content_hash, open_dump
 from priors.presets import PRESETS
+
+# `priors.generate` is the public function; the module behind it has to be asked for by name.
+generate_module = importlib.import_module("priors.generate")
 
 SMALL = ["--set", "num_datapoints=20", "--set", "num_features=[2, 3]", "--set", "train_fraction=[0.4, 0.6]"]
 
@@ -94,15 +97,32 @@ def test_existing_output_is_kept_unless_told_otherwise(tmp_path):
         assert dump.num_datasets == 2
 
 
-def test_an_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_generation_is_one_line_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    def interrupted(config, seed, block, num_datasets):
+        if block == 2:
+            raise KeyboardInterrupt
+        return sample_block(config, seed, block, num_datasets)
+
+    sample_block = generate_module.sample_block
+    out, arguments = tmp_path / "mine.h5", ["--num-datasets", 100, "--shard-size", 64, *SMALL]
+    with monkeypatch.context() as patches:
+        patches.setattr(generate_module, "sample_block", interrupted)
+        result = run("generate", out, *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines()[-1] == "Error: stopped; the same command goes on where it was"
+    assert not out.exists()
+    assert run("generate", out, *arguments).exit_code == 0
+    assert run("generate", tmp_path / "undisturbed.h5", *arguments).exit_code == 0
+    assert content_hash(out) == content_hash(tmp_path / "undisturbed.h5")
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "undisturbed.h5"]
+
+
+def test_an_interrupt_before_the_first_shard_leaves_nothing(tmp_path, monkeypatch):
     def interrupted(*arguments):
-        yield from list(generate(*arguments))[:1]
         raise KeyboardInterrupt
 
-    generate = priors.cli.generate_blocks
-    monkeypatch.setattr(priors.cli, "generate_blocks", interrupted)
-    result = run("generate", tmp_path / "mine.h5", "--num-datasets", 64, *SMALL)
-    assert result.exit_code == 1
+    monkeypatch.setattr(generate_module, "sample_block", interrupted)
+    assert run("generate", tmp_path / "mine.h5", "--num-datasets", 64, *SMALL).exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,6 +143,9 @@ def test_an_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
         (["--seed", "-1"], ["--seed", "-1"]),
         (["--workers", "0"], ["--workers", "0"]),
         (["--num-datasets", "0"], ["--num-datasets", "0"]),
+        (["--shard-size", "33"], ["shard_size", "multiple of block_size=32", "33"]),
+        (["--backend", "spark"], ["--backend", "spark", "loky", "dask", "ray"]),
+        (["--scheduler", "tcp://127.0.0.1:1"], ["--scheduler", "--backend dask"]),
         (["--no-such-option"], ["--no-such-option", "priors generate --help"]),
     ],
 )
@@ -138,7 +161,7 @@ def test_missing_arguments_are_named():
 
 
 def test_an_unwritable_output_is_refused_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(priors.cli, "generate_blocks", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr(generate_module, "run_tasks", lambda *_: pytest.fail("work was done"))
     assert_refused(run("generate", tmp_path / "no" / "folder.h5", "--num-datasets", 4), "folder.h5")
     assert_refused(run("generate", tmp_path, "--num-datasets", 4), tmp_path)
     assert_refused(run("generate", os.devnull + "/out.h5", "--num-datasets", 4), "out.h5")

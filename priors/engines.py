@@ -1,0 +1,137 @@
+"""Where tasks run: in this process, in more of them on this machine, or on a cluster."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+import joblib
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+
+class EngineError(Exception):
+    """An engine that cannot be had; the message names it and the remedy."""
+
+
+class WorkerLostError(Exception):
+    """A process of the engine ended in the middle of its task: killed, or out of memory."""
+
+
+def run_tasks(
+    function: Callable,
+    tasks: Iterable[tuple],
+    backend: str = "loky",
+    num_workers: int = 1,
+    scheduler: str | None = None,
+) -> Iterator[Any]:
+    """Yield ``function(*task)`` for each of `tasks`, as they finish: in any order.
+
+    A task should take a second or more: handing one out costs about a millisecond (docs/scaling.md). If a
+    task raises, or the caller stops asking, those not yet begun are dropped.
+
+    Args:
+        function: what each worker calls; it must be importable there.
+        tasks: arguments, one tuple per task.
+        backend: a key of BACKENDS.
+        num_workers: processes on this machine; 1 with loky computes in this one. A cluster uses all it has.
+        scheduler: address of a running cluster of dask or ray; by default one is started on this machine.
+
+    Raises:
+        ValueError: an unknown backend, fewer than one worker, or a scheduler where loky has none.
+        EngineError: a package is missing, or the scheduler or its workers do not answer.
+        WorkerLostError: a worker was killed.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if num_workers < 1:
+        raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+    if backend == "loky" and scheduler is not None:
+        raise ValueError(f"the backend loky has no scheduler, got {scheduler!r}; dask and ray have")
+    # Closed with this generator: what is not begun then is dropped, and workers and connections are let go.
+    with closing(BACKENDS[backend](function, tasks, num_workers, scheduler)) as results:
+        yield from results
+
+
+def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None) -> Iterator[Any]:
+    # Handed out one by one: joblib would else bundle short tasks, and the progress would come in bundles too.
+    parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
+    try:
+        with closing(parallel(joblib.delayed(function)(*task) for task in tasks)) as results:
+            yield from results
+    except BrokenProcessPool as error:  # its message is joblib's advice on segmentation faults
+        raise WorkerLostError("a worker process was killed, or ran out of memory") from error
+
+
+def _dask(
+    function: Callable, tasks: Iterable[tuple], num_workers: int, scheduler: str | None
+) -> Iterator[Any]:
+    # Not through joblib: its dask backend (1.6) waits forever when a task is lost with its workers, or when
+    # they cannot import it, and takes three times as long to hand out a task.
+    try:
+        import distributed
+    except ImportError as error:
+        raise EngineError(
+            "the backend dask needs the package distributed: pip install 'nanotabpfn-priors[distributed]'"
+        ) from error
+    where: dict[str, Any] = {"address": scheduler, "timeout": 10}
+    if scheduler is None:
+        where = {"n_workers": num_workers, "threads_per_worker": 1, "dashboard_address": None}
+    try:
+        client = distributed.Client(**where)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"there is no dask scheduler at {scheduler}: {_first_line(error)}") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=10)
+        except TimeoutError as error:
+            raise EngineError(f"the dask scheduler at {scheduler} has no workers") from error
+        try:
+            client.run(callable, function)  # by each worker
+            client.submit(callable, function).result()  # by the scheduler
+        except Exception as error:  # dask raises just that for what fails at the far end
+            raise EngineError(
+                f"the dask cluster cannot import {function.__module__}: it needs the packages that are here"
+            ) from error
+        futures = client.map(function, *zip(*tasks, strict=True), pure=False)
+        try:
+            for future in distributed.as_completed(futures):
+                yield future.result()
+        except distributed.KilledWorker as error:  # dask has tried other workers by then
+            raise WorkerLostError(
+                f"a dask worker was killed, or ran out of memory: {_first_line(error)}"
+            ) from error
+        except distributed.CancelledError as error:
+            raise WorkerLostError(f"the dask scheduler was lost: {_first_line(error)}") from error
+
+
+def _ray(
+    function: Callable, tasks: Iterable[tuple], num_workers: int, scheduler: str | None
+) -> Iterator[Any]:
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ImportError as error:
+        raise EngineError(
+            "the backend ray needs the package ray: pip install 'nanotabpfn-priors[ray]'"
+        ) from error
+    where = {"address": scheduler} if scheduler else {"num_cpus": num_workers, "include_dashboard": False}
+    try:
+        ray.init(log_to_driver=False, **where)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise EngineError(f"ray cannot be reached at {scheduler}: {_first_line(error)}") from error
+    try:
+        register_ray()
+        # Its joblib backend knows no generators: all results come at the end.
+        parallel = joblib.Parallel(-1 if scheduler else num_workers, backend="ray", batch_size=1)
+        yield from parallel(joblib.delayed(function)(*task) for task in tasks)
+    except ray.exceptions.RayError as error:
+        raise WorkerLostError(_first_line(error)) from error
+    finally:
+        ray.shutdown()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+BACKENDS = {"loky": _loky, "dask": _dask, "ray": _ray}
+"""The engines by name: processes of this machine, a dask cluster, a ray cluster."""
