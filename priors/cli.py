@@ -94,10 +94,11 @@ def generate(
             num_datasets=num_datasets,
             max_rows=config.num_datapoints,
             max_features=config.num_features[1],
-            max_num_classes=config.num_classes[1],
+            max_num_classes=config.num_classes[1] if config.problem_type == "classification" else None,
             block_size=config.block_size,
             config_json=config.to_json(),
             seed=seed,
+            allow_missing=config.missing_fraction[1] > 0,
         )
     seconds = time.perf_counter() - started
     click.echo(
