@@ -10,6 +10,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from priors.streams import split
+
 
 def coherent_uniforms(coherence: str, num_nodes: int, num_names: int, rng: np.random.Generator) -> np.ndarray:
     """Numbers in [0, 1) for each node and name, (V, N).
@@ -31,6 +33,8 @@ def coherent_names(
 ) -> list[list[str]]:
     """For each of some choices among weighted names, the name that each node draws.
 
+    Every choice has a stream of its own, so that other names for one leave what the others draw.
+
     Args:
         choices: name -> weight; the order of the names does not matter.
         coherence: `meta` multiplies the weights, once per dataset, by standard exponentials (for equal
@@ -40,24 +44,21 @@ def coherent_names(
     Returns:
         One list of V names per choice.
     """
-    total = sum(map(len, choices))
-    factors = rng.standard_exponential(total).tolist()
-    uniforms = rng.random((len(choices), num_nodes)).tolist()
     one_for_all = mix == "dataset" or coherence == "shared"
     drawn = []
-    for weights, uniform in zip(choices, uniforms, strict=True):
+    for weights, own in zip(choices, split(rng, len(choices)), strict=True):
         names = sorted(weights)
         if len(names) == 1:
             drawn.append(names * num_nodes)
-            factors = factors[1:]
             continue
-        own, factors = factors[: len(names)], factors[len(names) :]
-        if coherence == "meta":
-            ends = list(accumulate(weights[name] * factor for name, factor in zip(names, own, strict=True)))
-        else:
-            ends = list(accumulate(weights[name] for name in names))
-        last = len(names) - 1  # against rounding at the very end
+        uniforms = own.random(num_nodes).tolist()
         if one_for_all:
-            uniform = uniform[:1] * num_nodes
-        drawn.append([names[min(bisect(ends, u * ends[-1]), last)] for u in uniform])
+            uniforms = uniforms[:1] * num_nodes
+        shares = [weights[name] for name in names]
+        if coherence == "meta":
+            factors = own.standard_exponential(len(names)).tolist()
+            shares = [share * factor for share, factor in zip(shares, factors, strict=True)]
+        ends = list(accumulate(shares))
+        last = len(names) - 1  # against rounding at the very end
+        drawn.append([names[min(bisect(ends, uniform * ends[-1]), last)] for uniform in uniforms])
     return drawn

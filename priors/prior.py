@@ -159,7 +159,8 @@ def sample_scm(
         name: slot
         for slot, name in enumerate((f, p) for f, ranges in config.parameters.items() for p in ranges)
     }
-    coherent = coherent_uniforms(config.coherence, num_nodes, len(slots) + 1, rng)  # (V, slots + 1)
+    parameter_rng, name_rng, category_rng = split(rng, 3)
+    coherent = coherent_uniforms(config.coherence, num_nodes, len(slots) + 1, parameter_rng)  # (V, slots + 1)
     low, high = np.log(config.noise_scale)
     noise_scales = np.exp(low + (high - low) * coherent[:, -1]).tolist()
     coherent = coherent.tolist()
@@ -171,9 +172,11 @@ def sample_scm(
         config.noise_kinds,
         config.converters,
     ]
-    names = coherent_names(choices, config.coherence, config.mix, num_nodes, rng)
+    names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     mechanism_of, aggregation_of, root_of, noise_of, noise_kind_of, converter_of = names
-    is_category = (rng.random(num_nodes) < rng.uniform(*config.categorical_fraction)).tolist()
+    is_category = (
+        category_rng.random(num_nodes) < category_rng.uniform(*config.categorical_fraction)
+    ).tolist()
 
     def with_parameters(family: Callable, name: str, node: int) -> Callable:
         ranges = config.parameters.get(name)
