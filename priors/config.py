@@ -247,7 +247,7 @@ class PriorConfig:
         if self.problem_type == "regression" and smallest < 2:
             raise ValueError(
                 f"train_fraction: {self.train_fraction} of num_datapoints={self.num_datapoints} rows leaves "
-                f"{smallest} rows on one side; regression needs 2"
+                f"{smallest} rows on one side, too few for regression, which needs 2"
             )
         if self.problem_type == "classification" and smallest < self.num_classes[1]:
             raise ValueError(
@@ -266,7 +266,7 @@ class PriorConfig:
             for parameter, values in ranges.items():
                 where = f"parameters: {name}: {parameter}"
                 if parameter not in kinds:
-                    raise ValueError(f"{where} is unknown; {name} has {', '.join(kinds) or 'none'}")
+                    raise ValueError(f"{where} is unknown: {name} has {', '.join(kinds) or 'none'}")
                 kind = kinds[parameter]
                 if kind is float and isinstance(values, tuple):
                     ranges[parameter] = values = (float(values[0]), float(values[1]))  # (0, 1): no integers
