@@ -159,6 +159,12 @@ def test_scattered_intervals_give_classes_several_intervals():
     assert np.mean(np.array(num_runs) > 3) > 0.6
 
 
+def test_scattered_intervals_deal_the_classes_out_in_any_order():
+    values = np.arange(300.0)
+    first = [scattered_intervals(values, 3, 300, stream(draw))[0] for draw in range(900)]
+    assert np.abs(np.bincount(first, minlength=3) / 900 - 1 / 3).max() < 4 * (2 / 9 / 900) ** 0.5
+
+
 def test_scattered_intervals_leave_no_class_out():
     values = normal_values(20_000)
     for draw in range(100):

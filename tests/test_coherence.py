@@ -93,10 +93,11 @@ def test_names_are_known_and_one_a_node(coherence, mix):
 @pytest.mark.parametrize("coherence", ["independent", "shared"])
 @pytest.mark.parametrize("mix", ["node", "dataset"])
 def test_names_are_drawn_by_weight(coherence, mix):
-    share = np.mean([drawn[2][3] == "y" for drawn in names(coherence, mix)])
+    found = names(coherence, mix)
+    share = np.mean([drawn[2][3] == "y" for drawn in found])
     assert abs(share - 0.75) < 4 * (0.1875 / 2000) ** 0.5
     for name in "abc":
-        share = np.mean([drawn[0][0] == name for drawn in names(coherence, mix)])
+        share = np.mean([drawn[0][0] == name for drawn in found])
         assert abs(share - 1 / 3) < 4 * (2 / 9 / 2000) ** 0.5
 
 

@@ -55,13 +55,15 @@ def test_regression_does_not_depend_on_the_scale_of_the_target():
     assert abs(scores[0] - scores[1]) < 1e-3
 
 
-def test_missing_cells_are_allowed():
+def test_missing_cells_count_as_0():
     x = noise()
     y = (x[:, 0] > 0).astype(int)
     x[stream(1).random(x.shape) < 0.2] = np.nan
     before = x.copy()
     assert 0.7 < out_of_bag_score(x, y, stream(0)) < 1
     np.testing.assert_array_equal(x, before)
+    filled = np.where(np.isnan(x), np.float32(0), x)
+    assert out_of_bag_score(filled, y, stream(0)) == out_of_bag_score(x, y, stream(0))
 
 
 def test_labels_need_not_be_the_first_integers():

@@ -97,7 +97,7 @@ def record(monkeypatch, name):
 @pytest.mark.parametrize("config", SETTINGS.values(), ids=list(SETTINGS))
 def test_datasets_are_whole(config):
     attempts = []
-    for index in range(60):
+    for index in range(40):
         dataset = sample_dataset(config, stream(0, DATASET, index))
         assert_whole(dataset, config)
         attempts.append(dataset.properties["attempts"])

@@ -31,7 +31,7 @@ def share_an_ancestor(graph, first, second):
 @pytest.mark.parametrize("relevant_fraction", [0, 0.3, 0.5, 1])
 @pytest.mark.parametrize("family", GRAPHS.values(), ids=list(GRAPHS))
 def test_enough_features_share_an_ancestor_with_the_target(family, relevant_fraction):
-    for draw in range(40):
+    for draw in range(15):
         graph = family(12, stream(0, draw))
         columns = choose_columns(graph, 5, relevant_fraction, stream(1, draw))
         possible = [
@@ -237,6 +237,15 @@ def test_quantize_rounds_to_4_to_40_equal_steps_of_the_training_range():
     assert stats.chisquare(np.bincount(counts, minlength=41)[4:]).pvalue > 0.001
     assert min(counts) == 4
     assert max(counts) == 40
+
+
+def test_steps_are_decided_by_training_rows():
+    column = stream(0).standard_normal(100, dtype=np.float32)
+    other = column.copy()
+    other[60:] *= 100
+    for draw in range(20):
+        rounded = quantize(column, 60, stream(draw))
+        np.testing.assert_array_equal(quantize(other, 60, stream(draw))[:60], rounded[:60])
 
 
 def test_test_rows_may_lie_beyond_the_training_rows_steps():
