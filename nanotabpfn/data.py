@@ -371,6 +371,8 @@ class PriorDataLoader(_BatchLoader):
         num_workers: int = 0,
     ):
         _check_settings(num_steps=num_steps, batch_size=batch_size, seed=seed, num_workers=num_workers)
+        if config.problem_type != "classification":
+            raise ValueError(f"config must be of a classification prior, got {config.problem_type}")
         fields = json.loads(config.to_json())
         settings = {"seed": seed, **{f"config.{name}": value for name, value in fields.items()}}
         super().__init__(PriorReader(config, seed), num_steps, batch_size, device, num_workers, settings)

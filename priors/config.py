@@ -4,15 +4,27 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
+from priors.categories import CONVERTERS
+from priors.classes import CLASS_METHODS
 from priors.graphs import GRAPHS
-from priors.mechanisms import MECHANISMS
-from priors.noise import NOISES
+from priors.mechanisms import ACTIVATIONS, MECHANISMS
+from priors.noise import NOISE_KINDS, NOISES
+from priors.table import MISSING_KINDS
 
 
 class ConfigError(ValueError):
@@ -49,24 +61,64 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def _summable(weights: dict[str, float]) -> dict[str, float]:
+    if not 0 < sum(weights.values()) < float("inf"):
+        raise ValueError(f"needs at least one weight above 0, and a finite sum, got {weights}")
+    return weights
+
+
 def _weights_of(registry: dict[str, Callable]) -> Callable:
     def check(weights: dict[str, float]) -> dict[str, float]:
         if not weights:
             raise ValueError(f"needs at least one family; known: {', '.join(registry)}")
         for name in weights:
             lookup(registry, name)
-        if not 0 < sum(weights.values()) < float("inf"):
-            raise ValueError(f"needs at least one weight above 0, and a finite sum, got {weights}")
-        return weights
+        return _summable(weights)
 
     return AfterValidator(check)
 
+
+def _of_field(field: str, check: Callable, *args: Any) -> Any:
+    """``check(*args)``, whose complaints say which field they are about."""
+    try:
+        return check(*args)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error
+
+
+def default_parameters() -> dict[str, dict[str, Any]]:
+    """The ranges of the families' parameters, wide enough to reach from plain to wild."""
+    return {
+        "erdos_renyi": {"mean_parents": (0.5, 3.0)},
+        "barabasi_albert": {"num_edges": (1, 3)},
+        "growing_network_with_redirection": {"redirection": (0.0, 1.0)},
+        "layered": {"num_layers": (2, 6), "dropout": (0.0, 0.7)},
+        "watts_strogatz": {"num_neighbours": (1, 3), "rewiring": (0.0, 0.7)},
+        "linear": {"matrix": ["normal", "uniform", "signs", "decaying"]},
+        "mlp": {"num_layers": (1, 2), "width": (3, 12), "gain": (0.8, 2.2), "activation": [*ACTIVATIONS]},
+        "oblivious_trees": {"num_trees": (1, 6), "depth": (1, 4)},
+        "decision_trees": {"num_trees": (1, 2), "depth": (2, 6)},
+        "random_fourier_features": {"frequency": (0.25, 1.5), "spectrum": ["normal", "cauchy"]},
+        "nearest_prototype": {"num_prototypes": (2, 12)},
+        "product": {"rank": (1, 3)},
+        "piecewise": {"num_knots": (1, 6), "kind": ["linear", "step"]},
+        "periodic": {"frequency": (0.7, 3.0)},
+        "ordered_cuts": {"num_categories": (2, 10)},
+        "prototypes": {"num_categories": (2, 10)},
+        "softmax_draw": {"num_categories": (2, 10)},
+    }
+
+
+NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
+"""What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ParameterRange = tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str]
 ShareRange = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
 FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
 ScaleRange = Annotated[tuple[Scale, Scale], AfterValidator(_ordered)]
@@ -91,25 +143,94 @@ class PriorConfig:
     train_fraction: FractionRange = (0.1, 0.9)
     """Share of the rows that are training rows (`single_eval_pos`), drawn once per block, as in the
     published dump, whose splits lie between 15 and 135 of 150 rows."""
+    problem_type: Literal["classification", "regression"] = "classification"
+    """Classes, or the target's own real value (scaled by its training rows); `num_classes` is then unused."""
+
     num_nodes: IntRange = (8, 20)
     """Nodes of the causal graph; a dataset with F features gets at least F + 1 (the target is a node too)."""
     graphs: Annotated[dict[str, Weight], _weights_of(GRAPHS)] = Field(
-        default_factory=lambda: dict.fromkeys(GRAPHS, 1.0)
+        default_factory=lambda: dict.fromkeys(
+            ["erdos_renyi", "barabasi_albert", "growing_network_with_redirection", "layered", "random_tree"],
+            1.0,
+        )
     )
     """How often each graph family is drawn, one per dataset."""
     mechanisms: Annotated[dict[str, Weight], _weights_of(MECHANISMS)] = Field(
-        default_factory=lambda: dict.fromkeys(MECHANISMS, 1.0)
+        default_factory=lambda: dict.fromkeys(
+            ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0
+        )
     )
-    """How often each mechanism family is drawn, one per node that has parents."""
-    noises: Annotated[dict[str, Weight], _weights_of(NOISES)] = Field(
+    """How often each mechanism family is drawn, for the nodes that have parents."""
+    aggregations: Annotated[
+        dict[Literal["joint", "sum", "product", "maximum"], Weight], AfterValidator(_summable)
+    ] = Field(default_factory=lambda: {"joint": 1.0})
+    """How a mechanism takes several parents: as one function of all (`joint`), or as the sum, product or
+    maximum of one function of each."""
+    parameters: dict[str, dict[str, ParameterRange]] = Field(default_factory=default_parameters)
+    """For each graph, mechanism and converter family, by name: the range of each of its parameters, (low,
+    high) inclusive, or a list of choices. A parameter that is left out has the function's own default."""
+    roots: Annotated[dict[str, Weight], _weights_of(NOISES)] = Field(
         default_factory=lambda: dict.fromkeys(NOISES, 1.0)
     )
-    """How often each distribution is drawn, for a root's values and for the noise of every other node."""
+    """How often each distribution is drawn for a root's values."""
+    noises: Annotated[dict[str, Weight], _weights_of(NOISES)] = Field(
+        default_factory=lambda: {"normal": 3.0, "uniform": 1.0, "laplace": 1.0, "student_t": 1.0}
+    )
+    """How often each distribution is drawn for the noise of a node that has parents."""
+    noise_kinds: Annotated[dict[str, Weight], _weights_of(NOISE_KINDS)] = Field(
+        default_factory=lambda: {"additive": 1.0}
+    )
+    """How noise joins the signal."""
     noise_scale: ScaleRange = (0.02, 0.5)
-    """Standard deviation of a node's noise where its signal has 1; log-uniform, drawn per dataset."""
+    """Standard deviation of a node's noise where its signal has 1; log-uniform."""
+    mix: Literal["node", "dataset"] = "node"
+    """Whether families are drawn for each node, or once for all nodes of a dataset."""
+    coherence: Literal["meta", "independent", "shared"] = "meta"
+    """How the values that nodes of one dataset draw under the same name (noise scale, depth, activation ...)
+    belong together: `independent` draws, one value `shared` by all, or (`meta`) draws from a distribution
+    whose centre and width are themselves drawn once per dataset. What keeps a prior from being one average
+    dataset (Qu et al., TabICL, 2025)."""
+
+    categorical_fraction: ShareRange = (0.0, 0.0)
+    """Share of the nodes that are categories, drawn per dataset; their children read the category."""
+    converters: Annotated[dict[str, Weight], _weights_of(CONVERTERS)] = Field(
+        default_factory=lambda: dict.fromkeys(CONVERTERS, 1.0)
+    )
+    """How a categorical node comes to its categories."""
+    class_methods: Annotated[dict[str, Weight], _weights_of(CLASS_METHODS)] = Field(
+        default_factory=lambda: {"quantile_cuts": 1.0}
+    )
+    """How the target's values become classes, one per dataset."""
+    ordered_labels: Share = 0.0
+    """How often labels keep the order of their classes; otherwise they are shuffled."""
+    label_noise: ShareRange = (0.0, 0.0)
+    """Share of labels (or, in regression, of the target's variance) that is random, drawn per dataset; 1
+    makes targets independent of features."""
+    target_position: Literal["any", "early", "late"] = "any"
+    """Where in the causal order the target lies: any node, or one of the first or the last third."""
+    allow_descendants: bool = True
+    """Whether features may be effects of the target (anti-causal prediction), or only causes and siblings."""
     relevant_fraction: ShareRange = (0.4, 1.0)
     """Smallest share of the features that share an ancestor with the target, drawn per dataset. The rest
     may happen to, or be pure noise, as columns of real tables often are."""
+
+    warp_fraction: ShareRange = (0.0, 0.0)
+    """Share of real columns that go through a monotone warp, drawn per dataset."""
+    quantized_fraction: ShareRange = (0.0, 0.0)
+    """Share of real columns that are rounded to a few levels, drawn per dataset."""
+    outlier_fraction: ShareRange = (0.0, 0.0)
+    """Share of cells that are moved far out, drawn per dataset."""
+    missing_fraction: ShareRange = (0.0, 0.0)
+    """Share of cells that are missing (NaN), drawn per dataset; what loads a dump must allow for it."""
+    missing_kinds: Annotated[dict[str, Weight], _weights_of(MISSING_KINDS)] = Field(
+        default_factory=lambda: dict.fromkeys(MISSING_KINDS, 1.0)
+    )
+    """Why cells are missing, one per dataset: completely at random, at random given another column, or
+    depending on the missing value itself."""
+
+    learnability: ShareRange | None = None
+    """Keep only datasets on which the out-of-bag ROC AUC of a small tree ensemble lies in this range, over
+    all rows (R2 in regression); None asks nothing. Costs some tens of milliseconds per draw."""
     block_size: Annotated[int, Field(ge=1)] = 32
     """Consecutive datasets that share their split and number of features: the published batch size."""
 
@@ -122,12 +243,41 @@ class PriorConfig:
         if self.num_nodes[0] < 2:
             raise ValueError(f"num_nodes: needs at least 2 nodes, got {self.num_nodes}")
         smallest = min(min(split, self.num_datapoints - split) for split in self.split_range)
-        if smallest < self.num_classes[1]:
+        if self.problem_type == "regression" and smallest < 2:
+            raise ValueError(
+                f"train_fraction: {self.train_fraction} of num_datapoints={self.num_datapoints} rows leaves "
+                f"{smallest} rows on one side, too few for regression, which needs 2"
+            )
+        if self.problem_type == "classification" and smallest < self.num_classes[1]:
             raise ValueError(
                 f"train_fraction: {self.train_fraction} of num_datapoints={self.num_datapoints} rows leaves "
                 f"{smallest} rows on one side, too few for num_classes={self.num_classes}"
             )
+        self._check_parameters()
         return self
+
+    def _check_parameters(self) -> None:
+        families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
+        for name, ranges in self.parameters.items():
+            # The first two are num_nodes, parents or values, and rng.
+            own = [*signature(_of_field("parameters", lookup, families, name)).parameters.values()][2:]
+            kinds = {parameter.name: type(parameter.default) for parameter in own}
+            for parameter, values in ranges.items():
+                where = f"parameters: {name}: {parameter}"
+                if parameter not in kinds:
+                    raise ValueError(f"{where} is unknown: {name} has {', '.join(kinds) or 'none'}")
+                kind = kinds[parameter]
+                if kind is float and isinstance(values, tuple):
+                    ranges[parameter] = values = (float(values[0]), float(values[1]))  # (0, 1): no integers
+                if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in values)):
+                    raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
+                if isinstance(values, tuple):
+                    _of_field(where, _ordered, values)
+
+    @property
+    def most_classes(self) -> int | None:
+        """Most classes of any dataset; None in regression."""
+        return self.num_classes[1] if self.problem_type == "classification" else None
 
     @property
     def split_range(self) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Many datasets, in order, the same ones whatever number of workers computes them."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,22 +57,34 @@ def generate_blocks(
         raise ValueError(f"num_datasets must not be negative, got {num_datasets}")
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-    firsts = range(0, num_datasets, config.block_size)
-    blocks = [(number, min(config.block_size, num_datasets - first)) for number, first in enumerate(firsts)]
-    tasks = [blocks[begin : begin + BLOCKS_PER_TASK] for begin in range(0, len(blocks), BLOCKS_PER_TASK)]
+    stream(seed)  # refuses what is no seed
+    return _blocks(config, num_datasets, seed, num_workers)
+
+
+def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int) -> Iterator[list[Dataset]]:
+    num_blocks = -(-num_datasets // config.block_size)
+    tasks = (
+        (config, seed, range(first, min(first + BLOCKS_PER_TASK, num_blocks)), num_datasets)
+        for first in range(0, num_blocks, BLOCKS_PER_TASK)
+    )
     if num_workers == 1:
-        results = (_sample_blocks(config, seed, task) for task in tasks)
+        results = (_sample_blocks(*task) for task in tasks)
     else:
         parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator")
-        results = parallel(joblib.delayed(_sample_blocks)(config, seed, task) for task in tasks)
-    for result in results:
-        yield from result
+        results = parallel(joblib.delayed(_sample_blocks)(*task) for task in tasks)
+    try:
+        for result in results:
+            yield from result
+    finally:
+        with warnings.catch_warnings():  # joblib advises whoever does not take all that was asked for
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
 
 
 def generate(config: PriorConfig, num_datasets: int, seed: int, num_workers: int = 1) -> Iterator[Dataset]:
     """Yield the first `num_datasets` datasets of (config, seed) one by one; see `generate_blocks`."""
-    for block in generate_blocks(config, num_datasets, seed, num_workers):
-        yield from block
+    blocks = generate_blocks(config, num_datasets, seed, num_workers)
+    return (dataset for block in blocks for dataset in block)
 
 
 def generate_dump(
@@ -163,14 +176,17 @@ def write_shard(plan: Plan, number: int, path: Path) -> int:
         num_datasets=size,
         max_rows=config.num_datapoints,
         max_features=config.num_features[1],
-        max_num_classes=config.num_classes[1],
+        max_num_classes=config.most_classes,
         block_size=config.block_size,
         config_json=config.to_json(),
         seed=plan.seed,
         first_dataset=first,
+        allow_missing=config.missing_fraction[1] > 0,
     )
     return size
 
 
-def _sample_blocks(config: PriorConfig, seed: int, blocks: list[tuple[int, int]]) -> list[list[Dataset]]:
-    return [sample_block(config, seed, number, size) for number, size in blocks]
+def _sample_blocks(config: PriorConfig, seed: int, numbers: range, num_datasets: int) -> list[list[Dataset]]:
+    """Some blocks of a dump of `num_datasets`."""
+    size = config.block_size
+    return [sample_block(config, seed, number, min(size, num_datasets - number * size)) for number in numbers]

@@ -1,95 +1,241 @@
-"""Mechanism families: parents (R, P), rng -> values (R,), all float32.
+"""Mechanism families: parents (R, P), rng, parameters -> values (R,), all float32.
 
-`rng` gives the mechanism its parameters. A mechanism looks at each row by itself, and expects parents of
-about zero mean and unit variance (`SCM` standardizes what its nodes compute); given the same generator it is
-therefore the same function of a row, whatever other rows there are.
+`rng` gives the mechanism its weights. A mechanism looks at each row by itself, and expects parents of about
+zero mean and unit variance (`SCM` standardizes what its nodes compute); given the same generator it is
+therefore the same function of a row, whatever other rows there are. The ranges from which a prior draws the
+parameters stand in its config (`PriorConfig.parameters`).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-Mechanism = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Mechanism = Callable[..., np.ndarray]
 
 
-def linear(parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A weighted sum with standard normal weights, scaled by 1/sqrt(P)."""
-    num_parents = parents.shape[1]
-    return parents @ (rng.standard_normal(num_parents, dtype=np.float32) / np.float32(num_parents**0.5))
+def linear(parents: np.ndarray, rng: np.random.Generator, matrix: str = "normal") -> np.ndarray:
+    """A weighted sum.
+
+    Args:
+        matrix: how the weights are drawn: `normal`; `uniform` in -1..1; `signs`, all of one size;
+            `decaying`, normal times 1/rank, so that few parents count.
+    """
+    return parents @ _weights(parents.shape[1], rng, matrix)
 
 
-def mlp(parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random perceptron of one or two hidden layers, its activations drawn from `ACTIVATIONS`.
+def _weights(num_parents: int, rng: np.random.Generator, matrix: str) -> np.ndarray:
+    """Weights (P,) of expected squared norm 1."""
+    if matrix == "normal":
+        return rng.standard_normal(num_parents, dtype=np.float32) * np.float32(num_parents**-0.5)
+    if matrix == "uniform":
+        return (2 * rng.random(num_parents, dtype=np.float32) - 1) * np.float32((3 / num_parents) ** 0.5)
+    if matrix == "signs":
+        signs = np.where(rng.random(num_parents, dtype=np.float32) < 0.5, np.float32(-1), np.float32(1))
+        return signs * np.float32(num_parents**-0.5)
+    if matrix == "decaying":
+        decay = 1 / np.arange(1, num_parents + 1, dtype=np.float32)
+        weights = rng.standard_normal(num_parents, dtype=np.float32) * (decay / np.sqrt(decay @ decay))
+        return rng.permutation(weights)
+    raise ValueError(f"matrix must be normal, uniform, signs or decaying, got {matrix!r}")
+
+
+def mlp(
+    parents: np.ndarray,
+    rng: np.random.Generator,
+    num_layers: int = 1,
+    width: int = 8,
+    gain: float = 1.5,
+    activation: str = "tanh",
+) -> np.ndarray:
+    """A random perceptron.
+
+    Args:
+        num_layers: hidden layers.
+        width: units of each.
+        gain: deviation of a unit's input; around 1.5 units leave the linear part of their activation.
+        activation: a key of `ACTIVATIONS`.
 
     References:
         Hollmann et al., TabPFN, ICLR 2023 (random networks as mechanisms).
     """
+    function = ACTIVATIONS[activation]
     hidden = parents
-    for _ in range(int(rng.integers(1, 3))):
-        width = int(rng.integers(4, 17))
+    for _ in range(num_layers):
         fan_in = hidden.shape[1]
-        weights = rng.standard_normal((fan_in, width), dtype=np.float32)
-        # Gains around 1.5 move units out of the linear part of their activation.
-        weights *= np.float32(rng.uniform(0.8, 2.2) / fan_in**0.5)
-        activation = ACTIVATION_LIST[int(rng.random() * len(ACTIVATION_LIST))]
-        hidden = activation(hidden @ weights + rng.standard_normal(width, dtype=np.float32))
-    return hidden @ (rng.standard_normal(width, dtype=np.float32) / np.float32(width**0.5))
+        weights = rng.standard_normal((fan_in + 1, width), dtype=np.float32)
+        weights[:fan_in] *= np.float32(gain / fan_in**0.5)
+        hidden = function(hidden @ weights[:fan_in] + weights[fan_in])
+    return hidden @ rng.standard_normal(width, dtype=np.float32)
 
 
-def oblivious_trees(parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A sum of up to 8 oblivious trees: all splits of one level share their feature and threshold.
+def oblivious_trees(
+    parents: np.ndarray, rng: np.random.Generator, num_trees: int = 4, depth: int = 3
+) -> np.ndarray:
+    """A sum of oblivious trees: all splits of one level share their feature and threshold.
 
     Thresholds and leaf values are standard normal.
 
     References:
-        Popov et al., Neural oblivious decision ensembles, ICLR 2020; trees as mechanisms: Breejen et al.,
-        Why in-context learning transformers are tabular data classifiers (TabForestPFN), 2024.
+        Popov et al., Neural oblivious decision ensembles, ICLR 2020.
     """
     num_parents = parents.shape[1]
-    num_trees, depth = int(rng.integers(1, 9)), int(rng.integers(1, 5))
-    split_features = rng.integers(0, num_parents, size=num_trees * depth)
+    features = rng.integers(0, num_parents, size=num_trees * depth)
     thresholds = rng.standard_normal(num_trees * depth, dtype=np.float32)
-    above = (parents[:, split_features] > thresholds).reshape(len(parents), num_trees, depth)
-    leaves = above @ (1 << np.arange(depth))  # (R, T) which leaf of each tree
+    above = parents[:, features] > thresholds  # (R, TD)
+    place = np.zeros((num_trees, depth, num_trees), np.float32)
+    place[np.arange(num_trees), :, np.arange(num_trees)] = 2.0 ** np.arange(depth)
+    first_leaf = np.arange(num_trees, dtype=np.float32) * 2.0**depth
+    # One matrix product counts each tree's leaf in binary: exact in float32 for any depth used here.
+    leaves = (above.astype(np.float32) @ place.reshape(-1, num_trees) + first_leaf).astype(np.intp)  # (R, T)
+    leaf_values = rng.standard_normal(num_trees << depth, dtype=np.float32)
+    return leaf_values[leaves].sum(axis=1)
+
+
+def decision_trees(
+    parents: np.ndarray, rng: np.random.Generator, num_trees: int = 2, depth: int = 4
+) -> np.ndarray:
+    """A sum of ordinary trees: every inner node has a feature and a threshold of its own.
+
+    Deep ones are forests fitted to noise: each of 2^depth cells has its own independent value.
+
+    References:
+        Breejen et al., Why in-context learning transformers are tabular data classifiers, 2024.
+    """
+    num_datapoints, num_parents = parents.shape
+    num_inner = (1 << depth) - 1
+    features = rng.integers(0, num_parents, size=(num_trees, num_inner))
+    thresholds = rng.standard_normal((num_trees, num_inner), dtype=np.float32)
     leaf_values = rng.standard_normal((num_trees, 1 << depth), dtype=np.float32)
-    return leaf_values[np.arange(num_trees), leaves].sum(axis=1) / np.float32(num_trees**0.5)
+    rows = np.arange(num_datapoints)
+    total = np.zeros(num_datapoints, np.float32)
+    for tree in range(num_trees):
+        node = np.zeros(num_datapoints, np.intp)
+        for _ in range(depth):
+            right = parents[rows, features[tree, node]] > thresholds[tree, node]
+            node = 2 * node + 1 + right
+        total += leaf_values[tree, node - num_inner]
+    return total
 
 
-def random_fourier_features(parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A draw from a Gaussian process with squared-exponential kernel, by 64 random Fourier features.
+def random_fourier_features(
+    parents: np.ndarray, rng: np.random.Generator, frequency: float = 0.7, spectrum: str = "normal"
+) -> np.ndarray:
+    """A draw from a Gaussian process of unit variance, by 48 random Fourier features.
 
-    The length scale is log-uniform in 0.5 to 4, per parent times sqrt(P): from wiggly to nearly linear.
+    Args:
+        frequency: of the process along one parent, the inverse of its length scale (for P parents it is
+            divided by sqrt(P)): 0.25 is nearly linear, 2 wiggly.
+        spectrum: `normal` for the squared-exponential kernel; `cauchy` for the rougher Laplace kernel.
 
     References:
         Rahimi and Recht, Random features for large-scale kernel machines, NeurIPS 2007.
     """
-    num_parents, num_features = parents.shape[1], 64
-    length_scale = np.exp(rng.uniform(np.log(0.5), np.log(4))) * num_parents**0.5
-    frequencies = rng.standard_normal((num_parents, num_features), dtype=np.float32) / np.float32(
-        length_scale
-    )
+    num_parents, num_features = parents.shape[1], 48
+    if spectrum == "normal":
+        frequencies = rng.standard_normal((num_parents, num_features), dtype=np.float32)
+    elif spectrum == "cauchy":
+        frequencies = rng.standard_cauchy((num_parents, num_features)).astype(np.float32)
+    else:
+        raise ValueError(f"spectrum must be normal or cauchy, got {spectrum!r}")
+    frequencies *= np.float32(frequency / num_parents**0.5)
     phases = rng.random(num_features, dtype=np.float32) * np.float32(2 * np.pi)
     weights = rng.standard_normal(num_features, dtype=np.float32) * np.float32((2 / num_features) ** 0.5)
     return np.cos(parents @ frequencies + phases) @ weights
 
 
+def nearest_prototype(parents: np.ndarray, rng: np.random.Generator, num_prototypes: int = 6) -> np.ndarray:
+    """The value of the nearest of some random points: constant in each cell of a Voronoi tessellation.
+
+    References:
+        Qu et al., TabICLv2, 2026 (discretization).
+    """
+    prototypes = rng.standard_normal((parents.shape[1], num_prototypes), dtype=np.float32)
+    # |x - p|^2 without |x|^2, which is the same for every prototype
+    distances = (prototypes**2).sum(axis=0) - 2 * (parents @ prototypes)  # (R, K)
+    return rng.standard_normal(num_prototypes, dtype=np.float32)[distances.argmin(axis=1)]
+
+
+def product(parents: np.ndarray, rng: np.random.Generator, rank: int = 2) -> np.ndarray:
+    """A sum of products of two affine forms: quadratic, with interactions of every pair of parents."""
+    num_parents = parents.shape[1]
+    weights = rng.standard_normal((num_parents + 1, 2 * rank), dtype=np.float32)
+    weights[:num_parents] *= np.float32(num_parents**-0.5)
+    forms = parents @ weights[:num_parents] + np.float32(0.5) * weights[num_parents]  # (R, 2 rank)
+    return (forms[:, :rank] * forms[:, rank:]).sum(axis=1)
+
+
+def piecewise(
+    parents: np.ndarray, rng: np.random.Generator, num_knots: int = 4, kind: str = "linear"
+) -> np.ndarray:
+    """A random function of one projection of the parents, by values at random knots.
+
+    Args:
+        num_knots: at least 1.
+        kind: `step`, constant between knots; `linear`, by lines between the knots and one more (a single
+            knot would give a constant), and constant outside of them.
+    """
+    projection = parents @ _weights(parents.shape[1], rng, "normal")
+    if kind == "linear":
+        knots, heights = np.sort(rng.standard_normal(num_knots + 1)), rng.standard_normal(num_knots + 1)
+        return np.interp(projection, knots, heights).astype(np.float32)
+    if kind == "step":
+        knots = np.sort(rng.standard_normal(num_knots))
+        return rng.standard_normal(num_knots + 1, dtype=np.float32)[np.searchsorted(knots, projection)]
+    raise ValueError(f"kind must be linear or step, got {kind!r}")
+
+
+def periodic(parents: np.ndarray, rng: np.random.Generator, frequency: float = 2.0) -> np.ndarray:
+    """A sine of one projection of the parents, with its first overtone, of random phases.
+
+    Args:
+        frequency: angular, along the projection.
+    """
+    projection = parents @ (_weights(parents.shape[1], rng, "normal") * np.float32(frequency))
+    phase, overtone_phase = rng.random(2, dtype=np.float32) * np.float32(2 * np.pi)
+    overtone = rng.random(dtype=np.float32)
+    return np.sin(projection + phase) + overtone * np.sin(2 * projection + overtone_phase)
+
+
+def aggregate(kind: str, mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One function of each parent, joined: no interactions in a `sum`, nothing but in a `product`.
+
+    Args:
+        kind: `sum`, `product` (of the squashed values: a product of many would be a few outliers) or
+            `maximum`.
+        mechanism: draws each function.
+    """
+    values = np.stack([mechanism(parents[:, [p]], rng) for p in range(parents.shape[1])])  # (P, R)
+    if kind == "sum":
+        return values.sum(axis=0)
+    if kind == "product":
+        return np.tanh(values).prod(axis=0)
+    if kind == "maximum":
+        return values.max(axis=0)
+    raise ValueError(f"kind must be sum, product or maximum, got {kind!r}")
+
+
+# From nearly linear to wild: a prior that prefers one of them for a dataset draws its neighbours too.
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda x: x,
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x: np.maximum(x, np.float32(0.1) * x),
+    "relu": lambda x: np.maximum(x, 0),
     "absolute": np.abs,
-    "sine": np.sin,
-    "gaussian": lambda x: np.exp(-x * x),
+    "tanh": np.tanh,
     "step": lambda x: (x > 0).astype(np.float32),
+    "gaussian": lambda x: np.exp(-x * x),
     "square": lambda x: x * x,
+    "sine": lambda x: np.sin(np.float32(2) * x),
 }
-ACTIVATION_LIST = list(ACTIVATIONS.values())
 
 # To add a family: write the function, add it here.
 MECHANISMS: dict[str, Mechanism] = {
     "linear": linear,
     "mlp": mlp,
     "oblivious_trees": oblivious_trees,
+    "decision_trees": decision_trees,
     "random_fourier_features": random_fourier_features,
+    "nearest_prototype": nearest_prototype,
+    "product": product,
+    "piecewise": piecewise,
+    "periodic": periodic,
 }

@@ -1,4 +1,4 @@
-"""Noise and root causes: (num_datapoints, rng) -> (R,) float32, each with mean 0 and variance 1."""
+"""Noise and root causes: (num_datapoints, rng) -> (R,), mean 0, variance 1; how noise joins a signal."""
 
 from collections.abc import Callable
 
@@ -29,13 +29,47 @@ def student_t(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
 
 def normal_mixture(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
     """Two normals, so two clusters: random share, distance and width, scaled to mean 0 and variance 1."""
-    share, distance, width = rng.uniform(0.2, 0.8), rng.uniform(2, 6), rng.uniform(0.5, 1.5)
+    share, distance, width = (rng.random(3) * (0.6, 4, 1) + (0.2, 2, 0.5)).tolist()
     in_second = rng.random(num_datapoints, dtype=np.float32) < share
     values = rng.standard_normal(num_datapoints, dtype=np.float32)
-    values = np.where(in_second, distance + width * values, values)
+    values = np.where(in_second, np.float32(distance) + np.float32(width) * values, values)
     mean = share * distance
     variance = 1 - share + share * width**2 + share * (1 - share) * distance**2
-    return ((values - mean) / variance**0.5).astype(np.float32)
+    return (values - np.float32(mean)) * np.float32(variance**-0.5)
+
+
+def log_normal(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
+    """The exponential of a normal of deviation 0.6, brought to mean 0 and variance 1: skewed to the right."""
+    values = np.exp(np.float32(0.6) * rng.standard_normal(num_datapoints, dtype=np.float32))
+    mean, variance = np.exp(0.18), (np.exp(0.36) - 1) * np.exp(0.36)
+    return (values - np.float32(mean)) * np.float32(variance**-0.5)
+
+
+def categorical(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
+    """One of 2 to 8 random values with random probabilities, scaled to mean 0 and variance 1."""
+    num_categories = 2 + int(rng.random() * 7)
+    probabilities = rng.standard_exponential(num_categories) + 0.1
+    probabilities /= probabilities.sum()
+    values = rng.standard_normal(num_categories)
+    values -= probabilities @ values
+    values *= (probabilities @ values**2) ** -0.5
+    category = np.searchsorted(np.cumsum(probabilities[:-1]), rng.random(num_datapoints))
+    return values.astype(np.float32)[category]
+
+
+def additive(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """The same noise everywhere."""
+    return signal + noise
+
+
+def multiplicative(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Noise in proportion to the signal: large values are uncertain, zero is certain."""
+    return signal + signal * noise
+
+
+def heteroscedastic(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Noise whose deviation grows along the signal, from nearly none to twice the usual."""
+    return signal + (1 + np.tanh(signal)) * noise
 
 
 # To add a distribution: write the function, add it here.
@@ -45,4 +79,13 @@ NOISES: dict[str, Noise] = {
     "laplace": laplace,
     "student_t": student_t,
     "normal_mixture": normal_mixture,
+    "log_normal": log_normal,
+    "categorical": categorical,
+}
+
+# How the noise of a node joins what its mechanism gives, both (R,).
+NOISE_KINDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "additive": additive,
+    "multiplicative": multiplicative,
+    "heteroscedastic": heteroscedastic,
 }

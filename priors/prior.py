@@ -1,22 +1,32 @@
 """sample_dataset(config, rng): the prior as a pure function."""
 
+from bisect import bisect
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
 
+from priors.categories import CONVERTERS
+from priors.classes import CLASS_METHODS, has_every_class
+from priors.coherence import coherent_names, coherent_uniforms
 from priors.config import PriorConfig, lookup
 from priors.graphs import GRAPHS
-from priors.mechanisms import MECHANISMS
-from priors.noise import NOISES
-from priors.scm import SCM, scaled
+from priors.learnability import out_of_bag_score
+from priors.mechanisms import MECHANISMS, aggregate
+from priors.noise import NOISE_KINDS, NOISES, Noise
+from priors.scm import SCM
 from priors.streams import split
 from priors.table import (
+    MISSING_KINDS,
+    add_outliers,
+    category_codes,
     choose_columns,
-    cut_into_classes,
-    has_every_class,
-    sample_class_shares,
+    quantize,
     scale_columns,
+    warp,
 )
 
 MAX_ATTEMPTS = 100
@@ -27,14 +37,15 @@ class Dataset(NamedTuple):
     """One table, training rows first."""
 
     x: np.ndarray
-    """(R, F) float32, each column with mean 0 and variance 1 over the training rows."""
+    """(R, F) float32, each column with mean 0 and variance 1 over the training rows; NaN where missing."""
     y: np.ndarray
-    """(R,) int64 in 0..K-1; every class occurs among the training rows and among the test rows."""
+    """(R,) int64 in 0..K-1; every class occurs among the training rows and among the test rows. In
+    regression float32, with mean 0 and variance 1 over the training rows."""
     single_eval_pos: int
     """Number of training rows."""
     properties: dict[str, int | float | str]
-    """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale and how many
-    attempts it took."""
+    """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale (the mean
+    over the nodes), attempts."""
 
 
 def sample_dataset(
@@ -56,11 +67,13 @@ def sample_dataset(
         ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
         RuntimeError: every one of 100 draws was degenerate: the config asks for what it cannot give.
     """
-    least, most = config.num_classes[0], config.num_datapoints - config.num_classes[0]
-    if single_eval_pos is not None and not least <= single_eval_pos <= most:
+    is_classification = config.problem_type == "classification"
+    least = config.num_classes[0] if is_classification else 2  # one row has no variance
+    if single_eval_pos is not None and not least <= single_eval_pos <= config.num_datapoints - least:
+        rows = f"{least} rows, one for each class," if is_classification else f"{least} rows"
         raise ValueError(
-            f"single_eval_pos must leave {least} rows, one for each class, on both sides of "
-            f"num_datapoints={config.num_datapoints}, got {single_eval_pos}"
+            f"single_eval_pos must leave {rows} on both sides of num_datapoints={config.num_datapoints}, "
+            f"got {single_eval_pos}"
         )
     for attempt in range(1, MAX_ATTEMPTS + 1):
         dataset = _sample_once(config, rng, single_eval_pos)
@@ -73,34 +86,48 @@ def sample_dataset(
 def _sample_once(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None
 ) -> Dataset | None:
-    size_rng, graph_rng, column_rng, model_rng, node_rng, table_rng = split(rng, 6)
+    size_rng, graph_rng, column_rng, model_rng, node_rng, target_rng, table_rng = split(rng, 7)
     num_features = sample_integer(config.num_features, size_rng)
     num_classes = sample_integer(config.num_classes, size_rng)
     num_nodes = max(sample_integer(config.num_nodes, size_rng), num_features + 1)
     if single_eval_pos is None:
         single_eval_pos = sample_integer(config.split_range, size_rng)
 
-    family = _family(config.graphs, graph_rng)
-    graph = lookup(GRAPHS, family)(num_nodes, graph_rng)
-    columns = choose_columns(graph, num_features, column_rng.uniform(*config.relevant_fraction), column_rng)
+    family = sample_name(config.graphs, graph_rng)
+    ranges = config.parameters.get(family, {})
+    parameters = {name: _from_range(ranges[name], graph_rng.random()) for name in ranges}
+    graph = lookup(GRAPHS, family)(num_nodes, graph_rng, **parameters)
+    columns = choose_columns(
+        graph,
+        num_features,
+        column_rng.uniform(*config.relevant_fraction),
+        column_rng,
+        config.target_position,
+        config.allow_descendants,
+    )
     if columns is None:
         return None
     features, target = columns
 
-    noise_scale = _log_uniform(config.noise_scale, model_rng)
-    scm = sample_scm(config, graph, noise_scale, model_rng)
+    classify = None
+    if config.problem_type == "classification":
+        method = lookup(CLASS_METHODS, sample_name(config.class_methods, target_rng))
+        ordered = target_rng.random() < config.ordered_labels
+        classify = partial(_classify, method, num_classes, single_eval_pos, ordered)
+    scm, categorical, noise_scale = sample_scm(config, graph, model_rng, target, classify)
     with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite: drawn again below
         values = scm.sample(config.num_datapoints, node_rng, nodes=[*features, target])
-        x = scale_columns(np.stack([values[node] for node in features], axis=1), single_eval_pos)
-    if x is None or not np.isfinite(values[target]).all():
+        y = _target(config, values[target], num_classes, single_eval_pos, target_rng)
+        if y is None:
+            return None
+        columns = [values[node] for node in features]
+        x = _columns(config, columns, [node in categorical for node in features], single_eval_pos, table_rng)
+    if x is None:
         return None
-
-    smallest_side = min(single_eval_pos, config.num_datapoints - single_eval_pos)
-    shares = sample_class_shares(num_classes, smallest_side, table_rng)
-    y = cut_into_classes(values[target], shares, single_eval_pos)
-    if not has_every_class(y, num_classes, single_eval_pos):
-        return None
-    y = table_rng.permutation(num_classes)[y]
+    if config.learnability is not None:
+        low, high = config.learnability
+        if not low <= out_of_bag_score(x, y, table_rng) <= high:
+            return None
     properties = {
         "graph": family,
         "num_nodes": num_nodes,
@@ -111,16 +138,154 @@ def _sample_once(
     return Dataset(x, y, single_eval_pos, properties)
 
 
-def sample_scm(config: PriorConfig, graph: nx.DiGraph, noise_scale: float, rng: np.random.Generator) -> SCM:
-    """Draw a mechanism and a noise distribution for each node of `graph` from the config's families."""
-    mechanisms, noises = {}, {}
-    for node, node_rng in zip(graph, split(rng, len(graph)), strict=True):
-        noise = lookup(NOISES, _family(config.noises, node_rng))
-        if graph.pred[node]:
-            mechanisms[node] = lookup(MECHANISMS, _family(config.mechanisms, node_rng))
-            noise = scaled(noise, noise_scale)
-        noises[node] = noise
-    return SCM(graph, mechanisms, noises, standardize=True)
+def sample_scm(
+    config: PriorConfig,
+    graph: nx.DiGraph,
+    rng: np.random.Generator,
+    target: int | None = None,
+    classify: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+) -> tuple[SCM, set[int], float]:
+    """Draw a mechanism, a noise and perhaps a conversion to categories for each node of `graph`.
+
+    Args:
+        target: a node that is made no category of its own: `classify`, if given, converts it.
+
+    Returns:
+        The model, the nodes that are categories (the target not among them), and the mean noise scale.
+    """
+    num_nodes = len(graph)
+    # One named quantity per parameter of each family, and the noise scale.
+    slots = {
+        name: slot
+        for slot, name in enumerate((f, p) for f, ranges in config.parameters.items() for p in ranges)
+    }
+    parameter_rng, name_rng, category_rng = split(rng, 3)
+    coherent = coherent_uniforms(config.coherence, num_nodes, len(slots) + 1, parameter_rng)  # (V, slots + 1)
+    low, high = np.log(config.noise_scale)
+    noise_scales = np.exp(low + (high - low) * coherent[:, -1]).tolist()
+    coherent = coherent.tolist()
+    choices = [
+        config.mechanisms,
+        config.aggregations,
+        config.roots,
+        config.noises,
+        config.noise_kinds,
+        config.converters,
+    ]
+    names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
+    mechanism_of, aggregation_of, root_of, noise_of, noise_kind_of, converter_of = names
+    is_category = (
+        category_rng.random(num_nodes) < category_rng.uniform(*config.categorical_fraction)
+    ).tolist()
+
+    def with_parameters(family: Callable, name: str, node: int) -> Callable:
+        ranges = config.parameters.get(name)
+        if not ranges:
+            return family
+        uniforms = coherent[node]
+        return partial(family, **{p: _from_range(ranges[p], uniforms[slots[name, p]]) for p in ranges})
+
+    mechanisms, noises, noise_kinds, converters = {}, {}, {}, {}
+    for node, parents in graph.pred.items():
+        if not parents:
+            noises[node] = lookup(NOISES, root_of[node])
+        else:
+            name = mechanism_of[node]
+            mechanism = with_parameters(lookup(MECHANISMS, name), name, node)
+            if len(parents) > 1 and aggregation_of[node] != "joint":
+                mechanism = partial(aggregate, aggregation_of[node], mechanism)
+            mechanisms[node] = mechanism
+            noises[node] = partial(_scaled, lookup(NOISES, noise_of[node]), noise_scales[node])
+            if noise_kind_of[node] != "additive":
+                noise_kinds[node] = lookup(NOISE_KINDS, noise_kind_of[node])
+        if is_category[node] and node != target:
+            name = converter_of[node]
+            converters[node] = with_parameters(lookup(CONVERTERS, name), name, node)
+    categorical = set(converters)
+    if classify is not None:
+        converters[target] = classify
+    scm = SCM(graph, mechanisms, noises, noise_kinds, converters, standardize=True)
+    return scm, categorical, sum(noise_scales) / num_nodes
+
+
+def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
+    return noise(num_datapoints, rng) * np.float32(scale)
+
+
+def _classify(
+    method: Callable,
+    num_classes: int,
+    num_train: int,
+    ordered: bool,
+    values: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The target's converter: each class has a value of its own, in the order of the classes or in none."""
+    if not np.isfinite(values).all():
+        return np.full_like(values, np.nan)
+    of_class = rng.standard_normal(num_classes)
+    if ordered:
+        of_class.sort()
+    of_class = (of_class - of_class.mean()) / of_class.std()
+    return of_class[method(values, num_classes, num_train, rng)]
+
+
+def _target(
+    config: PriorConfig, values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """The target column (R,): classes by the order of their values, or real; None if it is degenerate."""
+    if not np.isfinite(values).all():
+        return None
+    noise = rng.uniform(*config.label_noise)
+    if noise > 0:  # random rows exchange their targets, which keeps the shares of the classes
+        chosen = np.flatnonzero(rng.random(len(values)) < noise)
+        values = values.copy()
+        values[chosen] = values[rng.permutation(chosen)]
+    if config.problem_type == "regression":
+        y = scale_columns(values[:, None], num_train)
+        return None if y is None else y[:, 0]
+    y = np.unique(values, return_inverse=True)[1]
+    if y.max() + 1 < num_classes or not has_every_class(y, num_classes, num_train):
+        return None
+    return y
+
+
+def _columns(
+    config: PriorConfig,
+    values: list[np.ndarray],
+    categorical: list[bool],
+    num_train: int,
+    rng: np.random.Generator,
+) -> np.ndarray | None:
+    """The features (R, F) from their nodes' values: warped, rounded, coded, scaled; None if degenerate."""
+    warped, quantized, outliers, missing = (
+        rng.uniform(*bounds)
+        for bounds in (
+            config.warp_fraction,
+            config.quantized_fraction,
+            config.outlier_fraction,
+            config.missing_fraction,
+        )
+    )
+    chances = rng.random((len(values), 2)).tolist()
+    columns = []
+    for column, is_category, (warp_chance, quantize_chance) in zip(values, categorical, chances, strict=True):
+        if is_category:
+            column = category_codes(column, rng)
+        else:
+            if warp_chance < warped:
+                column = warp(column, num_train, rng)
+            if quantize_chance < quantized:
+                column = quantize(column, num_train, rng)
+        columns.append(column)
+    x = np.stack(columns, axis=1)  # (R, F)
+    if outliers > 0:
+        x = add_outliers(x, outliers, num_train, rng)
+    x = scale_columns(x, num_train)
+    if x is not None and missing > 0:
+        kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
+        x[kind(x, missing, num_train, rng)] = np.nan
+    return x
 
 
 def sample_integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
@@ -128,19 +293,21 @@ def sample_integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
 
     `rng.integers` draws nothing where low equals high: widening one range would then move all later draws.
     """
-    return bounds[0] + int(rng.random() * (bounds[1] - bounds[0] + 1))
+    return _from_range(bounds, rng.random())
 
 
-def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
-    return float(np.exp(rng.uniform(*np.log(bounds))))
+def _from_range(values: tuple[float, float] | list[str], uniform: float) -> int | float | str:
+    """What a number in [0, 1) stands for in a range of integers or reals, or in a list of choices."""
+    if isinstance(values, list):
+        return values[int(uniform * len(values))]
+    low, high = values
+    if isinstance(low, int):
+        return low + int(uniform * (high - low + 1))
+    return low + uniform * (high - low)
 
 
-def _family(weights: dict[str, float], rng: np.random.Generator) -> str:
+def sample_name(weights: dict[str, float], rng: np.random.Generator) -> str:
     """Draw a name by weight, with one uniform number, whatever the weights and their order."""
     names = sorted(weights)
-    threshold = rng.random() * sum(weights.values())
-    for name in names:
-        threshold -= weights[name]
-        if threshold < 0:
-            return name
-    return next(name for name in reversed(names) if weights[name] > 0)  # rounding at the very end
+    ends = list(accumulate(weights[name] for name in names))
+    return names[min(bisect(ends, rng.random() * ends[-1]), len(names) - 1)]

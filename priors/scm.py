@@ -1,12 +1,11 @@
 """SCM: a directed acyclic graph with a mechanism and a noise for each node; ancestral sampling."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import networkx as nx
 import numpy as np
 
-from priors.mechanisms import Mechanism
 from priors.noise import Noise
 from priors.streams import split
 
@@ -20,37 +19,46 @@ class SCM:
         mechanisms: for each node with parents, a function (parents (R, P) float32, rng) -> values (R,);
             the columns of `parents` are in the order of ``graph.predecessors(node)``.
         noises: for each root, and for each other node that has noise, (num_datapoints, rng) -> (R,).
+        noise_kinds: for nodes whose noise is not simply added, (signal (R,), noise (R,)) -> values (R,); see
+            `priors.noise.NOISE_KINDS`.
+        converters: for nodes that are categories, (values (R,), rng) -> values (R,), the last step of a
+            node: its children read what it gives; see `priors.categories`.
         standardize: bring each mechanism's values to mean 0 and variance 1 over the rows sampled, before
-            the noise is added. Mechanisms drawn from families need it (they expect parents of about unit
+            the noise joins them. Mechanisms drawn from families need it (they expect parents of about unit
             scale); a model of known equations does not.
 
     Raises:
         ValueError: the graph is empty, undirected or has a cycle, a node lacks its mechanism or a root its
-            noise, or one is given for an unknown node; the message names the nodes.
+            noise, or something is given for an unknown node; the message names the nodes.
     """
 
     graph: nx.DiGraph
-    mechanisms: Mapping[Hashable, Mechanism]
+    mechanisms: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]]
     noises: Mapping[Hashable, Noise]
+    noise_kinds: Mapping[Hashable, Callable[[np.ndarray, np.ndarray], np.ndarray]] = field(
+        default_factory=dict
+    )
+    converters: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = field(
+        default_factory=dict
+    )
     standardize: bool = False
 
     def __post_init__(self):
-        if len(self.graph) == 0:
+        graph = self.graph
+        if len(graph) == 0:
             raise ValueError("graph has no nodes")
-        if not self.graph.is_directed():
+        if not graph.is_directed():
             raise ValueError("graph must be directed (a networkx.DiGraph)")
-        if not nx.is_directed_acyclic_graph(self.graph):
-            cycle = " -> ".join(str(edge[0]) for edge in nx.find_cycle(self.graph))
-            raise ValueError(f"graph must not have a cycle, got one through {cycle}")
-        for name, given in (("mechanisms", self.mechanisms), ("noises", self.noises)):
-            unknown = [node for node in given if node not in self.graph]
+        for name in ("mechanisms", "noises", "noise_kinds", "converters"):
+            unknown = [node for node in getattr(self, name) if node not in graph]
             if unknown:
                 raise ValueError(f"{name} given for nodes that are not in the graph: {unknown}")
-        for node in self.graph:
-            if self.graph.in_degree(node) and node not in self.mechanisms:
+        for node, parents in graph.pred.items():
+            if parents and node not in self.mechanisms:
                 raise ValueError(f"node {node!r} has parents but no mechanism")
-            if not self.graph.in_degree(node) and node not in self.noises:
+            if not parents and node not in self.noises:
                 raise ValueError(f"root {node!r} has no noise to draw its values from")
+        ancestral_order(graph, graph)  # raises where there is a cycle
 
     def sample(
         self, num_datapoints: int, rng: np.random.Generator, nodes: Iterable[Hashable] | None = None
@@ -58,7 +66,8 @@ class SCM:
         """Sample each node after its parents.
 
         Every node draws from a stream of its own, split from `rng` for all nodes at once: a node's draws do
-        not depend on which others are computed.
+        not depend on which others are computed. Of its stream, a node draws its noise first, so that another
+        mechanism has the same noise.
 
         Args:
             num_datapoints: rows R.
@@ -74,46 +83,60 @@ class SCM:
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
         streams = dict(zip(self.graph, split(rng, len(self.graph)), strict=True))
+        order = ancestral_order(self.graph, self.graph if nodes is None else nodes)
+        rows = {node: row for row, node in enumerate(order)}
         parents_of = self.graph.pred
-        values = {}
-        for node in ancestral_order(self.graph, self.graph if nodes is None else nodes):
+        values = np.empty((len(order), num_datapoints), np.float32)
+        for row, node in enumerate(order):
             node_rng = streams[node]
-            if parents_of[node]:
-                parents = np.stack([values[parent] for parent in parents_of[node]], axis=1)  # (R, P)
-                value = self.mechanisms[node](parents, node_rng)
+            noise = self.noises[node](num_datapoints, node_rng) if node in self.noises else None
+            parents = [rows[parent] for parent in parents_of[node]]
+            if parents:
+                value = self.mechanisms[node](values[parents].T, node_rng)  # parents (R, P)
                 if value.shape != (num_datapoints,):
                     raise ValueError(
                         f"the mechanism of node {node!r} must return ({num_datapoints},), got {value.shape}"
                     )
                 if self.standardize:
                     value = standardized(value)
-                if node in self.noises:
-                    value = value + self.noises[node](num_datapoints, node_rng)
+                if noise is not None:
+                    kind = self.noise_kinds.get(node)
+                    value = value + noise if kind is None else kind(value, noise)
             else:
-                value = self.noises[node](num_datapoints, node_rng)
-            values[node] = value.astype(np.float32, copy=False)
-        return values
+                value = noise
+            if node in self.converters:
+                value = self.converters[node](value, node_rng)
+            values[row] = value
+        return {node: values[row] for node, row in rows.items()}
 
 
 def ancestral_order(graph: nx.DiGraph, nodes: Iterable[Hashable]) -> list[Hashable]:
     """`nodes` and all their ancestors, each after its parents.
 
     Raises:
-        ValueError: a node that is not in the graph.
+        ValueError: a node that is not in the graph, or a cycle; the message names it.
     """
-    order, seen = [], set()
-    stack = [(node, False) for node in nodes]
-    for node, _ in stack:
-        if node not in graph:
-            raise ValueError(f"node {node!r} is not in the graph")
-    while stack:
-        node, parents_done = stack.pop()
-        if parents_done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend((parent, False) for parent in graph.pred[node] if parent not in seen)
+    order, parents_of = [], graph.pred
+    is_done = {}  # False for nodes under way, which wait for parents above them in the stack
+    for wanted in nodes:
+        if wanted not in graph:
+            raise ValueError(f"node {wanted!r} is not in the graph")
+        stack = [wanted]
+        while stack:
+            node = stack[-1]
+            if node not in is_done:
+                is_done[node] = False
+                for parent in parents_of[node]:
+                    if not is_done.get(parent, True):
+                        raise ValueError(
+                            f"graph must not have a cycle, got one through {parent!r} and {node!r}"
+                        )
+                    stack.append(parent)
+            else:
+                stack.pop()
+                if not is_done[node]:
+                    is_done[node] = True
+                    order.append(node)
     return order
 
 
@@ -123,14 +146,10 @@ def standardized(values: np.ndarray) -> np.ndarray:
     Not finite where the values, or their squares, are not: whoever asked for them sees it.
     """
     num_datapoints = len(values)
-    values = values - values[0]  # the mean of equal values is off by rounding, of zeros it is not
-    values = values - values.sum() / num_datapoints
+    # The mean of equal values is off by rounding, of zeros it is not; truth values and ints become real.
+    values = values - np.float32(values[0])
+    values -= values.sum() / np.float32(num_datapoints)
     deviation = (values @ values / num_datapoints) ** 0.5
     if deviation <= 1e-6:
         return np.zeros_like(values)
     return values / deviation if np.isfinite(deviation) else np.full_like(values, np.nan)
-
-
-def scaled(noise: Noise, scale: float) -> Callable[[int, np.random.Generator], np.ndarray]:
-    """`noise` times `scale`."""
-    return lambda num_datapoints, rng: noise(num_datapoints, rng) * np.float32(scale)

@@ -1,22 +1,34 @@
-"""From nodes to a table: which nodes are features and which is the target, and classes from its values."""
+"""From nodes to a table: which nodes are columns, and what happens to columns on the way to a real table.
+
+Whatever a column's treatment depends on comes from the training rows, the first `num_train`.
+Axis letters: R rows, F features.
+"""
+
+from collections.abc import Callable
 
 import networkx as nx
 import numpy as np
 
 
 def choose_columns(
-    graph: nx.DiGraph, num_features: int, relevant_fraction: float, rng: np.random.Generator
+    graph: nx.DiGraph,
+    num_features: int,
+    relevant_fraction: float,
+    rng: np.random.Generator,
+    target_position: str = "any",
+    allow_descendants: bool = True,
 ) -> tuple[list[int], int] | None:
     """Draw the observed nodes of a graph whose edges go from low to high index.
 
     A feature can tell something of the target only if the two share an ancestor (a node counts as its own).
     That is read off the graph before any data is drawn: the target is a node that has enough such relatives,
-    and at least `relevant_fraction` of the features, rounded up, are drawn from them. Any node can be the
-    target, so features are its causes, its effects and its siblings.
+    and at least `relevant_fraction` of the features, rounded up, are drawn from them.
 
     Args:
         num_features: nodes to observe beside the target.
         relevant_fraction: in [0, 1].
+        target_position: `any` node can be the target, or one of the first (`early`) or last (`late`) third.
+        allow_descendants: whether the target's effects can be features.
 
     Returns:
         The features, in random order, and the target; None if no node has enough relatives.
@@ -27,70 +39,128 @@ def choose_columns(
     num_nodes = len(graph)
     if num_nodes < num_features + 1:
         raise ValueError(f"a graph of {num_nodes} nodes has no {num_features} features and a target")
-    ancestors = []  # of each node, itself included, as a set of bits
+    ancestors, parents_of = [], graph.pred  # ancestors of each node, itself included, as a set of bits
     for node in range(num_nodes):
         bits = 1 << node
-        for parent in graph.pred[node]:
+        for parent in parents_of[node]:
             bits |= ancestors[parent]
         ancestors.append(bits)
     num_relevant = int(np.ceil(relevant_fraction * num_features))
     nodes = rng.permutation(num_nodes).tolist()
+    third = -(-num_nodes // 3)
+    candidates = {"any": range(num_nodes), "early": range(third), "late": range(num_nodes - third, num_nodes)}
     for target in nodes:
+        if target not in candidates[target_position]:
+            continue
         others = [node for node in nodes if node != target]
+        if not allow_descendants:
+            others = [node for node in others if not ancestors[node] >> target & 1]
         relatives = [node for node in others if ancestors[node] & ancestors[target]]
-        if len(relatives) >= num_relevant:
+        if len(relatives) >= num_relevant and len(others) >= num_features:
             required = relatives[:num_relevant]
-            features = required + [node for node in others if node not in required]
-            features = features[:num_features]
-            rng.shuffle(features)
-            return features, target
+            features = (required + [node for node in others if node not in required])[:num_features]
+            return [features[place] for place in rng.permutation(num_features)], target
     return None
 
 
-def sample_class_shares(num_classes: int, smallest_side: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the share of each class (K,) uniformly among all shares, from balanced to skewed.
+def category_codes(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The categories (R,) behind the values of a categorical node, as codes 0, 1, ... in random order."""
+    distinct, codes = np.unique(values, return_inverse=True)
+    return rng.permutation(len(distinct)).astype(np.float32)[codes]
 
-    Each class gets a floor, and what is left is a flat Dirichlet draw. The floor is 2 of the rows of the
-    smaller side, at most half of a balanced share, so that a class is seldom missing among the training or
-    the test rows. Skewed classes are what a model learns to use first (docs/log.md).
 
-    Args:
-        smallest_side: training rows or test rows, whichever are fewer.
+def warp(column: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Warp a column (R,) monotonely: Kumaraswamy's distribution function, an exponential, or a signed power.
+
+    References:
+        Hollmann et al., Nature 2025 (Kumaraswamy warping of features); Kumaraswamy, J. of Hydrology 1980.
     """
-    floor = min(2 / smallest_side, 0.5 / num_classes)
-    return floor + (1 - num_classes * floor) * rng.dirichlet(np.ones(num_classes))
+    kind, first, second = rng.random(3).tolist()
+    train = column[:num_train]
+    if kind < 1 / 3:
+        low, high = train.min(), train.max()
+        unit = np.clip((column - low) / max(high - low, 1e-6), 0, 1)
+        a, b = np.exp(1.5 * (2 * first - 1)), np.exp(1.5 * (2 * second - 1))
+        return 1 - (1 - unit**a) ** b
+    z = (column - train.mean()) / max(train.std(), 1e-6)
+    if kind < 2 / 3:
+        return np.exp(np.clip((0.3 + 1.2 * first) * z, -10, 10)) * (1 if second < 0.5 else -1)
+    return np.sign(z) * np.abs(z) ** (0.4 + 2.1 * first)
 
 
-def cut_into_classes(values: np.ndarray, shares: np.ndarray, single_eval_pos: int) -> np.ndarray:
-    """Cut real values (R,) into ordered classes 0..K-1 at the quantiles of the training rows.
-
-    Class k gets about ``shares[k]`` of the training rows; the test rows fall where they fall.
-    """
-    training = np.sort(values[:single_eval_pos])
-    cuts = np.clip(np.rint(np.cumsum(shares[:-1]) * single_eval_pos), 1, single_eval_pos - 1).astype(int)
-    return np.searchsorted((training[cuts - 1] + training[cuts]) / 2, values, side="right")
+def quantize(column: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Round a column (R,) to 4 to 40 equal steps over its training rows' range, as counts and scores are."""
+    low, high = column[:num_train].min(), column[:num_train].max()
+    num_steps = 4 + int(rng.random() * 37)
+    return np.rint((column - low) * (num_steps / max(high - low, 1e-6)))
 
 
-def has_every_class(y: np.ndarray, num_classes: int, single_eval_pos: int) -> bool:
-    """Whether all classes 0..K-1 occur among the training rows, and among the test rows."""
-    return all(
-        np.count_nonzero(np.bincount(side, minlength=num_classes)) == num_classes
-        for side in (y[:single_eval_pos], y[single_eval_pos:])
-    )
+def add_outliers(x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Move a share of the cells of x (R, F) to 5 to 20 training deviations from their column's mean."""
+    mean, deviation = x[:num_train].mean(axis=0), x[:num_train].std(axis=0)
+    far = mean + deviation * rng.uniform(5, 20, x.shape) * np.sign(rng.random(x.shape) - 0.5)
+    return np.where(rng.random(x.shape) < fraction, far, x)
 
 
-def scale_columns(x: np.ndarray, single_eval_pos: int) -> np.ndarray | None:
+def missing_completely_at_random(
+    x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Every cell with the same probability (MCAR)."""
+    return rng.random(x.shape) < fraction
+
+
+def missing_at_random(x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Likelier where another, complete column is high (MAR); one column of at least two stays complete."""
+    num_features = x.shape[1]
+    guide = int(rng.random() * num_features)
+    # The others make up for the complete one, as far as they can.
+    fraction = min(1.0, fraction * num_features / max(1, num_features - 1))
+    missing = rng.random(x.shape) < _rising_probability(x[:, [guide]], fraction, num_train)
+    missing[:, guide] = False
+    return missing
+
+
+def missing_not_at_random(
+    x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Likelier where the value that is missing is high (MNAR)."""
+    return rng.random(x.shape) < _rising_probability(x, fraction, num_train)
+
+
+def _rising_probability(x: np.ndarray, fraction: float, num_train: int) -> np.ndarray:
+    """Probabilities of about `fraction` in the mean, rising with the rank of a cell in its column."""
+    train = np.sort(x[:num_train], axis=0)
+    # Equal cells share the middle of their ranks, so that the mean is 1/2 in columns of few values too.
+    sides = [
+        [np.searchsorted(train[:, f], x[:, f], side) for f in range(x.shape[1])] for side in ("left", "right")
+    ]
+    rank = np.mean(sides, axis=0).T / num_train  # (R, F), from 0 to 1
+    # p(rank) = fraction * (1 + slope (2 rank - 1)) has mean `fraction`, and stays within [0, 1].
+    return fraction * (1 + min(1, 1 / fraction - 1 if fraction else 1) * (2 * rank - 1))
+
+
+def scale_columns(x: np.ndarray, num_train: int) -> np.ndarray | None:
     """Bring columns (R, F) to mean 0 and variance 1 over the training rows.
 
     Returns:
         The scaled columns as float32; None if one does not vary among the training rows, is a copy of
         another, or is not finite.
     """
-    training = x[:single_eval_pos]
-    deviation = training.std(axis=0, dtype=np.float64)  # in float32 a constant's mean is off by rounding
+    training = x[:num_train].astype(np.float64)  # in float32 a constant's mean is off by rounding
+    mean = training.sum(axis=0) / num_train
+    training -= mean
+    deviation = np.sqrt(np.einsum("rf,rf->f", training, training) / num_train)
     if not deviation.min() > 1e-6:
         return None
-    x = ((x - training.mean(axis=0, dtype=np.float64)) / deviation).astype(np.float32)
+    x = ((x - mean) / deviation).astype(np.float32)
     if not np.isfinite(x).all() or len({column.tobytes() for column in x.T}) < x.shape[1]:
         return None
     return x
+
+
+# To add a kind: write the function, add it here.
+MISSING_KINDS: dict[str, Callable[[np.ndarray, float, int, np.random.Generator], np.ndarray]] = {
+    "completely_at_random": missing_completely_at_random,
+    "at_random": missing_at_random,
+    "not_at_random": missing_not_at_random,
+}

@@ -399,7 +399,7 @@ def _unlike_config(dump: Dump, config: PriorConfig) -> list[str]:
     pairs = [
         ("max_rows", dump.max_rows, config.num_datapoints),
         ("max_features", dump.max_features, config.num_features[1]),
-        ("max_num_classes", dump.max_num_classes, config.num_classes[1]),
+        ("max_num_classes", dump.max_num_classes, config.most_classes),
         ("original_batch_size", dump.block_size or config.block_size, config.block_size),
     ]
     return [f"{name}: is {held}, its config gives {given}" for name, held, given in pairs if held != given]

@@ -2,16 +2,30 @@
 
 import json
 from dataclasses import FrozenInstanceError, asdict, fields, replace
+from inspect import signature
+from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from priors.config import ConfigError, PriorConfig, load_config, lookup, with_overrides
+from priors.categories import CONVERTERS
+from priors.classes import CLASS_METHODS
+from priors.config import (
+    ConfigError,
+    PriorConfig,
+    default_parameters,
+    load_config,
+    lookup,
+    with_overrides,
+)
 from priors.graphs import GRAPHS, random_tree
 from priors.mechanisms import MECHANISMS
-from priors.noise import NOISES
+from priors.noise import NOISE_KINDS, NOISES
 from priors.presets import PRESETS
+from priors.streams import stream
+from priors.table import MISSING_KINDS
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -53,6 +67,61 @@ BAD = [
     ({"graphs": ["layered"]}, ["graphs", "dict", "['layered']"]),
     ({"graphs": "layered"}, ["graphs", "dict", "'layered'"]),
     ({"graphs": {"layered": "often"}}, ["graphs", "layered", "number", "'often'"]),
+    ({"problem_type": "ranking"}, ["problem_type", "classification", "regression", "'ranking'"]),
+    ({"roots": {"nope": 1}}, ["roots", "unknown family 'nope'", "normal, uniform"]),
+    ({"noise_kinds": {"nope": 1}}, ["noise_kinds", "unknown family 'nope'", "additive, multiplicative"]),
+    ({"converters": {"nope": 1}}, ["converters", "unknown family 'nope'", "ordered_cuts"]),
+    ({"class_methods": {"nope": 1}}, ["class_methods", "unknown family 'nope'", "quantile_cuts"]),
+    ({"missing_kinds": {"nope": 1}}, ["missing_kinds", "unknown family 'nope'", "at_random"]),
+    ({"aggregations": {"mean": 1}}, ["aggregations", "'joint', 'sum', 'product' or 'maximum'", "'mean'"]),
+    ({"aggregations": {}}, ["aggregations", "at least one weight above 0", "{}"]),
+    ({"aggregations": {"sum": 0}}, ["aggregations", "at least one weight above 0", "{'sum': 0.0}"]),
+    ({"mix": "layer"}, ["mix", "'node' or 'dataset'", "'layer'"]),
+    ({"coherence": "some"}, ["coherence", "'meta', 'independent' or 'shared'", "'some'"]),
+    ({"target_position": "middle"}, ["target_position", "'any', 'early' or 'late'", "'middle'"]),
+    ({"ordered_labels": 1.5}, ["ordered_labels", "less than or equal to 1", "1.5"]),
+    ({"allow_descendants": "perhaps"}, ["allow_descendants", "boolean", "'perhaps'"]),
+    ({"learnability": (0.9, 0.6)}, ["learnability", "low must not exceed high", "(0.9, 0.6)"]),
+    *(
+        ({name: (0.5, 1.5)}, [name, "less than or equal to 1", "1.5"])
+        for name in (
+            "categorical_fraction",
+            "label_noise",
+            "warp_fraction",
+            "quantized_fraction",
+            "outlier_fraction",
+            "missing_fraction",
+        )
+    ),
+    ({"parameters": {"nope": {"depth": (1, 2)}}}, ["parameters", "unknown family 'nope'", "mlp, oblivious"]),
+    (
+        {"parameters": {"mlp": {"depth": (1, 2)}}},
+        ["parameters: mlp: depth", "unknown", "num_layers, width, gain, activation"],
+    ),
+    ({"parameters": {"layered": {"num_nodes": (1, 2)}}}, ["parameters: layered: num_nodes", "unknown"]),
+    ({"parameters": {"random_tree": {"rng": (1, 2)}}}, ["parameters: random_tree: rng", "unknown", "none"]),
+    (
+        {"parameters": {"mlp": {"num_layers": (3, 2)}}},
+        ["parameters: mlp: num_layers", "low must not exceed high", "(3, 2)"],
+    ),
+    (
+        {"parameters": {"mlp": {"gain": (3, 2)}}},
+        ["parameters: mlp: gain", "low must not exceed high", "(3.0, 2.0)"],
+    ),
+    (
+        {"parameters": {"mlp": {"num_layers": (1, 2.5)}}},
+        ["parameters: mlp: num_layers", "two integers", "(1.0, 2.5)"],
+    ),
+    ({"parameters": {"mlp": {"gain": ["high"]}}}, ["parameters: mlp: gain", "two numbers", "['high']"]),
+    (
+        {"parameters": {"mlp": {"activation": (1, 2)}}},
+        ["parameters: mlp: activation", "a list of names", "(1, 2)"],
+    ),
+    ({"parameters": {"mlp": {"activation": []}}}, ["parameters: mlp: activation", "a list of names", "[]"]),
+    (
+        {"problem_type": "regression", "train_fraction": (0.001, 0.5)},
+        ["train_fraction", "(0.001, 0.5)", "1 rows on one side", "regression, which needs 2"],
+    ),
     ({"num_datapoints": "many"}, ["num_datapoints", "integer", "'many'"]),
     ({"num_datapoints": 150.5}, ["num_datapoints", "integer", "150.5"]),
     ({"num_datapoints": None}, ["num_datapoints", "integer", "None"]),
@@ -88,7 +157,26 @@ def configs(draw):
             st.dictionaries(st.sampled_from(list(registry)), st.floats(1e-300, 1e6), min_size=1)
         ) | draw(st.sampled_from([{}, {next(iter(registry)): 0.5}]))
 
+    shares = pair(st.floats(0, 1))
     return PriorConfig(
+        problem_type=draw(st.sampled_from(["classification", "regression"])),
+        mix=draw(st.sampled_from(["node", "dataset"])),
+        coherence=draw(st.sampled_from(["meta", "independent", "shared"])),
+        roots=weights(NOISES),
+        noise_kinds=weights(NOISE_KINDS),
+        converters=weights(CONVERTERS),
+        class_methods=weights(CLASS_METHODS),
+        missing_kinds=weights(MISSING_KINDS),
+        parameters=draw(
+            st.sampled_from(
+                [{}, {"mlp": {"width": (3, 5), "gain": (0, 1), "activation": ["relu"]}}, default_parameters()]
+            )
+        ),
+        ordered_labels=shares[0],
+        label_noise=shares,
+        missing_fraction=pair(st.floats(0, 1)),
+        learnability=draw(st.sampled_from([None, shares])),
+        allow_descendants=draw(st.booleans()),
         num_datapoints=draw(st.integers(200, 10**6)),
         num_features=pair(st.integers(1, 1000)),
         num_classes=pair(st.integers(2, 10)),
@@ -132,11 +220,63 @@ def test_fields_left_out_have_their_defaults():
     assert config.num_features == (1, 3)
 
 
-def test_by_default_all_families_are_drawn():
-    config = PriorConfig()
+def test_the_mixed_preset_draws_all_families():
+    config = PRESETS["mixed"]
     assert list(config.graphs) == list(GRAPHS)
     assert list(config.mechanisms) == list(MECHANISMS)
-    assert list(config.noises) == list(NOISES)
+    assert list(config.roots) == list(NOISES)
+    assert list(config.noise_kinds) == list(NOISE_KINDS)
+    assert list(config.converters) == list(CONVERTERS)
+    assert list(config.class_methods) == list(CLASS_METHODS)
+    assert list(config.missing_kinds) == list(MISSING_KINDS)
+
+
+def own_parameters(family):
+    return list(signature(family).parameters.values())[2:]
+
+
+def test_by_default_every_parameter_of_every_family_has_a_range():
+    families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
+    expected = {name: {own.name for own in own_parameters(family)} for name, family in families.items()}
+    ranges = default_parameters()
+    assert {name: set(found) for name, found in ranges.items()} == {
+        name: names for name, names in expected.items() if names
+    }
+
+
+def test_all_ends_of_the_default_ranges_and_all_choices_are_taken_by_their_families():
+    first_argument = {**dict.fromkeys(GRAPHS, 12), **dict.fromkeys(CONVERTERS, np.zeros(5, np.float32))}
+    families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
+    for name, ranges in default_parameters().items():
+        for values in product(*ranges.values()):
+            argument = first_argument.get(name, np.zeros((5, 3), np.float32))
+            families[name](argument, stream(0), **dict(zip(ranges, values, strict=True)))
+
+
+def test_ranges_of_real_parameters_may_be_written_as_integers():
+    """(0, 1) for a probability is all that is between, and not one of the two."""
+    for config in (
+        PriorConfig(parameters={"layered": {"dropout": (0, 1), "num_layers": (2, 4)}}),
+        PriorConfig.from_json('{"parameters": {"layered": {"dropout": [0, 1], "num_layers": [2, 4]}}}'),
+    ):
+        ranges = config.parameters["layered"]
+        assert [type(value) for value in (*ranges["dropout"], *ranges["num_layers"])] == [
+            float,
+            float,
+            int,
+            int,
+        ]
+
+
+def test_ranges_must_be_finite():
+    for bad in (NAN, INFINITY):
+        with pytest.raises(ConfigError, match=r"parameters\.mlp\.gain.*finite"):
+            with_overrides(PriorConfig(), {"parameters": {"mlp": {"gain": (0.5, bad)}}})
+
+
+def test_a_dotted_path_may_have_parameters():
+    ranges = {"priors.graphs:layered": {"num_layers": (2, 3)}}
+    assert PriorConfig(graphs={"priors.graphs:layered": 1}, parameters=ranges).parameters == ranges
 
 
 @pytest.mark.parametrize(
@@ -219,6 +359,11 @@ def test_a_config_does_not_follow_the_dict_it_was_made_from():
     graphs["random_tree"] = 1
     assert config.graphs == {"layered": 1}
     assert PriorConfig().graphs is not PriorConfig().graphs
+    ranges = {"layered": {"dropout": (0, 1)}}
+    config = PriorConfig(parameters=ranges)
+    assert ranges == {"layered": {"dropout": (0, 1)}}
+    ranges["layered"]["dropout"] = (0.5, 0.5)
+    assert config.parameters == {"layered": {"dropout": (0.0, 1.0)}}
 
 
 def test_replace_makes_a_variant_and_checks_it_again():
@@ -319,7 +464,7 @@ def test_lookup_finds_registered_families_and_dotted_paths(monkeypatch):
     [
         (
             "random_trees",
-            "unknown family 'random_trees'; known: erdos_renyi, .*random_tree, or a dotted path",
+            "unknown family 'random_trees'; known: erdos_renyi, .*watts_strogatz, or a dotted path",
         ),
         ("priors.graphs.random_tree", "unknown family 'priors.graphs.random_tree'"),
         ("", "unknown family ''"),

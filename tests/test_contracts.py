@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own package that stand before it.
 ORDER = {
     "priors": [
-        "streams", "graphs", "mechanisms", "noise", "scm", "table", "config", "presets", "prior", "dump",
-        "engines", "shards", "generate", "inspect", "derive", "arrange", "convert", "validate", "download",
-        "console", "cli",
+        "streams", "graphs", "mechanisms", "noise", "categories", "classes", "coherence", "learnability",
+        "scm", "table", "config", "presets", "prior", "dump", "engines", "shards", "generate", "inspect",
+        "derive", "arrange", "convert", "validate", "download", "console", "cli",
     ],
     "nanotabpfn": [
         "model", "checkpoint", "data", "classifier", "train", "suites", "evaluate", "report", "cli",

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
 
@@ -16,9 +18,6 @@ from priors.dump import COUNT_KEYS, DumpError, content_hash, open_dump, write_du
 from priors.generate import generate_dump
 from priors.prior import Dataset
 from priors.validate import validate, verify
-
-pq = pytest.importorskip("pyarrow.parquet")
-import pyarrow as pa  # noqa: E402
 
 MIXED = replace(TINY, num_features=(1, 4), num_classes=(2, 3))
 SIX_KEYS = {"X", "y", "num_features", "num_datapoints", "single_eval_pos", "max_num_classes"}

@@ -1,4 +1,4 @@
-"""Noise: mean 0 and variance 1 of every distribution, and the shape that each is named for."""
+"""Noise: mean 0 and variance 1 of every distribution, its named shape, and how it joins a signal."""
 
 import pickle
 import random
@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from priors.noise import NOISES, laplace, normal, normal_mixture, student_t, uniform
+from priors.noise import (
+    NOISE_KINDS,
+    NOISES,
+    additive,
+    categorical,
+    heteroscedastic,
+    laplace,
+    log_normal,
+    multiplicative,
+    normal,
+    normal_mixture,
+    student_t,
+    uniform,
+)
 from priors.streams import stream
 
 NUM_DATAPOINTS = 200_000
@@ -53,6 +66,12 @@ def test_values_of_different_rows_are_uncorrelated(noise):
         (uniform, stats.uniform(-(3**0.5), 12**0.5)),
         (laplace, stats.laplace(scale=0.5**0.5)),
         (student_t, stats.t(5, scale=0.6**0.5)),
+        (
+            log_normal,
+            stats.lognorm(
+                0.6, loc=-stats.lognorm.mean(0.6) / stats.lognorm.std(0.6), scale=1 / stats.lognorm.std(0.6)
+            ),
+        ),
     ],
 )
 def test_the_distribution_is_the_named_one(noise, distribution):
@@ -96,3 +115,53 @@ def test_mixtures_differ():
     skews = [stats.skew(normal_mixture(2000, stream(draw))) for draw in range(60)]
     assert min(skews) < -0.4
     assert max(skews) > 0.4
+
+
+# log_normal
+
+
+def test_log_normal_is_skewed_to_the_right_and_bounded_on_the_left():
+    values = log_normal(NUM_DATAPOINTS, stream(0)).astype(float)
+    assert abs(stats.skew(values) - stats.lognorm.stats(0.6, moments="s")) < 0.2
+    assert values.min() > -stats.lognorm.mean(0.6) / stats.lognorm.std(0.6)
+
+
+# categorical
+
+
+def test_categorical_noise_has_2_to_8_values():
+    drawn = [len(np.unique(categorical(2000, stream(draw)))) for draw in range(400)]
+    assert min(drawn) == 2
+    assert max(drawn) == 8
+    shares = np.bincount(drawn, minlength=9)[2:] / 400
+    assert np.abs(shares - 1 / 7).max() < 4.5 * (6 / 49 / 400) ** 0.5
+
+
+def test_categorical_noise_has_the_shares_it_was_drawn_with():
+    for draw in range(20):
+        rng = stream(draw)
+        num_categories = 2 + int(rng.random() * 7)
+        weights = rng.standard_exponential(num_categories) + 0.1
+        shares = np.unique(categorical(50_000, stream(draw)), return_counts=True)[1] / 50_000
+        np.testing.assert_allclose(np.sort(shares), np.sort(weights / weights.sum()), atol=0.012)
+
+
+# How noise joins a signal
+
+
+def test_noise_joins_a_signal():
+    signal, noise = np.float32([-2, 0, 1, 30, -30]), np.float32([0.5, 0.5, -1, 2, 2])
+    np.testing.assert_allclose(additive(signal, noise), [-1.5, 0.5, 0, 32, -28])
+    np.testing.assert_allclose(multiplicative(signal, noise), [-3, 0, 0, 90, -90])
+    expected = [-2 + 0.5 * (1 - np.tanh(2)), 0.5, -np.tanh(1), 34, -30]
+    np.testing.assert_allclose(heteroscedastic(signal, noise), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", NOISE_KINDS.values(), ids=list(NOISE_KINDS))
+def test_joined_noise_is_unbiased_and_of_about_its_own_scale(kind):
+    signal = normal(NUM_DATAPOINTS, stream(0))
+    added = (kind(signal, np.float32(0.3) * normal(NUM_DATAPOINTS, stream(1))) - signal).astype(float)
+    assert kind(signal, signal).dtype == np.float32
+    assert abs(added.mean()) < 5 * 0.36 / NUM_DATAPOINTS**0.5
+    assert 0.29 < added.std() < 0.37
+    assert abs(np.corrcoef(added, signal)[0, 1]) < 6 / NUM_DATAPOINTS**0.5

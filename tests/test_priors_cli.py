@@ -198,3 +198,23 @@ def test_version():
     result = run("--version")
     assert result.exit_code == 0
     assert result.output.startswith("priors, version ")
+
+
+def test_a_regression_prior_makes_a_regression_dump(tmp_path):
+    out = tmp_path / "mine.h5"
+    result = run("generate", out, "--num-datasets", 5, "--set", 'problem_type="regression"', *SMALL)
+    assert result.exit_code == 0, result.output
+    with open_dump(out) as dump:
+        assert dump.problem_type == "regression"
+        assert dump.max_num_classes is None
+        assert not dump.allow_missing
+    assert run("inspect", out).exit_code == 0
+
+
+def test_a_prior_with_missing_cells_makes_a_dump_that_allows_them(tmp_path):
+    out = tmp_path / "mine.h5"
+    result = run("generate", out, "--num-datasets", 5, "--set", "missing_fraction=[0.2, 0.4]", *SMALL)
+    assert result.exit_code == 0, result.output
+    with open_dump(out) as dump:
+        assert dump.allow_missing
+    assert run("inspect", out).exit_code == 0

@@ -1,21 +1,23 @@
-"""From nodes to a table: which columns, which classes, and what only training rows may decide."""
+"""From nodes to a table: which columns, what happens to them, and what only training rows may decide."""
 
 import networkx as nx
 import numpy as np
 import pytest
-import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from priors.graphs import GRAPHS
 from priors.streams import stream
 from priors.table import (
+    MISSING_KINDS,
+    add_outliers,
+    category_codes,
     choose_columns,
-    cut_into_classes,
-    has_every_class,
-    sample_class_shares,
+    missing_at_random,
+    missing_completely_at_random,
+    missing_not_at_random,
+    quantize,
     scale_columns,
+    warp,
 )
 
 
@@ -29,7 +31,7 @@ def share_an_ancestor(graph, first, second):
 @pytest.mark.parametrize("relevant_fraction", [0, 0.3, 0.5, 1])
 @pytest.mark.parametrize("family", GRAPHS.values(), ids=list(GRAPHS))
 def test_enough_features_share_an_ancestor_with_the_target(family, relevant_fraction):
-    for draw in range(40):
+    for draw in range(15):
         graph = family(12, stream(0, draw))
         columns = choose_columns(graph, 5, relevant_fraction, stream(1, draw))
         possible = [
@@ -41,7 +43,7 @@ def test_enough_features_share_an_ancestor_with_the_target(family, relevant_frac
         if columns is not None:
             features, target = columns
             relatives = sum(share_an_ancestor(graph, target, feature) for feature in features)
-            assert relatives >= 5 * relevant_fraction
+            assert relatives >= np.ceil(5 * relevant_fraction)
             assert target not in features
             assert len(set(features)) == 5
             assert set(features) | {target} <= set(graph)
@@ -95,98 +97,261 @@ def test_too_few_nodes_are_refused():
         choose_columns(nx.path_graph(3, create_using=nx.DiGraph), 3, 0.5, stream(0))
 
 
-# sample_class_shares
-
-
-@pytest.mark.parametrize("smallest_side", [2, 10, 60, 10_000])
-@pytest.mark.parametrize("num_classes", [2, 3, 10])
-def test_class_shares_sum_to_1_and_keep_their_floor(num_classes, smallest_side):
-    floor = min(2 / smallest_side, 0.5 / num_classes)
-    for draw in range(100):
-        shares = sample_class_shares(num_classes, smallest_side, stream(draw))
-        assert shares.shape == (num_classes,)
-        assert abs(shares.sum() - 1) < 1e-12
-        assert shares.min() >= floor - 1e-12
-
-
-def test_a_class_share_is_uniform_above_its_floor():
-    shares = [sample_class_shares(2, 1000, stream(draw))[0] for draw in range(1000)]
-    assert scipy.stats.kstest(shares, "uniform", args=(0.002, 0.996)).pvalue > 0.01
-
-
-def test_no_class_is_favoured():
-    shares = np.array([sample_class_shares(3, 1000, stream(draw)) for draw in range(1000)])
-    assert np.abs(shares.mean(axis=0) - 1 / 3).max() < 4.5 * shares.std() / 1000**0.5
-
-
-# cut_into_classes
-
-
-@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.1, 0.9], [0.2, 0.5, 0.3], [0.1] * 10])
-def test_training_rows_have_the_asked_shares(shares):
-    values = stream(0).standard_normal(300, dtype=np.float32)
-    y = cut_into_classes(values, np.array(shares), 200)
-    assert np.bincount(y[:200]).tolist() == [round(200 * share) for share in shares]
-    assert len(np.bincount(y)) == len(shares)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    arrays(np.float32, st.integers(4, 30), elements=st.floats(-100, 100, width=32)),
-    st.lists(st.floats(0.01, 1), min_size=2, max_size=6),
-    st.data(),
-)
-def test_classes_are_ordered_like_values_whatever_these_are(values, shares, data):
-    single_eval_pos = data.draw(st.integers(2, len(values) - 1))
-    y = cut_into_classes(values, np.array(shares) / sum(shares), single_eval_pos)
-    assert y.shape == values.shape
-    assert y.dtype == np.int64
-    assert set(y.tolist()) <= set(range(len(shares)))
-    order = np.argsort(values)
-    assert (np.diff(y[order]) >= 0).all()
-    assert all(len(set(y[values == value].tolist())) == 1 for value in values)  # ties stay together
-
-
-def test_test_rows_do_not_move_the_cuts():
-    values = stream(0).standard_normal(100, dtype=np.float32)
-    shares = np.array([0.3, 0.3, 0.4])
-    y = cut_into_classes(values, shares, 60)
-    other = values.copy()
-    other[60:] = 50 + 100 * other[60:]
-    np.testing.assert_array_equal(cut_into_classes(other, shares, 60)[:60], y[:60])
-    repeated = np.concatenate([values[:60], values[:60]])
-    np.testing.assert_array_equal(cut_into_classes(repeated, shares, 60)[60:], y[:60])
-
-
-def test_the_extreme_rows_are_in_the_extreme_classes_even_for_tiny_shares():
-    values = stream(0).permutation(50).astype(np.float32)
-    y = cut_into_classes(values, np.array([1e-9, 1 - 1e-9]), 40)
-    assert np.bincount(y[:40]).tolist() == [1, 39]
-    y = cut_into_classes(values, np.array([1 - 1e-9, 1e-9]), 40)
-    assert np.bincount(y[:40]).tolist() == [39, 1]
-
-
-# has_every_class
-
-
 @pytest.mark.parametrize(
-    ("y", "single_eval_pos", "expected"),
-    [
-        ([0, 1, 0, 1], 2, True),
-        ([0, 0, 0, 1], 2, False),
-        ([0, 1, 1, 1], 2, False),
-        ([0, 1, 2, 2, 1, 0], 3, True),
-        ([0, 1, 2, 2, 1, 1], 3, False),
-        ([0, 1], 2, False),
-        ([0, 1], 0, False),
-    ],
+    ("target_position", "places"),
+    [("any", range(12)), ("early", range(4)), ("late", range(8, 12))],
 )
-def test_every_class_must_be_on_both_sides(y, single_eval_pos, expected):
-    assert has_every_class(np.array(y), max(y) + 1, single_eval_pos) is expected
+@pytest.mark.parametrize("family", GRAPHS.values(), ids=list(GRAPHS))
+def test_the_target_lies_where_it_is_asked_to(family, target_position, places):
+    targets = []
+    for draw in range(60):
+        columns = choose_columns(family(12, stream(0, draw)), 4, 0.3, stream(1, draw), target_position)
+        if columns is not None:
+            targets.append(columns[1])
+    assert len(targets) > 30
+    assert set(targets) <= set(places)
+    assert len(set(targets)) > 1
 
 
-def test_a_class_that_no_row_has_is_missed():
-    assert not has_every_class(np.array([0, 1, 0, 1]), 3, 2)
+def test_thirds_are_rounded_up():
+    graph = nx.path_graph(5, create_using=nx.DiGraph)
+    for position, places in {"early": {0, 1}, "late": {3, 4}}.items():
+        drawn = {choose_columns(graph, 2, 1, stream(draw), position)[1] for draw in range(60)}
+        assert drawn == places
+
+
+@pytest.mark.parametrize("family", GRAPHS.values(), ids=list(GRAPHS))
+def test_without_descendants_no_feature_is_an_effect_of_the_target(family):
+    num_found = num_effects = 0
+    for draw in range(60):
+        graph = family(12, stream(0, draw))
+        columns = choose_columns(graph, 4, 0.5, stream(1, draw), allow_descendants=False)
+        if columns is not None:
+            features, target = columns
+            assert not set(features) & nx.descendants(graph, target)
+            assert sum(share_an_ancestor(graph, target, feature) for feature in features) >= 2
+            num_found += 1
+        columns = choose_columns(graph, 4, 0.5, stream(1, draw))
+        if columns is not None:
+            num_effects += bool(set(columns[0]) & nx.descendants(graph, columns[1]))
+    assert num_found > 10
+    assert num_effects > 0  # which are there where they are allowed
+
+
+def test_without_descendants_only_the_last_of_a_chain_can_be_target_of_all_others():
+    graph = nx.path_graph(6, create_using=nx.DiGraph)
+    for draw in range(20):
+        assert choose_columns(graph, 5, 1, stream(draw), allow_descendants=False)[1] == 5
+    assert choose_columns(graph, 5, 1, stream(0), "early", allow_descendants=False) is None
+
+
+# category_codes
+
+
+def test_category_codes_are_as_many_as_values_and_in_every_order():
+    values = stream(0).choice(np.float32([-2.5, 0.1, 7]), 100)
+    orders = set()
+    for draw in range(200):
+        codes = category_codes(values, stream(draw))
+        assert codes.dtype == np.float32
+        assert set(codes.tolist()) == {0, 1, 2}
+        found = {(value, code) for value, code in zip(values.tolist(), codes.tolist(), strict=True)}
+        assert len(found) == 3  # one code for each value
+        orders.add(tuple(code for _, code in sorted(found)))
+    assert len(orders) == 6
+
+
+# warp
+
+
+def test_warps_are_monotone_and_of_three_kinds():
+    column = np.sort(stream(0).normal(3, 2, 400)).astype(np.float32)
+    in_unit_interval, num_decreasing, bends = 0, 0, []
+    for draw in range(300):
+        warped = warp(column, 400, stream(draw))
+        assert warped.shape == (400,)
+        assert np.isfinite(warped).all()
+        steps = np.diff(warped)
+        assert (steps >= -1e-6).all() or (steps <= 1e-6).all()
+        num_decreasing += warped[0] > warped[-1]
+        in_unit_interval += warped.min() >= 0 and warped.max() <= 1 and warped.max() - warped.min() > 0.99
+        bends.append(abs(np.corrcoef(column, warped)[0, 1]))
+    assert 70 < in_unit_interval < 130  # a third
+    assert 25 < num_decreasing < 80  # a sixth
+    assert np.median(bends) < 0.98  # they do change the column
+    assert min(bends) > 0.2
+
+
+def test_warps_are_decided_by_training_rows():
+    column = stream(0).normal(3, 2, 100).astype(np.float32)
+    other = column.copy()
+    other[60:] = 10 * other[60:] - 5
+    for draw in range(50):
+        warped = warp(column, 60, stream(draw))
+        np.testing.assert_array_equal(warp(other, 60, stream(draw))[:60], warped[:60])
+        repeated = np.concatenate([column[:60], column[:60]])
+        np.testing.assert_array_equal(warp(repeated, 60, stream(draw))[60:], warped[:60])
+
+
+def test_warps_do_not_depend_on_the_scale():
+    column = stream(0).normal(3, 2, 100)
+    for draw in range(50):
+        expected = warp(column, 60, stream(draw))
+        np.testing.assert_allclose(warp(100 * column + 7, 60, stream(draw)), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_kumaraswamy_is_its_distribution_function():
+    column = np.linspace(0, 1, 101)
+    num_found = 0
+    for draw in range(50):
+        kind, first, second = stream(draw).random(3)
+        if kind < 1 / 3:
+            a, b = np.exp(3 * first - 1.5), np.exp(3 * second - 1.5)
+            np.testing.assert_allclose(warp(column, 101, stream(draw)), 1 - (1 - column**a) ** b, atol=1e-12)
+            num_found += 1
+    assert num_found > 5
+
+
+def test_constant_columns_survive_warps_and_rounding():
+    column = np.full(50, 3, np.float32)
+    for draw in range(30):
+        assert len(np.unique(warp(column, 30, stream(draw)))) == 1
+        assert len(np.unique(quantize(column, 30, stream(draw)))) == 1
+
+
+# quantize
+
+
+def test_quantize_rounds_to_4_to_40_equal_steps_of_the_training_range():
+    column = np.linspace(-3, 5, 5000)[stream(0).permutation(5000)]
+    counts = []
+    for draw in range(400):
+        rounded = quantize(column, 4000, stream(draw))
+        np.testing.assert_array_equal(rounded, np.rint(rounded))
+        low, high = column[:4000].min(), column[:4000].max()
+        num_steps = rounded[:4000].max()
+        assert rounded[:4000].min() == 0
+        error = np.abs((column - low) / (high - low) * num_steps - rounded)
+        assert error.max() <= 0.5 + 1e-6
+        counts.append(int(num_steps))
+    assert stats.chisquare(np.bincount(counts, minlength=41)[4:]).pvalue > 0.001
+    assert min(counts) == 4
+    assert max(counts) == 40
+
+
+def test_steps_are_decided_by_training_rows():
+    column = stream(0).standard_normal(100, dtype=np.float32)
+    other = column.copy()
+    other[60:] *= 100
+    for draw in range(20):
+        rounded = quantize(column, 60, stream(draw))
+        np.testing.assert_array_equal(quantize(other, 60, stream(draw))[:60], rounded[:60])
+
+
+def test_test_rows_may_lie_beyond_the_training_rows_steps():
+    rounded = quantize(np.float32([0, 1, 2, 3, 9]), 4, stream(0))
+    assert rounded[4] == 3 * rounded[3]
+
+
+# add_outliers
+
+
+def test_outliers_are_the_asked_share_and_5_to_20_deviations_out():
+    x = stream(0).normal([0, 50], [1, 10], (20_000, 2)).astype(np.float32)
+    found = add_outliers(x, 0.1, 10_000, stream(1))
+    moved = found != x
+    assert np.abs(moved.mean(axis=0) - 0.1).max() < 4.5 * (0.09 / 20_000) ** 0.5
+    mean, deviation = x[:10_000].mean(axis=0), x[:10_000].std(axis=0)
+    distance = ((found - mean) / deviation)[moved]
+    assert stats.kstest(np.abs(distance), "uniform", args=(5, 15)).pvalue > 0.001
+    assert abs(np.mean(distance > 0) - 0.5) < 4.5 * 0.5 / len(distance) ** 0.5
+
+
+def test_outliers_of_training_rows_are_decided_by_training_rows():
+    x = stream(0).standard_normal((100, 3), dtype=np.float32)
+    other = x.copy()
+    other[60:] *= 100
+    before = x.copy()
+    found = add_outliers(x, 0.3, 60, stream(1))
+    np.testing.assert_array_equal(add_outliers(other, 0.3, 60, stream(1))[:60], found[:60])
+    np.testing.assert_array_equal(x, before)
+
+
+# Missing cells
+
+
+def many_columns(num_rows=20_000, num_features=4):
+    """Real, skewed, binary and rounded columns."""
+    x = stream(0).standard_normal((num_rows, num_features))
+    x[:, 1] = np.exp(x[:, 1])
+    x[:, 2] = x[:, 2] > 0.4
+    x[:, 3] = np.rint(x[:, 3])
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.05, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("kind", MISSING_KINDS.values(), ids=list(MISSING_KINDS))
+def test_missing_cells_are_the_asked_share(kind, fraction):
+    x = many_columns()
+    possible = min(fraction, 0.75) if kind is missing_at_random else fraction  # one column stays complete
+    for draw in range(5):
+        missing = kind(x, fraction, 10_000, stream(draw))
+        assert missing.shape == x.shape
+        assert missing.dtype == bool
+        assert abs(missing.mean() - possible) < 0.01
+        np.testing.assert_array_equal(missing, kind(x, fraction, 10_000, stream(draw)))
+    np.testing.assert_array_equal(x, many_columns())
+
+
+def gap(missing, by):
+    """The rate of `missing` (R,) in the rows with a high `by` (R,), minus that in the others."""
+    is_high = by > np.median(by)
+    return missing[is_high].mean() - missing[~is_high].mean()
+
+
+def test_completely_at_random_depends_on_nothing():
+    x = many_columns()
+    missing = missing_completely_at_random(x, 0.3, 10_000, stream(0))
+    assert np.abs(missing.mean(axis=0) - 0.3).max() < 0.015
+    assert max(abs(gap(missing[:, f], x[:, g])) for f in range(4) for g in range(4)) < 0.03
+    assert np.abs(np.corrcoef(missing.T)[np.triu_indices(4, 1)]).max() < 0.03
+
+
+def test_at_random_depends_on_a_complete_column_alone():
+    x = many_columns()
+    guides = set()
+    for draw in range(12):
+        missing = missing_at_random(x, 0.3, 10_000, stream(draw))
+        (guide,) = np.flatnonzero(~missing.any(axis=0))
+        guides.add(guide)
+        for f in set(range(4)) - {guide}:
+            assert abs(missing[:, f].mean() - 0.4) < 0.015  # makes up for the guide
+            assert gap(missing[:, f], x[:, guide]) > 0.2
+            assert abs(gap(missing[:, f], x[:, f])) < 0.03
+    assert guides == {0, 1, 2, 3}
+
+
+def test_at_random_needs_two_columns():
+    assert not missing_at_random(many_columns()[:, :1], 0.5, 10_000, stream(0)).any()
+    assert missing_at_random(many_columns()[:, :2], 0.3, 10_000, stream(0)).any()
+
+
+def test_not_at_random_depends_on_the_missing_value_alone():
+    x = many_columns()
+    missing = missing_not_at_random(x, 0.3, 10_000, stream(0))
+    for f in range(4):
+        assert abs(missing[:, f].mean() - 0.3) < 0.015
+        assert gap(missing[:, f], x[:, f]) > 0.15
+        assert all(abs(gap(missing[:, f], x[:, g])) < 0.03 for g in range(4) if g != f)
+
+
+@pytest.mark.parametrize("kind", MISSING_KINDS.values(), ids=list(MISSING_KINDS))
+def test_missing_cells_of_training_rows_are_decided_by_training_rows(kind):
+    x = many_columns(200)
+    other = x.copy()
+    other[100:] = 9
+    missing = kind(x, 0.3, 100, stream(1))
+    np.testing.assert_array_equal(kind(other, 0.3, 100, stream(1))[:100], missing[:100])
 
 
 # scale_columns

@@ -1,0 +1,89 @@
+"""From a target's real values to its classes: (values (R,), num_classes, num_train, rng) -> codes (R,).
+
+Whatever the cuts depend on comes from the training rows, the first `num_train`. A class may come out empty;
+whoever asks looks (`has_every_class`).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+ClassMethod = Callable[[np.ndarray, int, int, np.random.Generator], np.ndarray]
+
+
+def quantile_cuts(
+    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Ordered classes, whose shares of the training rows are drawn uniformly: from balanced to skewed.
+
+    Each class gets a floor, and what is left is a flat Dirichlet draw. The floor is 2 of the rows of the
+    smaller side, at most half of a balanced share, so that a class is seldom missing among the training or
+    the test rows. Skewed classes are what a model learns to use first (docs/log.md).
+    """
+    floor = min(2 / min(num_train, len(values) - num_train), 0.5 / num_classes)
+    shares = floor + (1 - num_classes * floor) * rng.dirichlet(np.ones(num_classes))
+    return cut_at_shares(values, shares, num_train)
+
+
+def balanced_cuts(
+    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Ordered classes of equal shares of the training rows."""
+    return cut_at_shares(values, np.full(num_classes, 1 / num_classes), num_train)
+
+
+def random_cuts(values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Ordered classes, cut uniformly along the middle nine tenths of the training rows' values."""
+    low, high = np.quantile(values[:num_train], [0.05, 0.95])
+    return np.searchsorted(np.sort(rng.uniform(low, high, num_classes - 1)), values, side="right")
+
+
+def scattered_intervals(
+    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Each class is several intervals, so that a class is no longer one side of a threshold.
+
+    The training rows' values are cut into K + 1 to 3 K parts of random shares, dealt out to the classes so
+    that each gets at least one.
+    """
+    num_parts = num_classes + 1 + int(rng.random() * 2 * num_classes)
+    shares = rng.dirichlet(np.full(num_parts, 2.0))
+    part = cut_at_shares(values, shares, num_train)
+    dealt = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, num_parts - num_classes)])
+    return rng.permutation(dealt)[part]
+
+
+def softmax_draw(
+    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The class is drawn from a softmax of random affine functions of the value: noise of its own."""
+    train = values[:num_train]
+    z = (values - train.mean()) / (train.std() + 1e-6)
+    slopes, offsets = rng.standard_normal((2, num_classes))
+    logits = z[:, None] * (6 * slopes) + offsets  # (R, K)
+    return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+
+
+def cut_at_shares(values: np.ndarray, shares: np.ndarray, num_train: int) -> np.ndarray:
+    """Cut values (R,) into ordered classes, class k with about ``shares[k]`` of the training rows."""
+    training = np.sort(values[:num_train])
+    cuts = np.rint(np.cumsum(shares[:-1]) * num_train).astype(int).clip(1, num_train - 1)
+    return np.searchsorted((training[cuts - 1] + training[cuts]) / 2, values, side="right")
+
+
+def has_every_class(y: np.ndarray, num_classes: int, num_train: int) -> bool:
+    """Whether all classes 0..K-1 occur among the training rows, and among the test rows."""
+    return all(
+        np.count_nonzero(np.bincount(side, minlength=num_classes)) == num_classes
+        for side in (y[:num_train], y[num_train:])
+    )
+
+
+# To add a method: write the function, add it here.
+CLASS_METHODS: dict[str, ClassMethod] = {
+    "quantile_cuts": quantile_cuts,
+    "balanced_cuts": balanced_cuts,
+    "random_cuts": random_cuts,
+    "scattered_intervals": scattered_intervals,
+    "softmax_draw": softmax_draw,
+}

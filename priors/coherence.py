@@ -1,0 +1,64 @@
+"""Draws of one dataset under one name: how the values of its nodes belong together.
+
+TabICL draws, per dataset, the distribution from which the layers of its networks draw their settings (Qu et
+al., TabICL: a tabular foundation model for in-context learning on large data, 2025). Here that is a centre
+and a width for each named quantity, and new weights for each choice among families.
+"""
+
+from bisect import bisect
+from itertools import accumulate
+
+import numpy as np
+
+from priors.streams import split
+
+
+def coherent_uniforms(coherence: str, num_nodes: int, num_names: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers in [0, 1) for each node and name, (V, N).
+
+    `independent`: uniform. `shared`: all nodes have the same uniform number. `meta`: uniform in an interval
+    whose width and place are drawn per name. All three draw the same random numbers.
+    """
+    draws = rng.random((num_nodes + 2, num_names))
+    centre, width, uniform = draws[0], draws[1], draws[2:]
+    if coherence == "independent":
+        return uniform
+    if coherence == "shared":
+        return np.broadcast_to(centre, uniform.shape)
+    return centre + width * (uniform - centre)
+
+
+def coherent_names(
+    choices: list[dict[str, float]], coherence: str, mix: str, num_nodes: int, rng: np.random.Generator
+) -> list[list[str]]:
+    """For each of some choices among weighted names, the name that each node draws.
+
+    Every choice has a stream of its own, so that other names for one leave what the others draw.
+
+    Args:
+        choices: name -> weight; the order of the names does not matter.
+        coherence: `meta` multiplies the weights, once per dataset, by standard exponentials (for equal
+            weights that is a flat Dirichlet draw); `shared` and `independent` leave them.
+        mix: `dataset` gives all nodes the same name; so does `coherence` `shared`.
+
+    Returns:
+        One list of V names per choice.
+    """
+    one_for_all = mix == "dataset" or coherence == "shared"
+    drawn = []
+    for weights, own in zip(choices, split(rng, len(choices)), strict=True):
+        names = sorted(weights)
+        if len(names) == 1:
+            drawn.append(names * num_nodes)
+            continue
+        uniforms = own.random(num_nodes).tolist()
+        if one_for_all:
+            uniforms = uniforms[:1] * num_nodes
+        shares = [weights[name] for name in names]
+        if coherence == "meta":
+            factors = own.standard_exponential(len(names)).tolist()
+            shares = [share * factor for share, factor in zip(shares, factors, strict=True)]
+        ends = list(accumulate(shares))
+        last = len(names) - 1  # against rounding at the very end
+        drawn.append([names[min(bisect(ends, uniform * ends[-1]), last)] for uniform in uniforms])
+    return drawn
