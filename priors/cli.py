@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from priors.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
 from priors.config import ConfigError, load_config, with_overrides
-from priors.console import PlainError, PlainGroup, printable, refuse_existing
+from priors.console import PlainError, PlainGroup, Seed, printable, refuse_existing
 from priors.convert import ENDINGS, LAYOUTS
 from priors.convert import convert as convert_dump
 from priors.download import PUBLISHED, DownloadError
@@ -61,9 +61,7 @@ def main() -> None:
     help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
 )
 @click.option("--num-datasets", type=click.IntRange(min=1), required=True, help="How many to sample.")
-@click.option(
-    "--seed", type=click.IntRange(min=0, max=2**128 - 1), default=0, show_default=True, help="Below 2**128."
-)
+@click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -253,7 +251,7 @@ def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overw
 @main.command()
 @click.argument("dump", type=EXISTING)
 @click.option("--out", type=NEW, required=True, help="The new dump.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**128 - 1), required=True, help="Below 2**128.")
+@click.option("--seed", type=Seed(), required=True, help="From 0 to 2**128 - 1.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
     """Write the blocks of a DUMP in an order drawn from the seed.

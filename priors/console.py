@@ -13,6 +13,21 @@ class PlainError(click.ClickException):
     exit_code = 2
 
 
+class Seed(click.ParamType):
+    """A seed of `priors.streams.stream`; its help does not spell out 2**128 in digits."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            seed = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+        if not 0 <= seed < 2**128:
+            self.fail(f"{seed} is not in the range 0 to 2**128 - 1.", param, ctx)
+        return seed
+
+
 class PlainGroup(click.Group):
     """Shows usage errors and the exceptions named in `errors` as plain lines.
 

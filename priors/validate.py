@@ -75,6 +75,13 @@ def numbered(records: Iterable[int]) -> str:
     return f"record{'s' * (len(records) > 1)} {', '.join(parts)}{more}"
 
 
+def _without_path(error: DumpError, path: str | Path) -> str:
+    for name in (path, Path(path).resolve()):  # an index of shards is opened, and named, by its real path
+        if str(error).startswith(f"{name}: "):
+            return str(error).removeprefix(f"{name}: ")
+    return str(error)
+
+
 # ---------------------------------------------------------------------------------------------- validate
 
 
@@ -84,7 +91,7 @@ def validate(path: str | Path) -> Report:
         with open_dump(path, check_sizes=False) as dump:
             return _report(dump)
     except DumpError as error:
-        return Report(0, [str(error).removeprefix(f"{path}: ")], [])
+        return Report(0, [_without_path(error, path)], [])
 
 
 def _report(dump: Dump) -> Report:
@@ -179,7 +186,7 @@ def _readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]
 
 def _without_records(error: DumpError, dump: Dump) -> str:
     """`KEY: cannot be read (REASON)`, of what `Dump` says of one damaged piece."""
-    key, _, rest = str(error).removeprefix(f"{dump.path}: ").partition(": ")
+    key, _, rest = _without_path(error, dump.path).partition(": ")
     return f"{key}: cannot be read ({rest.partition(': ')[2]})"
 
 
@@ -251,7 +258,7 @@ def _origin_findings(dump: Dump) -> tuple[list[str], list[str]]:
     except UnverifiableError as error:
         return [], [str(error)]
     except (ConfigError, DumpError, ValueError) as error:
-        return [f"provenance: {short(str(error).removeprefix(f'{dump.path}: '))}"], []
+        return [f"provenance: {short(_without_path(error, dump.path))}"], []
     return [], []
 
 
@@ -311,7 +318,7 @@ def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
             records = np.unique(spread.round().astype(np.int64))
             differing = _differing(dump, config, seed, first, records)
     except DumpError as error:
-        return Report(0, [str(error).removeprefix(f"{path}: ")], [])
+        return Report(0, [_without_path(error, path)], [])
     findings = [
         f"{what}: not what its config and seed give: {numbered(wrong)}" for what, wrong in differing.items()
     ]

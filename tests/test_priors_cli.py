@@ -141,6 +141,8 @@ def test_an_interrupt_before_the_first_shard_leaves_nothing(tmp_path, monkeypatc
         (["--preset", "linear", "--config", __file__], ["--preset", "--config"]),
         (["--config", __file__], [__file__]),
         (["--seed", "-1"], ["--seed", "-1"]),
+        (["--seed", str(2**128)], ["--seed", str(2**128), "2**128 - 1"]),
+        (["--seed", "1.5"], ["--seed", "1.5"]),
         (["--workers", "0"], ["--workers", "0"]),
         (["--num-datasets", "0"], ["--num-datasets", "0"]),
         (["--shard-size", "33"], ["shard_size", "multiple of block_size=32", "33"]),

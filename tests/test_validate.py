@@ -399,3 +399,23 @@ def test_a_config_that_gives_nothing_is_a_finding(path, monkeypatch):
 def test_at_least_one_record_is_verified(path):
     with pytest.raises(ValueError, match="num_records must be at least 1, got 0"):
         verify(path, 0)
+
+
+# ------------------------------------------------------------------------------------- an index of shards
+
+
+def test_an_index_of_shards_is_checked_like_one_file(tmp_path):
+    path = tmp_path / "index.h5"
+    generate_dump(path, TINY, 24, seed=0, shard_size=8, keep_shards=True)
+    assert (validate(path).findings, validate(path).notes) == ([], [])
+    assert verify(path, 24).findings == []
+    shards = sorted((tmp_path / "index.h5.shards").glob("*.h5"))
+    assert verify(shards[1], 8).findings == []
+    flip_a_byte(shards[1], "X", 1)
+    [finding] = findings(path)
+    assert finding.startswith("X: cannot be read (")
+    assert finding.endswith("records 12-15")
+    assert verify(path, 1).findings[0].startswith("X: record")
+    shards[2].unlink()
+    [finding] = findings(path)
+    assert finding == f"its shard {shards[2]} is not there"
