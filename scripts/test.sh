@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 source scripts/environment.sh "test"
 ruff check .
 ruff format --check .
-python -m pytest "$@"
+# A few processes: most tests are short, and some start processes of their own.
+python -m pytest --numprocesses auto --maxprocesses 4 "$@"
