@@ -23,6 +23,7 @@ from priors.engines import BACKENDS, EngineError, WorkerLostError
 from priors.generate import generate_dump
 from priors.inspect import describe
 from priors.presets import PRESETS, PURPOSES
+from priors.shards import shards_folder
 from priors.validate import Report, UnverifiableError
 from priors.validate import validate as validate_dump
 from priors.validate import verify as verify_dump
@@ -145,8 +146,10 @@ def generate(
             on_shard=progress.update,
         )
     seconds = time.perf_counter() - started
+    files = [out, *shards_folder(out).glob("shard-*.h5")] if keep_shards else [out]
+    size = sum(file.stat().st_size for file in files)
     click.echo(
-        f"{out}: {num_datasets:,} datasets, {out.stat().st_size / 1e6:.1f} MB, in {seconds:.1f} s; "
+        f"{out}: {num_datasets:,} datasets, {size / 1e6:.1f} MB, in {seconds:.1f} s; "
         f"content hash {content_hash[:16]}"
     )
 
