@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import schedulefree
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from nanotabpfn.model import Attention, NanoTabPFNModel, normalize_features
@@ -69,70 +67,6 @@ def test_training_follows_the_published_losses(reference_file, name):
 
 def test_the_defaults_are_the_published_size():
     assert sum(parameter.numel() for parameter in NanoTabPFNModel().parameters()) == 356_066
-
-
-def textbook_forward(model, x, y_train, split):
-    """The published forward pass, step by step: two attention calls for the rows, everything computed."""
-    state = model.state_dict()
-    num_heads = model.config["num_attention_heads"]
-
-    def attend(name, queries, keys):
-        attention = nn.MultiheadAttention(queries.shape[-1], num_heads, batch_first=True).to(queries.dtype)
-        attention.load_state_dict(
-            {key[len(name) + 1 :]: state[key] for key in state if key.startswith(f"{name}.")}
-        )
-        return attention(queries, keys, keys)[0]
-
-    def linear(name, inputs):
-        return nn.functional.linear(inputs, state[f"{name}.weight"], state[f"{name}.bias"])
-
-    def norm(name, inputs):
-        return nn.functional.layer_norm(
-            inputs, inputs.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"]
-        )
-
-    train = x[:, :split]
-    z = ((x - train.mean(1, keepdim=True)) / train.std(1, keepdim=True)).clip(-100, 100)
-    y = torch.cat([y_train, y_train.mean(1, keepdim=True).expand(-1, x.shape[1] - split)], dim=1)
-    features = linear("feature_encoder.linear_layer", z.unsqueeze(-1))
-    table = torch.cat([features, linear("target_encoder.linear_layer", y[..., None, None])], dim=2)
-    batch, rows, columns, size = table.shape
-    for number in range(len(model.transformer_blocks)):
-        layer = f"transformer_blocks.{number}"
-        flat = table.reshape(batch * rows, columns, size)
-        flat = attend(f"{layer}.self_attention_between_features", flat, flat) + flat
-        table = norm(f"{layer}.norm1", flat.reshape(batch, rows, columns, size))
-        flat = table.transpose(1, 2).reshape(batch * columns, rows, size)
-        name = f"{layer}.self_attention_between_datapoints"
-        train_rows = attend(name, flat[:, :split], flat[:, :split])
-        test_rows = attend(name, flat[:, split:], flat[:, :split])
-        flat = torch.cat([train_rows, test_rows], dim=1) + flat
-        table = norm(f"{layer}.norm2", flat.reshape(batch, columns, rows, size).transpose(1, 2))
-        hidden = nn.functional.gelu(linear(f"{layer}.linear1", table))
-        table = norm(f"{layer}.norm3", linear(f"{layer}.linear2", hidden) + table)
-    hidden = nn.functional.gelu(linear("decoder.linear1", table[:, split:, -1]))
-    return linear("decoder.linear2", hidden)
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    st.integers(1, 3),
-    st.integers(2, 12),
-    st.integers(1, 6),
-    st.integers(1, 7),
-    st.integers(1, 3),
-    st.integers(0, 99),
-)
-def test_forward_equals_the_textbook(batch, num_train, num_test, num_features, num_layers, seed):
-    torch.manual_seed(seed)
-    model = NanoTabPFNModel(8, 2, 12, num_layers, 3).double()
-    for parameter in model.parameters():  # biases and norms away from their initial zeros and ones
-        nn.init.normal_(parameter, std=0.5)
-    x = torch.randn(batch, num_train + num_test, num_features, dtype=torch.float64)
-    y_train = torch.randint(0, 3, (batch, num_train)).double()
-    expected = textbook_forward(model, x, y_train, num_train)
-    got = model((x, y_train), train_test_split_index=num_train)
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-9)
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Mixed precision: which matrix products run in bfloat16, and what stays in float32."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+
+
+def resolve_precision(precision: str, device: str | torch.device) -> str:
+    """`float32` or `bfloat16`; `auto` is bfloat16 where the hardware computes in it, else float32.
+
+    Raises:
+        ValueError: `precision` is none of PRECISIONS.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_native_bfloat16(device) else "float32"
+
+
+def has_native_bfloat16(device: str | torch.device) -> bool:
+    """Whether the device computes in bfloat16: NVIDIA from Ampere on, x86 with AVX512-BF16 or AMX."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def autocast(device: str | torch.device, precision: str) -> AbstractContextManager:
+    """The context for a forward pass at a precision; the backward pass runs outside of it.
+
+    In bfloat16 the linear layers' products run in bfloat16. Weights, optimizer, residual stream,
+    normalization and softmax stay in float32, and the logits are float32.
+
+    Raises:
+        ValueError: as `resolve_precision`.
+    """
+    if resolve_precision(precision, device) == "float32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def without_autocast(tensor: torch.Tensor) -> AbstractContextManager:
+    """For what must not run in bfloat16, on the device of `tensor`."""
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
+def in_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float32 if it is in bfloat16; float64 stays."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

@@ -1,0 +1,113 @@
+"""PlainNanoTabPFNModel: the same function as `NanoTabPFNModel`, written as in a textbook; slow on purpose.
+
+It computes every layer for every cell, with `nn.MultiheadAttention`, training and test rows one after the
+other, as the published model does (Pfefferle et al., 2025). Tests hold `nanotabpfn/model.py` against it and
+`scripts/benchmark.py` measures what that saves. Axis letters as there: B datasets, R rows, T training rows,
+F features, C = F + 1 columns, E embedding, K outputs.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class PlainNanoTabPFNModel(nn.Module):
+    """Takes the arguments, the state dict and the inputs of `NanoTabPFNModel`.
+
+    One difference is meant: a column that does not vary among the training rows is divided by (0 + 1e-20)
+    here, as published, where `NanoTabPFNModel` makes it 0.
+    """
+
+    def __init__(
+        self,
+        embedding_size: int = 96,
+        num_attention_heads: int = 4,
+        mlp_hidden_size: int = 192,
+        num_layers: int = 3,
+        num_outputs: int = 2,
+    ):
+        super().__init__()
+        self.feature_encoder = PlainFeatureEncoder(embedding_size)
+        self.target_encoder = PlainTargetEncoder(embedding_size)
+        self.transformer_blocks = nn.ModuleList(
+            PlainTransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size)
+            for _ in range(num_layers)
+        )
+        self.decoder = PlainDecoder(embedding_size, mlp_hidden_size, num_outputs)
+
+    def forward(self, data: tuple[torch.Tensor, torch.Tensor], train_test_split_index: int) -> torch.Tensor:
+        """Features (B, R, F) and training targets (B, T) or (B, T, 1) -> logits (B, R - T, K)."""
+        x, y_train = data
+        if y_train.ndim == 2:
+            y_train = y_train.unsqueeze(-1)  # (B, T, 1)
+        features = self.feature_encoder(x, train_test_split_index)  # (B, R, F, E)
+        target = self.target_encoder(y_train, x.shape[1])  # (B, R, 1, E)
+        table = torch.cat([features, target], dim=2)  # (B, R, C, E)
+        for block in self.transformer_blocks:
+            table = block(table, train_test_split_index)
+        return self.decoder(table[:, train_test_split_index:, -1])  # (B, R - T, K)
+
+
+class PlainFeatureEncoder(nn.Module):
+    def __init__(self, embedding_size: int):
+        super().__init__()
+        self.linear_layer = nn.Linear(1, embedding_size)
+
+    def forward(self, x: torch.Tensor, num_train: int) -> torch.Tensor:
+        """(B, R, F) -> (B, R, F, E)."""
+        mean = x[:, :num_train].mean(dim=1, keepdim=True)
+        deviation = x[:, :num_train].std(dim=1, keepdim=True) + 1e-20
+        return self.linear_layer(((x - mean) / deviation).clip(-100, 100).unsqueeze(-1))
+
+
+class PlainTargetEncoder(nn.Module):
+    def __init__(self, embedding_size: int):
+        super().__init__()
+        self.linear_layer = nn.Linear(1, embedding_size)
+
+    def forward(self, y_train: torch.Tensor, num_rows: int) -> torch.Tensor:
+        """(B, T, 1) -> (B, R, 1, E)."""
+        mean = y_train.mean(dim=1, keepdim=True)
+        y = torch.cat([y_train, mean.repeat(1, num_rows - y_train.shape[1], 1)], dim=1)
+        return self.linear_layer(y.unsqueeze(-1))
+
+
+class PlainTransformerLayer(nn.Module):
+    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int):
+        super().__init__()
+        self.self_attention_between_datapoints = nn.MultiheadAttention(
+            embedding_size, num_attention_heads, batch_first=True
+        )
+        self.self_attention_between_features = nn.MultiheadAttention(
+            embedding_size, num_attention_heads, batch_first=True
+        )
+        self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
+        self.linear2 = nn.Linear(mlp_hidden_size, embedding_size)
+        self.norm1 = nn.LayerNorm(embedding_size)
+        self.norm2 = nn.LayerNorm(embedding_size)
+        self.norm3 = nn.LayerNorm(embedding_size)
+
+    def forward(self, table: torch.Tensor, num_train: int) -> torch.Tensor:
+        """(B, R, C, E) -> (B, R, C, E)."""
+        batch, rows, columns, size = table.shape
+        cells = table.reshape(batch * rows, columns, size)
+        cells = cells + self.self_attention_between_features(cells, cells, cells)[0]
+        table = self.norm1(cells.reshape(batch, rows, columns, size))
+        cells = table.transpose(1, 2).reshape(batch * columns, rows, size)
+        train, test = cells[:, :num_train], cells[:, num_train:]
+        attended_train = self.self_attention_between_datapoints(train, train, train)[0]
+        attended_test = self.self_attention_between_datapoints(test, train, train)[0]
+        cells = cells + torch.cat([attended_train, attended_test], dim=1)
+        table = self.norm2(cells.reshape(batch, columns, rows, size).transpose(1, 2))
+        return self.norm3(table + self.linear2(F.gelu(self.linear1(table))))
+
+
+class PlainDecoder(nn.Module):
+    def __init__(self, embedding_size: int, mlp_hidden_size: int, num_outputs: int):
+        super().__init__()
+        self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
+        self.linear2 = nn.Linear(mlp_hidden_size, num_outputs)
+
+    def forward(self, target: torch.Tensor) -> torch.Tensor:
+        """(B, R, E) -> (B, R, K)."""
+        return self.linear2(F.gelu(self.linear1(target)))
