@@ -1,12 +1,19 @@
 """The command `nanotabpfn`: train on a dump, evaluate on real tables, draw the run."""
 
 import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
+from click.core import ParameterSource
 
 from nanotabpfn.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
@@ -21,12 +28,16 @@ from nanotabpfn.report import (
     read_baselines,
     read_history,
 )
+from nanotabpfn.run import CONFIG_FILE, RunError, create_run, read_settings, resume_run
 from nanotabpfn.suites import SUITES, load_suite
-from nanotabpfn.train import TrainingError, train
-from priors.console import PlainError, PlainGroup, refuse_existing
+from nanotabpfn.train import StateError, TrainingError, train
+from priors.console import PlainError, PlainGroup
 from priors.dump import DumpError, open_dump
 
-ERRORS = (CheckpointError, DumpError, ModuleNotFoundError, ReportError)
+ERRORS = (CheckpointError, DumpError, ModuleNotFoundError, ReportError, RunError)
+
+FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep")
+"""Options that leave what was trained so far as it is."""
 
 device_option = click.option(
     "--device",
@@ -69,7 +80,6 @@ def main() -> None:
     "--dump",
     "dumps",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
     multiple=True,
     help="Prior dump to train on, from `priors generate` or the published one. Several are mixed, batch by "
     "batch.",
@@ -80,10 +90,21 @@ def main() -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Directory for config.json, history.jsonl and model.safetensors.",
+    help="Directory for config.json, history.jsonl, model.safetensors and checkpoints.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=2500, show_default=True, help="Batches.")
+@click.option(
+    "--resume",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of a run that was stopped or killed, to go on with. Its settings are those of its "
+    f"config.json; given anew may be {', '.join(FREE_WHEN_RESUMED)}.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=2500,
+    show_default=True,
+    help="Batches; of a run that goes on, raised by --steps, so many in all.",
+)
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Datasets each."
 )
@@ -107,10 +128,20 @@ def main() -> None:
     type=click.IntRange(min=0),
     default=100,
     show_default=True,
-    help="Score the model on real tables and save it after every so many steps; 0: never.",
+    help="Score the model on real tables after every so many steps; 0: never.",
 )
 @click.option(
     "--suite", type=click.Choice(list(SUITES)), default="builtin", show_default=True, help="Tables."
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Save the model, and what training goes on from, after every so many steps.",
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), default=1, show_default=True, help="Checkpoints kept, the last."
 )
 @device_option
 @click.option("--embedding-size", type=click.IntRange(min=1), default=96, show_default=True)
@@ -120,110 +151,188 @@ def main() -> None:
 )
 @click.option("--layers", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the run in OUT if there is one.")
+@click.pass_context
 def train_command(
+    ctx: click.Context,
     dumps: tuple[Path, ...],
     weights: list[float] | None,
-    out: Path,
-    steps: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-    workers: int,
-    eval_every: int,
-    suite: str,
-    device: str,
+    out: Path | None,
+    resume: Path | None,
+    overwrite: bool,
     embedding_size: int,
     heads: int,
     hidden: int,
     layers: int,
-    overwrite: bool,
+    **training: Any,
 ) -> None:
     """Train a model on a prior dump; the defaults are the published settings.
 
-    Ctrl-C ends the training and keeps what was learned. The model saved is schedule-free's averaged one.
+    The model saved is schedule-free's averaged one. Ctrl-C and SIGTERM end the training after the step at
+    hand, with a checkpoint; after those, after `kill -9` and after a power cut, --resume goes on, with the
+    same result to the bit (on the CPU) as if nothing had happened.
 
     \b
     nanotabpfn train --dump mine.h5 --out runs/mine
+    nanotabpfn train --resume runs/mine
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
     """
-    if weights is not None and len(weights) != len(dumps):
-        raise click.BadParameter(
-            f"must be one for each --dump, {len(dumps)} in all, got {len(weights)}", param_hint="--weights"
-        )
-    config_file, history_file = out / "config.json", out / "history.jsonl"
-    refuse_existing(config_file, overwrite)
-    device = _device(device)
-    loaders = [PriorDumpDataLoader(dump, steps, batch_size, device, seed, workers) for dump in dumps]
-    loader = loaders[0]
-    if len(dumps) > 1:
-        weights = weights or [1.0] * len(dumps)
-        loader = MixedDataLoader(loaders, weights, steps, seed)
-    torch.manual_seed(seed)
-    try:
-        model = NanoTabPFNModel(embedding_size, heads, hidden, layers, loader.max_num_classes)
-    except ValueError as error:
-        raise PlainError(str(error)) from error
-    tasks = [prepare(table) for table in load_suite(suite)] if eval_every else []
-    priors = []
-    for dump in dumps:
-        with open_dump(dump) as opened:
-            priors.append({name: str(value) for name, value in opened.attributes.items()})
-    settings = {
-        "model": model.config,
-        "training": {
-            "dump": [str(dump) for dump in dumps] if len(dumps) > 1 else str(dumps[0]),
-            "weights": weights if len(dumps) > 1 else None,
-            "steps": steps,
-            "batch_size": batch_size,
-            "lr": lr,
-            "seed": seed,
-            "device": device,
-            "eval_every": eval_every,
-            "suite": suite if eval_every else None,
-        },
-        "prior": priors if len(dumps) > 1 else priors[0],
-        "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
-    }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / MODEL_FILE).unlink(missing_ok=True)
-        config_file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        history = history_file.open("w", encoding="utf-8")
-    except OSError as error:
-        raise PlainError(f"{out}: cannot be written: {error.strerror}") from error
-    done = 0
+    if (out is None) == (resume is None):
+        raise click.UsageError("needs either --out, for a new run, or --resume")
+    if resume is not None:
+        settings = _resumed_settings(ctx, resume, training)
+        settings["training"]["device"] = _device(settings["training"]["device"])
+        loader = _loader(settings)
+    else:
+        settings = _new_settings(dumps, weights, training)
+        loader = _loader(settings)
+        settings["model"] = _architecture(embedding_size, heads, hidden, layers, loader.max_num_classes)
+    folder, training = out or resume, settings["training"]
+    steps, eval_every = training["steps"], training["eval_every"]
+    torch.manual_seed(training["seed"])
+    model = NanoTabPFNModel(**settings["model"])
+    tasks = [prepare(table) for table in load_suite(training["suite"])] if eval_every else []
+    if resume is None:
+        opened = create_run(folder, settings, training["keep"], overwrite)
+    else:
+        opened = resume_run(folder, settings, training["keep"])
+    with opened as run, _asked_to_stop() as should_stop:
+        done = run.state["step"] if run.state else 0
+        if done >= steps:
+            click.echo(f"{folder}: finished, all of its {steps} steps are done; --steps adds to them")
+            return
+        loader.num_steps = steps - done
 
-    def evaluate_and_save(classifier: NanoTabPFNClassifier) -> dict[str, float]:
-        save_model(classifier.model, out)
-        return mean_roc_auc(classifier, tasks)
+        def record(values: dict[str, float]) -> None:
+            nonlocal done
+            done = values["step"]
+            run.record(values)
 
-    def record(values: dict[str, float]) -> None:
-        nonlocal done
-        done = values["step"]
-        history.write(json.dumps(values) + "\n")
-        history.flush()
-
-    with history:
         try:
             train(
                 model,
                 loader,
-                lr=lr,
-                device=device,
+                lr=training["lr"],
+                device=training["device"],
                 steps_per_eval=eval_every or steps,
-                eval_func=evaluate_and_save if eval_every else None,
+                eval_func=partial(mean_roc_auc, tables=tasks) if eval_every else None,
                 on_step=record,
+                state=run.state,
+                steps_per_checkpoint=training["checkpoint_every"],
+                on_checkpoint=run.checkpoint,
+                should_stop=should_stop,
             )
+        except StateError as error:
+            raise PlainError(f"{folder} cannot go on: {error}") from error
         except TrainingError as error:
-            raise click.ClickException(f"{error}; {out} holds the model before that step") from error
-        finally:
-            saved = save_model(model, out)
-    how = "trained" if done == steps else "stopped after"
-    click.echo(f"{saved}: {how} {done} of {steps} steps on {', '.join(map(str, dumps))}")
-    for dump, loader in zip(dumps, loaders, strict=True):
-        if loader.num_skipped:
-            click.echo(f"skipped {loader.num_skipped} records of {dump} with cells that are not finite")
+            save_model(model, folder)
+            raise click.ClickException(f"{error}; {folder} holds the model before that step") from error
+    for source, part in zip(settings["data"], getattr(loader, "loaders", [loader]), strict=True):
+        if part.num_skipped:
+            click.echo(
+                f"skipped {part.num_skipped} records of {source['dump']} with cells that are not finite"
+            )
+    if done < steps:
+        raise click.ClickException(
+            f"stopped after {done} of {steps} steps; goes on with: nanotabpfn train --resume {folder}"
+        )
+    click.echo(f"{folder / MODEL_FILE}: trained {steps} steps on {_sources(settings)}")
+
+
+def _new_settings(
+    dumps: tuple[Path, ...], weights: list[float] | None, training: dict[str, Any]
+) -> dict[str, Any]:
+    """What goes into config.json, but for the model, whose outputs depend on the data."""
+    if not dumps:
+        raise click.UsageError("needs --dump")
+    if weights is not None and len(weights) != len(dumps):
+        raise click.BadParameter(
+            f"must be one for each --dump, {len(dumps)} in all, got {len(weights)}", param_hint="--weights"
+        )
+    data = []
+    for dump, weight in zip(dumps, weights or [1.0] * len(dumps), strict=True):
+        with open_dump(dump) as opened:
+            attributes = {name: str(value) for name, value in opened.attributes.items()}
+        data.append({"dump": str(dump.absolute()), "weight": weight, "attributes": attributes})
+    return {
+        "data": data,
+        "training": training | {"device": _device(training["device"])},
+        "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
+    }
+
+
+def _resumed_settings(ctx: click.Context, folder: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """Those of the run in `folder`, with what the command line gives anew."""
+    settings = read_settings(folder)
+    try:
+        stored = settings["training"]
+        for parameter in ctx.command.params:
+            name = parameter.name
+            if name == "resume" or ctx.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+                continue
+            if parameter.opts[0] not in FREE_WHEN_RESUMED:
+                raise click.UsageError(
+                    f"{parameter.opts[0]} cannot be given with --resume: the run goes on with what its "
+                    f"{CONFIG_FILE} says; given anew may be {', '.join(FREE_WHEN_RESUMED)}"
+                )
+            if name == "steps" and training["steps"] < stored["steps"]:
+                raise click.BadParameter(
+                    f"must be at least the {stored['steps']} that the run was started with, "
+                    f"got {training['steps']}",
+                    param_hint="--steps",
+                )
+            stored[name] = training[name]
+        missing = ({"data", "model"} - settings.keys()) | (training.keys() - stored.keys())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder / CONFIG_FILE}: holds no settings of a run: {error!r}") from error
+    if missing:
+        raise RunError(f"{folder / CONFIG_FILE}: lacks {', '.join(sorted(missing))}")
+    return settings
+
+
+def _loader(settings: dict[str, Any]) -> PriorDumpDataLoader | MixedDataLoader:
+    training = settings["training"]
+    steps, seed = training["steps"], training["seed"]
+    loaders = [
+        PriorDumpDataLoader(
+            source["dump"], steps, training["batch_size"], training["device"], seed, training["workers"]
+        )
+        for source in settings["data"]
+    ]
+    if len(loaders) == 1:
+        return loaders[0]
+    return MixedDataLoader(loaders, [source["weight"] for source in settings["data"]], steps, seed)
+
+
+def _architecture(embedding_size: int, heads: int, hidden: int, layers: int, outputs: int) -> dict[str, Any]:
+    try:
+        with torch.device("meta"):
+            return NanoTabPFNModel(embedding_size, heads, hidden, layers, outputs).config
+    except ValueError as error:
+        raise PlainError(str(error)) from error
+
+
+def _sources(settings: dict[str, Any]) -> str:
+    return ", ".join(source["dump"] for source in settings["data"])
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: they wait for the step at hand; a second Ctrl-C does not."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and received:
+            raise KeyboardInterrupt
+        received.append(number)
+        os.write(2, b"\nstopping after this step; Ctrl-C again stops at once, at the last checkpoint\n")
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @main.command("evaluate")
@@ -232,7 +341,12 @@ def train_command(
     "model_path",
     type=click.Path(exists=True, path_type=Path),
     required=True,
-    help="Directory of a run, or a model.safetensors.",
+    help="Directory of a run, a model.safetensors, a checkpoint, or a published state dict (.pth).",
+)
+@click.option(
+    "--heads",
+    type=click.IntRange(min=1),
+    help="Attention heads of a .pth, which does not tell.  [default: 4]",
 )
 @click.option(
     "--suite", type=click.Choice(list(SUITES)), default="builtin", show_default=True, help="Tables."
@@ -240,7 +354,9 @@ def train_command(
 @click.option("--baselines", is_flag=True, help="Score scikit-learn's classifiers on the same folds too.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores as JSON.")
 @device_option
-def evaluate_command(model_path: Path, suite: str, baselines: bool, out: Path | None, device: str) -> None:
+def evaluate_command(
+    model_path: Path, heads: int | None, suite: str, baselines: bool, out: Path | None, device: str
+) -> None:
     """Score a model on real tables: mean ROC AUC by the published protocol.
 
     At most 200 stratified rows of each table; five stratified folds, preprocessing fitted inside each; the
@@ -250,7 +366,7 @@ def evaluate_command(model_path: Path, suite: str, baselines: bool, out: Path | 
     nanotabpfn evaluate --model runs/mine                           # scikit-learn's own tables
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # 13 tables of the extra `tables`
     """
-    estimators = {MODEL_NAME: NanoTabPFNClassifier(load_model(model_path), _device(device))}
+    estimators = {MODEL_NAME: NanoTabPFNClassifier(load_model(model_path, heads), _device(device))}
     if baselines:
         estimators |= {name: make() for name, make in BASELINES.items()}
     scores = evaluate(estimators, load_suite(suite))

@@ -13,6 +13,7 @@ Axis letters: D datasets in a dump, B datasets in a batch, R rows, F features.
 
 import hashlib
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from math import ceil, isfinite
 from pathlib import Path
@@ -229,6 +230,7 @@ class _BatchLoader:
             sampler=(self._indices(step) for step in range(first, first + self.num_steps)),
             num_workers=self.num_workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_ignore_signals,
             generator=torch.Generator(),
         )
         try:
@@ -472,6 +474,13 @@ def _as_it_is(reading: Any) -> Any:
     """In the place of PyTorch's collating, which makes tensors in the worker, for shared memory; arrays go
     through a pipe, which no container limits."""
     return reading
+
+
+def _ignore_signals(worker: int) -> None:
+    """A terminal's Ctrl-C and a cluster's SIGTERM reach every process; the one that trains decides, and
+    worker processes end when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _fingerprint(dump: Dump) -> str:

@@ -38,10 +38,10 @@ def describe_run(path: str | Path) -> str:
         ReportError: no such file, or not the settings of a run.
     """
     try:
-        training = json.loads(Path(path).read_text(encoding="utf-8"))["training"]
-        dumps = training["dump"] if isinstance(training["dump"], list) else [training["dump"]]
-        trained_on = " and ".join(Path(dump).name for dump in dumps)
-        scored_on = f", scored on suite {training['suite']}" if training["suite"] else ""
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        training = settings["training"]
+        trained_on = " and ".join(Path(source["dump"]).name for source in settings["data"])
+        scored_on = f", scored on suite {training['suite']}" if training["eval_every"] else ""
         return f"nanoTabPFN trained on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReportError(f"{path}: no readable settings of a run: {error}") from error

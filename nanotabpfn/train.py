@@ -1,7 +1,8 @@
 """The training loop: schedule-free AdamW on batches of synthetic datasets."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import schedulefree
@@ -17,6 +18,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on: the loss or its gradient is not finite. Names the step and the datasets."""
 
 
+class StateError(ValueError):
+    """A state of a training that this one cannot go on from; the message says what differs."""
+
+
 def train(
     model: NanoTabPFNModel,
     prior: Iterable[dict[str, Any]],
@@ -25,13 +30,19 @@ def train(
     steps_per_eval: int = 10,
     eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]] | None = None,
     on_step: Callable[[dict[str, float]], None] | None = None,
+    *,
+    state: dict[str, Any] | None = None,
+    steps_per_checkpoint: int | None = None,
+    on_checkpoint: Callable[[NanoTabPFNModel, dict[str, Any]], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[NanoTabPFNModel, list[tuple[float, dict[str, float]]]]:
     """Train `model` on every batch of `prior`, in place.
 
     Schedule-free AdamW without weight decay, gradients clipped to norm 1, as published. The loss is the
     cross entropy of the test rows' classes: the mean over the datasets of a batch, one at a time or together
-    alike. Whatever is evaluated or returned is the averaged model (`optimizer.eval()`), which is the one that
-    schedule-free optimization is about. Ctrl-C ends the training and returns what was learned so far.
+    alike. Whatever is evaluated, saved or returned is the averaged model (`optimizer.eval()`), which is the
+    one that schedule-free optimization is about. Ctrl-C ends the training and returns what was learned so
+    far.
 
     Args:
         prior: yields dicts with `x` (B, R, F), `y` (B, R) and `train_test_split_index`, or with `parts`, a
@@ -41,14 +52,23 @@ def train(
         device: `get_default_device()` by default.
         steps_per_eval: evaluate after every so many steps.
         eval_func: given a classifier of the model as it is, returns named scores.
-        on_step: given each step's record: `step` (from 1), `loss`, `gradient_norm`, `train_time` (seconds
-            of training, evaluation not counted) and, where it was evaluated, the scores.
+        on_step: given each step's record: `step` (from 1), `loss`, `gradient_norm` (before clipping), `lr`
+            and, where it was evaluated, the scores; and in seconds from the start of the training, pauses
+            between a stop and a restart left out: `train_time` (in updates), `wait_time` (for batches) and
+            `wall_time` (all).
+        state: of an earlier training, to go on from as if nothing had happened, on the CPU to the bit. It
+            sets torch's global generators too. A `prior` with `load_state_dict` is put where it was; another
+            must begin with the batch that is due.
+        steps_per_checkpoint: call `on_checkpoint` after every so many steps, and after the last.
+        on_checkpoint: given the averaged model and the state, which `save_checkpoint` writes.
+        should_stop: asked after each step whether it was the last, in spite of what `prior` has left.
 
     Returns:
         The model, in evaluation mode, and the history: `(train_time, scores)` of each evaluation.
 
     Raises:
-        ValueError: a setting out of range, or a prior with more classes than the model has outputs.
+        ValueError: a setting out of range, a prior with more classes than the model has outputs.
+        StateError: a state of another model or prior.
         TrainingError: a loss or gradient that is not finite. The weights are those before that step.
 
     References:
@@ -56,8 +76,9 @@ def train(
     """
     if not lr > 0:
         raise ValueError(f"lr must be above 0, got {lr}")
-    if steps_per_eval < 1:
-        raise ValueError(f"steps_per_eval must be at least 1, got {steps_per_eval}")
+    for name, steps in (("steps_per_eval", steps_per_eval), ("steps_per_checkpoint", steps_per_checkpoint)):
+        if steps is not None and steps < 1:
+            raise ValueError(f"{name} must be at least 1, got {steps}")
     num_classes = getattr(prior, "max_num_classes", None)
     if num_classes is not None and num_classes > model.num_outputs:
         raise ValueError(
@@ -68,23 +89,49 @@ def train(
     optimizer = schedulefree.AdamWScheduleFree(model.parameters(), lr=lr, weight_decay=0.0)
     model.train()
     optimizer.train()
-    train_time, history = 0.0, []
-    total = len(prior) if hasattr(prior, "__len__") else None
-    progress = tqdm(prior, total=total, desc="train", unit="step", disable=None)
+    step, times = 0, {"train_time": 0.0, "wait_time": 0.0, "wall_time": 0.0}
+    if state is not None:
+        step, times = _restore(state, model, optimizer, prior)
+    saved_at, history = step, []
+
+    def save_checkpoint() -> None:
+        nonlocal saved_at
+        if on_checkpoint is not None and saved_at < step:
+            current = _state(model, optimizer, prior, step, times)
+            with _averaged(model, optimizer):
+                on_checkpoint(model, current)
+            saved_at = step
+
+    total = step + len(prior) if hasattr(prior, "__len__") else None
+    progress = tqdm(prior, initial=step, total=total, desc="train", unit="step", disable=None)
+    ended = time.perf_counter()
+    began = ended - times["wall_time"]
     try:
-        for step, batch in enumerate(progress, start=1):
+        for batch in progress:
             started = time.perf_counter()
-            loss, gradient_norm = _step(model, optimizer, batch, device, step)
-            train_time += time.perf_counter() - started
-            record = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "train_time": train_time}
+            times["wait_time"] += started - ended
+            loss, gradient_norm = _step(model, optimizer, batch, device, step + 1)
+            step += 1
+            ended = time.perf_counter()
+            times["train_time"] += ended - started
+            scores = {}
             if eval_func is not None and step % steps_per_eval == 0:
-                scores = _evaluate(model, optimizer, device, eval_func)
-                history.append((train_time, scores))
-                record |= scores
-            shown = {name: value for name, value in record.items() if name not in ("step", "train_time")}
+                with _averaged(model, optimizer):
+                    scores = eval_func(NanoTabPFNClassifier(model, device))
+                history.append((times["train_time"], scores))
+            times["wall_time"] = time.perf_counter() - began
+            shown = {"loss": loss, **scores}
             progress.set_postfix({name: f"{value:.4f}" for name, value in shown.items()}, refresh=False)
             if on_step is not None:
-                on_step(record)
+                lr_now = optimizer.param_groups[0]["scheduled_lr"]
+                record = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "lr": lr_now}
+                on_step(record | times | scores)
+            if steps_per_checkpoint is not None and step % steps_per_checkpoint == 0:
+                save_checkpoint()
+            if should_stop is not None and should_stop():
+                break
+            ended = time.perf_counter()
+        save_checkpoint()
     except KeyboardInterrupt:
         pass
     finally:
@@ -132,21 +179,77 @@ def _step(
     return loss.item(), gradient_norm.item()
 
 
-def _evaluate(
-    model: NanoTabPFNModel,
-    optimizer: torch.optim.Optimizer,
-    device: str | torch.device,
-    eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]],
-) -> dict[str, float]:
-    """The scores of the averaged model; afterwards training goes on as if nothing had been asked."""
+@contextmanager
+def _averaged(model: NanoTabPFNModel, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """The model is the averaged one here; afterwards training goes on as if nothing had been asked."""
     weights = [parameter.detach().clone() for parameter in model.parameters()]
     model.eval()
     optimizer.eval()
     try:
-        return eval_func(NanoTabPFNClassifier(model, device))
+        yield
     finally:
         model.train()
         optimizer.train()
         with torch.no_grad():  # the way to the average and back is off by rounding
             for parameter, weight in zip(model.parameters(), weights, strict=True):
                 parameter.copy_(weight)
+
+
+# ------------------------------------------------------------------------------------------------- states
+
+
+def _state(
+    model: NanoTabPFNModel,
+    optimizer: torch.optim.Optimizer,
+    prior: Iterable[dict[str, Any]],
+    step: int,
+    times: dict[str, float],
+) -> dict[str, Any]:
+    """All that a training goes on from after `step`: tensors and plain values, none of them shared."""
+    found = optimizer.state_dict()
+    return {
+        "step": step,
+        "times": dict(times),
+        "weights": {name: weight.detach().clone() for name, weight in model.state_dict().items()},
+        "optimizer": {
+            # In the order of the parameters; their numbers would not survive as keys in JSON.
+            "state": [
+                {
+                    name: value.clone() if torch.is_tensor(value) else value
+                    for name, value in found["state"].get(i, {}).items()
+                }
+                for i in range(sum(len(group["params"]) for group in found["param_groups"]))
+            ],
+            "groups": found["param_groups"],
+        },
+        "generators": {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        },
+        "loader": prior.state_dict() if hasattr(prior, "state_dict") else None,
+    }
+
+
+def _restore(
+    state: dict[str, Any],
+    model: NanoTabPFNModel,
+    optimizer: torch.optim.Optimizer,
+    prior: Iterable[dict[str, Any]],
+) -> tuple[int, dict[str, float]]:
+    """Put model, optimizer, generators and prior where `_state` found them; its step and times."""
+    try:
+        if hasattr(prior, "load_state_dict"):
+            prior.load_state_dict(state["loader"])
+        model.load_state_dict(state["weights"])
+        optimizer.load_state_dict(
+            {
+                "state": dict(enumerate(state["optimizer"]["state"])),
+                "param_groups": state["optimizer"]["groups"],
+            }
+        )
+    except (RuntimeError, ValueError) as error:
+        raise StateError(str(error)) from error
+    torch.set_rng_state(state["generators"]["cpu"])
+    if torch.cuda.is_available() and len(state["generators"]["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["generators"]["cuda"])
+    return state["step"], dict(state["times"])

@@ -44,9 +44,10 @@ def scores_file(finished_run):
 
 def test_a_run_holds_config_history_and_model(finished_run, tiny_dump):
     settings = json.loads((finished_run / "config.json").read_text())
-    assert settings["training"]["dump"] == str(tiny_dump)
+    [source] = settings["data"]
+    assert source["dump"] == str(tiny_dump)
+    assert source["attributes"]["seed"] == "0"
     assert settings["training"]["steps"] == 6
-    assert settings["prior"]["seed"] == "0"
     history = [json.loads(line) for line in (finished_run / "history.jsonl").read_text().splitlines()]
     assert [record["step"] for record in history] == list(range(1, 7))
     assert [record["step"] for record in history if "roc_auc" in record] == [3, 6]
@@ -141,10 +142,10 @@ def test_several_dumps_are_mixed_by_weight(tmp_path, tiny_dump, published_like):
         out = tmp_path / name
         result = train_tiny(tiny_dump, out, "--dump", published_like, "--eval-every", 0, *options)
         assert result.exit_code == 0, result.output
-        assert f"trained 6 of 6 steps on {tiny_dump}, {published_like}" in result.output
-        settings = json.loads((out / "config.json").read_text())
-        assert settings["training"]["dump"] == [str(tiny_dump), str(published_like)]
-        assert [prior.get("seed") for prior in settings["prior"]] == ["0", None]
+        assert f"trained 6 steps on {tiny_dump}, {published_like}" in result.output
+        data = json.loads((out / "config.json").read_text())["data"]
+        assert [source["dump"] for source in data] == [str(tiny_dump), str(published_like)]
+        assert [source["attributes"].get("seed") for source in data] == ["0", None]
         history = (out / "history.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in history])
     assert losses[0] == losses[1] != losses[2]

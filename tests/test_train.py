@@ -7,9 +7,10 @@ import schedulefree
 import torch
 from torch import nn
 
+from nanotabpfn.checkpoint import load_model, load_state, save_checkpoint
 from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.train import TrainingError, _step, train
+from nanotabpfn.train import StateError, TrainingError, _step, train
 
 
 def tiny_model(num_outputs=2, seed=0):
@@ -93,9 +94,13 @@ def test_records_tell_step_loss_gradient_and_time():
     train(tiny_model(), batches(3), device="cpu", on_step=records.append)
     assert [record["step"] for record in records] == [1, 2, 3]
     assert all(record["gradient_norm"] > 0 for record in records)
-    times = [record["train_time"] for record in records]
-    assert times == sorted(times)
-    assert times[0] > 0
+    assert all(record["lr"] == 1e-4 for record in records)
+    for name in ("train_time", "wait_time", "wall_time"):
+        times = [record[name] for record in records]
+        assert times == sorted(times)
+        assert times[0] > 0
+    for record in records:
+        assert record["train_time"] + record["wait_time"] <= record["wall_time"]
 
 
 def test_ctrl_c_keeps_what_was_learned():
@@ -187,25 +192,104 @@ def test_padding_has_no_influence_on_training(tmp_path):
         assert all(torch.equal(got, wanted) for got, wanted in zip(weights, results[0][1], strict=True))
 
 
-def test_a_restart_with_the_loaders_state_follows_the_undisturbed_losses(tiny_dump):
-    def losses(loader, model, optimizer):
-        return [_step(model, optimizer, batch, "cpu", step=1)[0] for batch in loader]
+def trained(tmp_path, tiny_dump, last, begin=None):
+    """(weights, records, files of the states) of training up to step `last`, from the state in a file."""
 
     def loader(num_steps):
-        dumps = [
-            PriorDumpDataLoader(tiny_dump, num_steps, batch_size, "cpu", seed=0) for batch_size in (4, 6)
-        ]
+        dumps = [PriorDumpDataLoader(tiny_dump, num_steps, size, "cpu", seed=0) for size in (4, 6)]
         return MixedDataLoader(dumps, [1, 2], num_steps, seed=0)
 
-    model = tiny_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    undisturbed = losses(loader(10), model, optimizer)
-    model = tiny_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    first, second = loader(4), loader(6)
-    start = losses(first, model, optimizer)
-    second.load_state_dict(first.state_dict())
-    assert start + losses(second, model, optimizer) == undisturbed
+    def save(model, state):
+        files.append(tmp_path / f"{state['step']}")
+        save_checkpoint(model, state, files[-1])
+
+    def evaluate(classifier):
+        weights = [parameter.double().sum() for parameter in classifier.model.parameters()]
+        return {"roc_auc": torch.stack(weights).sum().item()}
+
+    records, files = [], []
+    state = None if begin is None else load_state(begin)
+    first = 0 if state is None else state["step"]
+    model, _ = train(
+        tiny_model(seed=0 if begin is None else 1),  # all comes from the state
+        loader(last - first),
+        lr=4e-3,
+        device="cpu",
+        steps_per_eval=2,
+        eval_func=evaluate,
+        on_step=records.append,
+        state=state,
+        steps_per_checkpoint=1,
+        on_checkpoint=save,
+    )
+    for record in records:
+        assert record.pop("train_time") <= record.pop("wall_time")
+        record.pop("wait_time")
+    return [parameter.detach() for parameter in model.parameters()], records, files
+
+
+def test_a_restart_after_any_step_ends_to_the_bit_as_if_undisturbed(tmp_path, tiny_dump):
+    weights, records, files = trained(tmp_path, tiny_dump, 8)
+    assert [file.name for file in files] == list("12345678")
+    assert all(map(torch.equal, load_model(files[-1]).parameters(), weights))
+    for done, file in enumerate(files[:-1], start=1):
+        again, later_records, _ = trained(tmp_path, tiny_dump, 8, begin=file)
+        assert later_records == records[done:]
+        assert all(torch.equal(got, wanted) for got, wanted in zip(again, weights, strict=True))
+
+
+def test_saving_changes_nothing_and_is_done_once_at_the_end(tiny_dump):
+    plain, saved, steps = tiny_model(), tiny_model(), []
+    train(plain, batches(5), lr=4e-3, device="cpu")
+    train(
+        saved,
+        batches(5),
+        lr=4e-3,
+        device="cpu",
+        steps_per_checkpoint=2,
+        on_checkpoint=lambda model, state: steps.append(state["step"]),
+    )
+    assert steps == [2, 4, 5]
+    assert all(map(torch.equal, plain.parameters(), saved.parameters()))
+    steps.clear()
+    train(
+        tiny_model(),
+        batches(5),
+        device="cpu",
+        steps_per_checkpoint=2,
+        on_checkpoint=lambda model, state: steps.append(state["step"]),
+        should_stop=lambda: True,
+    )
+    assert steps == [1]
+
+
+def test_a_state_holds_torchs_generator():
+    def drawing(model, state):
+        states.append(state)
+
+    def batches_that_draw():
+        for batch in batches(3):
+            drawn.append(torch.rand(()).item())
+            yield batch
+
+    states, drawn = [], []
+    train(tiny_model(), batches_that_draw(), device="cpu", steps_per_checkpoint=1, on_checkpoint=drawing)
+    first = drawn.copy()
+    drawn.clear()
+    train(tiny_model(), batches_that_draw(), device="cpu", state=states[0])
+    assert drawn[:2] == first[1:]
+
+
+def test_a_state_of_another_model_or_prior_is_refused(tiny_dump):
+    def loader(batch_size):
+        return PriorDumpDataLoader(tiny_dump, 2, batch_size, "cpu", seed=0)
+
+    states = []
+    train(tiny_model(), loader(4), device="cpu", on_checkpoint=lambda model, state: states.append(state))
+    with pytest.raises(StateError, match="size mismatch"):
+        train(NanoTabPFNModel(8, 2, 16, 2, 2), loader(4), device="cpu", state=states[0])
+    with pytest.raises(StateError, match="batch_size of the state must be this loader's, 8, got 4"):
+        train(tiny_model(), loader(8), device="cpu", state=states[0])
 
 
 def test_a_failing_mixed_batch_names_its_datasets_and_loader():
@@ -227,3 +311,5 @@ def test_settings_out_of_range_are_errors():
         train(tiny_model(), batches(1), lr=0)
     with pytest.raises(ValueError, match="steps_per_eval must be at least 1, got 0"):
         train(tiny_model(), batches(1), steps_per_eval=0)
+    with pytest.raises(ValueError, match="steps_per_checkpoint must be at least 1, got 0"):
+        train(tiny_model(), batches(1), steps_per_checkpoint=0)
