@@ -5,6 +5,7 @@ whoever asks looks (`has_every_class`).
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import numpy as np
 
@@ -21,7 +22,8 @@ def quantile_cuts(
     the test rows. Skewed classes are what a model learns to use first (docs/log.md).
     """
     floor = min(2 / min(num_train, len(values) - num_train), 0.5 / num_classes)
-    shares = floor + (1 - num_classes * floor) * rng.dirichlet(np.ones(num_classes))
+    weights = rng.standard_exponential(num_classes)
+    shares = floor + (1 - num_classes * floor) / weights.sum() * weights
     return cut_at_shares(values, shares, num_train)
 
 
@@ -67,16 +69,14 @@ def softmax_draw(
 def cut_at_shares(values: np.ndarray, shares: np.ndarray, num_train: int) -> np.ndarray:
     """Cut values (R,) into ordered classes, class k with about ``shares[k]`` of the training rows."""
     training = np.sort(values[:num_train])
-    cuts = np.rint(np.cumsum(shares[:-1]) * num_train).astype(int).clip(1, num_train - 1)
-    return np.searchsorted((training[cuts - 1] + training[cuts]) / 2, values, side="right")
+    cuts = [min(max(1, round(end * num_train)), num_train - 1) for end in accumulate(shares[:-1].tolist())]
+    borders = [(training[cut - 1] + training[cut]) / 2 for cut in cuts]
+    return np.searchsorted(np.array(borders, values.dtype), values, side="right")
 
 
 def has_every_class(y: np.ndarray, num_classes: int, num_train: int) -> bool:
     """Whether all classes 0..K-1 occur among the training rows, and among the test rows."""
-    return all(
-        np.count_nonzero(np.bincount(side, minlength=num_classes)) == num_classes
-        for side in (y[:num_train], y[num_train:])
-    )
+    return all(np.bincount(side, minlength=num_classes).all() for side in (y[:num_train], y[num_train:]))
 
 
 # To add a method: write the function, add it here.

@@ -6,11 +6,12 @@ and a width for each named quantity, and new weights for each choice among famil
 """
 
 from bisect import bisect
-from itertools import accumulate
+from itertools import accumulate, cycle
 
 import numpy as np
 
-from priors.streams import split
+MOST_NAMES = 24
+"""Names of one choice that have random weights of their own; more repeat them."""
 
 
 def coherent_uniforms(coherence: str, num_nodes: int, num_names: int, rng: np.random.Generator) -> np.ndarray:
@@ -33,7 +34,7 @@ def coherent_names(
 ) -> list[list[str]]:
     """For each of some choices among weighted names, the name that each node draws.
 
-    Every choice has a stream of its own, so that other names for one leave what the others draw.
+    Other names for one choice leave what the others draw: all draw as many random numbers.
 
     Args:
         choices: name -> weight; the order of the names does not matter.
@@ -45,20 +46,20 @@ def coherent_names(
         One list of V names per choice.
     """
     one_for_all = mix == "dataset" or coherence == "shared"
+    all_uniforms = rng.random((len(choices), num_nodes)).tolist()
+    all_factors = rng.standard_exponential((len(choices), MOST_NAMES)).tolist()
     drawn = []
-    for weights, own in zip(choices, split(rng, len(choices)), strict=True):
-        names = sorted(weights)
-        if len(names) == 1:
-            drawn.append(names * num_nodes)
+    for weights, uniforms, factors in zip(choices, all_uniforms, all_factors, strict=True):
+        if len(weights) == 1:
+            drawn.append([*weights] * num_nodes)
             continue
-        uniforms = own.random(num_nodes).tolist()
-        if one_for_all:
-            uniforms = uniforms[:1] * num_nodes
+        names = sorted(weights)
         shares = [weights[name] for name in names]
         if coherence == "meta":
-            factors = own.standard_exponential(len(names)).tolist()
-            shares = [share * factor for share, factor in zip(shares, factors, strict=True)]
-        ends = list(accumulate(shares))
-        last = len(names) - 1  # against rounding at the very end
-        drawn.append([names[min(bisect(ends, uniform * ends[-1]), last)] for uniform in uniforms])
+            shares = [share * factor for share, factor in zip(shares, cycle(factors), strict=False)]
+        *ends, total = accumulate(shares)  # whatever lies past the last of `ends` has the last name
+        if one_for_all:
+            drawn.append([names[bisect(ends, uniforms[0] * total)]] * num_nodes)
+        else:
+            drawn.append([names[bisect(ends, uniform * total)] for uniform in uniforms])
     return drawn

@@ -4,9 +4,10 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -146,7 +147,7 @@ class PriorConfig:
     problem_type: Literal["classification", "regression"] = "classification"
     """Classes, or the target's own real value (scaled by its training rows); `num_classes` is then unused."""
 
-    num_nodes: IntRange = (8, 20)
+    num_nodes: IntRange = (6, 16)
     """Nodes of the causal graph; a dataset with F features gets at least F + 1 (the target is a node too)."""
     graphs: Annotated[dict[str, Weight], _weights_of(GRAPHS)] = Field(
         default_factory=lambda: dict.fromkeys(
@@ -231,6 +232,10 @@ class PriorConfig:
     learnability: ShareRange | None = None
     """Keep only datasets on which the out-of-bag ROC AUC of a small tree ensemble lies in this range, over
     all rows (R2 in regression); None asks nothing. Costs some tens of milliseconds per draw."""
+    difficulty: tuple[Weight, ...] | None = None
+    """How hard datasets are to be: weights of as many equal parts of the range `learnability`, from hard to
+    easy. Each dataset draws a part, and is redrawn until its score lies there: with learnability (0.5, 1),
+    (1, 1, 1, 1, 1) spreads datasets evenly over the range. None takes them as they come."""
     block_size: Annotated[int, Field(ge=1)] = 32
     """Consecutive datasets that share their split and number of features: the published batch size."""
 
@@ -253,6 +258,10 @@ class PriorConfig:
                 f"train_fraction: {self.train_fraction} of num_datapoints={self.num_datapoints} rows leaves "
                 f"{smallest} rows on one side, too few for num_classes={self.num_classes}"
             )
+        if self.difficulty is not None:
+            if self.learnability is None:
+                raise ValueError(f"difficulty: needs a learnability to divide, got {self.difficulty}")
+            _of_field("difficulty", _summable, dict(enumerate(self.difficulty)))
         self._check_parameters()
         return self
 
@@ -260,8 +269,8 @@ class PriorConfig:
         families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
         for name, ranges in self.parameters.items():
             # The first two are num_nodes, parents or values, and rng.
-            own = [*signature(_of_field("parameters", lookup, families, name)).parameters.values()][2:]
-            kinds = {parameter.name: type(parameter.default) for parameter in own}
+            own = dict([*signature(_of_field("parameters", lookup, families, name)).parameters.items()][2:])
+            kinds = {parameter: type(described.default) for parameter, described in own.items()}
             for parameter, values in ranges.items():
                 where = f"parameters: {name}: {parameter}"
                 if parameter not in kinds:
@@ -271,8 +280,18 @@ class PriorConfig:
                     ranges[parameter] = values = (float(values[0]), float(values[1]))  # (0, 1): no integers
                 if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in values)):
                     raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
+                annotation = own[parameter].annotation
+                known = get_args(annotation) if get_origin(annotation) is Literal else values
+                if not set(values) <= set(known):
+                    raise ValueError(f"{where} must be among {', '.join(known)}, got {values}")
                 if isinstance(values, tuple):
                     _of_field(where, _ordered, values)
+
+    @cached_property
+    def parameter_slots(self) -> dict[tuple[str, str], int]:
+        """A number for each (family, parameter) of `parameters`: its column among a dataset's named draws."""
+        names = ((family, name) for family, ranges in self.parameters.items() for name in ranges)
+        return {name: slot for slot, name in enumerate(names)}
 
     @property
     def most_classes(self) -> int | None:

@@ -4,7 +4,7 @@ Acyclic by construction: a node's causes have lower numbers than the node itself
 prior draws a family's parameters stand in its config (`PriorConfig.parameters`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import networkx as nx
 import numpy as np
@@ -24,8 +24,7 @@ def erdos_renyi(num_nodes: int, rng: np.random.Generator, mean_parents: float = 
     _check_nodes(num_nodes)
     _check_at_least("mean_parents", mean_parents, 0)
     probability = 2 * mean_parents / max(1, num_nodes - 1)
-    adjacency = np.triu(rng.random((num_nodes, num_nodes)) < probability, 1)
-    return _digraph(num_nodes, np.argwhere(adjacency).tolist())
+    return _digraph(num_nodes, _forward(rng.random((num_nodes, num_nodes)) < probability))
 
 
 def barabasi_albert(num_nodes: int, rng: np.random.Generator, num_edges: int = 2) -> nx.DiGraph:
@@ -41,12 +40,12 @@ def barabasi_albert(num_nodes: int, rng: np.random.Generator, num_edges: int = 2
     """
     _check_nodes(num_nodes)
     _check_at_least("num_edges", num_edges, 1)
-    edges = []
+    edges, uniforms = [], _uniforms(rng)
     ends = [0]  # every node as often as its degree (the first once more, to start from)
     for node in range(1, num_nodes):
         parents = set()
         while len(parents) < min(num_edges, node):
-            parents.add(ends[int(rng.random() * len(ends))])
+            parents.add(ends[int(next(uniforms) * len(ends))])
         edges.extend((parent, node) for parent in sorted(parents))
         ends.extend(parents)
         ends.extend([node] * len(parents))
@@ -97,11 +96,14 @@ def layered(
     _check_probability("dropout", dropout)
     num_layers = min(num_layers, num_nodes)
     ends = [round(layer * num_nodes / num_layers) for layer in range(num_layers + 1)]
+    widest = -(-num_nodes // num_layers)
+    kept = rng.random((num_nodes, widest)) >= dropout  # [child, place of the parent in its layer]
+    sure = rng.random(num_nodes).tolist()
     edges = []
     for before, begin, end in zip(ends, ends[1:], ends[2:], strict=False):
-        kept = rng.random((end - begin, begin - before)) >= dropout
-        kept[np.arange(end - begin), rng.integers(0, begin - before, size=end - begin)] = True
-        edges.extend((before + parent, begin + child) for child, parent in np.argwhere(kept).tolist())
+        for child, row in enumerate(kept[begin:end, : begin - before].tolist(), start=begin):
+            row[int(sure[child] * (begin - before))] = True
+            edges.extend((parent, child) for parent, is_parent in enumerate(row, start=before) if is_parent)
     return _digraph(num_nodes, edges)
 
 
@@ -144,8 +146,7 @@ def cauchy(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
     logits = draws[0] + draws[1 : num_nodes + 1, None] + draws[num_nodes + 1 :]
     # sigmoid(logit) > u, turned round so that nothing overflows
     uniform = rng.random((num_nodes, num_nodes))
-    adjacency = np.triu(logits > np.log(uniform / (1 - uniform) + 1e-300), 1)
-    return _digraph(num_nodes, np.argwhere(adjacency).tolist())
+    return _digraph(num_nodes, _forward(logits > np.log(uniform / (1 - uniform) + 1e-300)))
 
 
 def watts_strogatz(
@@ -187,6 +188,17 @@ def _check_at_least(name: str, value: float, least: float) -> None:
 def _check_probability(name: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must be in [0, 1], got {value}")
+
+
+def _uniforms(rng: np.random.Generator) -> Iterator[float]:
+    """Numbers in [0, 1) without end, drawn in blocks."""
+    while True:
+        yield from rng.random(64).tolist()
+
+
+def _forward(adjacency: np.ndarray) -> list[tuple[int, int]]:
+    """The edges (i, j) of a matrix (V, V) that go from low to high index."""
+    return [(i, j) for i, row in enumerate(adjacency.tolist()) for j in range(i + 1, len(row)) if row[j]]
 
 
 def _digraph(num_nodes: int, edges: Iterable[tuple[int, int]]) -> nx.DiGraph:

@@ -7,13 +7,18 @@ parameters stand in its config (`PriorConfig.parameters`).
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 Mechanism = Callable[..., np.ndarray]
+Matrix = Literal["normal", "uniform", "signs", "decaying"]
+Activation = Literal[
+    "identity", "leaky_relu", "relu", "absolute", "tanh", "step", "gaussian", "square", "sine"
+]
 
 
-def linear(parents: np.ndarray, rng: np.random.Generator, matrix: str = "normal") -> np.ndarray:
+def linear(parents: np.ndarray, rng: np.random.Generator, matrix: Matrix = "normal") -> np.ndarray:
     """A weighted sum.
 
     Args:
@@ -23,15 +28,15 @@ def linear(parents: np.ndarray, rng: np.random.Generator, matrix: str = "normal"
     return parents @ _weights(parents.shape[1], rng, matrix)
 
 
-def _weights(num_parents: int, rng: np.random.Generator, matrix: str) -> np.ndarray:
+def _weights(num_parents: int, rng: np.random.Generator, matrix: Matrix) -> np.ndarray:
     """Weights (P,) of expected squared norm 1."""
     if matrix == "normal":
-        return rng.standard_normal(num_parents, dtype=np.float32) * np.float32(num_parents**-0.5)
+        return rng.standard_normal(num_parents, dtype=np.float32) * num_parents**-0.5
     if matrix == "uniform":
-        return (2 * rng.random(num_parents, dtype=np.float32) - 1) * np.float32((3 / num_parents) ** 0.5)
+        return (2 * rng.random(num_parents, dtype=np.float32) - 1) * (3 / num_parents) ** 0.5
     if matrix == "signs":
-        signs = np.where(rng.random(num_parents, dtype=np.float32) < 0.5, np.float32(-1), np.float32(1))
-        return signs * np.float32(num_parents**-0.5)
+        size = np.float32(num_parents**-0.5)
+        return np.where(rng.random(num_parents, dtype=np.float32) < 0.5, -size, size)
     if matrix == "decaying":
         decay = 1 / np.arange(1, num_parents + 1, dtype=np.float32)
         weights = rng.standard_normal(num_parents, dtype=np.float32) * (decay / np.sqrt(decay @ decay))
@@ -45,7 +50,7 @@ def mlp(
     num_layers: int = 1,
     width: int = 8,
     gain: float = 1.5,
-    activation: str = "tanh",
+    activation: Activation = "tanh",
 ) -> np.ndarray:
     """A random perceptron.
 
@@ -63,7 +68,7 @@ def mlp(
     for _ in range(num_layers):
         fan_in = hidden.shape[1]
         weights = rng.standard_normal((fan_in + 1, width), dtype=np.float32)
-        weights[:fan_in] *= np.float32(gain / fan_in**0.5)
+        weights[:fan_in] *= gain / fan_in**0.5
         hidden = function(hidden @ weights[:fan_in] + weights[fan_in])
     return hidden @ rng.standard_normal(width, dtype=np.float32)
 
@@ -78,17 +83,15 @@ def oblivious_trees(
     References:
         Popov et al., Neural oblivious decision ensembles, ICLR 2020.
     """
-    num_parents = parents.shape[1]
-    features = rng.integers(0, num_parents, size=num_trees * depth)
-    thresholds = rng.standard_normal(num_trees * depth, dtype=np.float32)
-    above = parents[:, features] > thresholds  # (R, TD)
-    place = np.zeros((num_trees, depth, num_trees), np.float32)
-    place[np.arange(num_trees), :, np.arange(num_trees)] = 2.0 ** np.arange(depth)
-    first_leaf = np.arange(num_trees, dtype=np.float32) * 2.0**depth
-    # One matrix product counts each tree's leaf in binary: exact in float32 for any depth used here.
-    leaves = (above.astype(np.float32) @ place.reshape(-1, num_trees) + first_leaf).astype(np.intp)  # (R, T)
-    leaf_values = rng.standard_normal(num_trees << depth, dtype=np.float32)
-    return leaf_values[leaves].sum(axis=1)
+    num_splits, num_leaves = num_trees * depth, num_trees << depth
+    features = (rng.random(num_splits) * parents.shape[1]).astype(np.intp)
+    draws = rng.standard_normal(num_splits + num_leaves, dtype=np.float32)
+    thresholds, leaf_values = draws[:num_splits, None], draws[num_splits:]
+    above = parents.T.take(features, axis=0) > thresholds  # (TD, R), level after level: first all roots
+    leaves = np.arange(num_trees)[:, None]  # the leaf of each row in each tree, counted in binary
+    for level in range(0, num_splits, num_trees):
+        leaves = 2 * leaves + above[level : level + num_trees]  # (T, R)
+    return leaf_values.take(leaves).sum(axis=0)
 
 
 def decision_trees(
@@ -102,25 +105,29 @@ def decision_trees(
         Breejen et al., Why in-context learning transformers are tabular data classifiers, 2024.
     """
     num_datapoints, num_parents = parents.shape
-    num_inner = (1 << depth) - 1
-    features = rng.integers(0, num_parents, size=(num_trees, num_inner))
-    thresholds = rng.standard_normal((num_trees, num_inner), dtype=np.float32)
-    leaf_values = rng.standard_normal((num_trees, 1 << depth), dtype=np.float32)
-    rows = np.arange(num_datapoints)
+    num_inner, num_leaves = (1 << depth) - 1, 1 << depth
+    features = (rng.random((num_trees, num_inner)) * num_parents).astype(np.intp)
+    draws = rng.standard_normal((num_trees, num_inner + num_leaves), dtype=np.float32)
+    flat = np.ascontiguousarray(parents).ravel()
+    first_cell = np.arange(0, flat.size, num_parents)  # of each row
     total = np.zeros(num_datapoints, np.float32)
-    for tree in range(num_trees):
+    for features_of, values_of in zip(features, draws, strict=True):
+        # Nodes in breadth-first order, inner ones before leaves: node i has the children 2 i + 1, 2 i + 2.
         node = np.zeros(num_datapoints, np.intp)
         for _ in range(depth):
-            right = parents[rows, features[tree, node]] > thresholds[tree, node]
+            right = flat[first_cell + features_of[node]] > values_of[node]
             node = 2 * node + 1 + right
-        total += leaf_values[tree, node - num_inner]
+        total += values_of[node]
     return total
 
 
 def random_fourier_features(
-    parents: np.ndarray, rng: np.random.Generator, frequency: float = 0.7, spectrum: str = "normal"
+    parents: np.ndarray,
+    rng: np.random.Generator,
+    frequency: float = 0.7,
+    spectrum: Literal["normal", "cauchy"] = "normal",
 ) -> np.ndarray:
-    """A draw from a Gaussian process of unit variance, by 48 random Fourier features.
+    """A draw from a Gaussian process of unit variance, by 24 random frequencies, a sine and a cosine of each.
 
     Args:
         frequency: of the process along one parent, the inverse of its length scale (for P parents it is
@@ -130,17 +137,17 @@ def random_fourier_features(
     References:
         Rahimi and Recht, Random features for large-scale kernel machines, NeurIPS 2007.
     """
-    num_parents, num_features = parents.shape[1], 48
+    num_parents, num_frequencies = parents.shape[1], 24
     if spectrum == "normal":
-        frequencies = rng.standard_normal((num_parents, num_features), dtype=np.float32)
+        frequencies = rng.standard_normal((num_parents, num_frequencies), dtype=np.float32)
     elif spectrum == "cauchy":
-        frequencies = rng.standard_cauchy((num_parents, num_features)).astype(np.float32)
+        frequencies = rng.standard_cauchy((num_parents, num_frequencies)).astype(np.float32)
     else:
         raise ValueError(f"spectrum must be normal or cauchy, got {spectrum!r}")
-    frequencies *= np.float32(frequency / num_parents**0.5)
-    phases = rng.random(num_features, dtype=np.float32) * np.float32(2 * np.pi)
-    weights = rng.standard_normal(num_features, dtype=np.float32) * np.float32((2 / num_features) ** 0.5)
-    return np.cos(parents @ frequencies + phases) @ weights
+    frequencies *= frequency / num_parents**0.5
+    of_cosine, of_sine = rng.standard_normal((2, num_frequencies), dtype=np.float32) * num_frequencies**-0.5
+    angles = parents @ frequencies  # (R, 24)
+    return np.cos(angles) @ of_cosine + np.sin(angles) @ of_sine
 
 
 def nearest_prototype(parents: np.ndarray, rng: np.random.Generator, num_prototypes: int = 6) -> np.ndarray:
@@ -159,13 +166,16 @@ def product(parents: np.ndarray, rng: np.random.Generator, rank: int = 2) -> np.
     """A sum of products of two affine forms: quadratic, with interactions of every pair of parents."""
     num_parents = parents.shape[1]
     weights = rng.standard_normal((num_parents + 1, 2 * rank), dtype=np.float32)
-    weights[:num_parents] *= np.float32(num_parents**-0.5)
-    forms = parents @ weights[:num_parents] + np.float32(0.5) * weights[num_parents]  # (R, 2 rank)
+    weights[:num_parents] *= num_parents**-0.5
+    forms = parents @ weights[:num_parents] + 0.5 * weights[num_parents]  # (R, 2 rank)
     return (forms[:, :rank] * forms[:, rank:]).sum(axis=1)
 
 
 def piecewise(
-    parents: np.ndarray, rng: np.random.Generator, num_knots: int = 4, kind: str = "linear"
+    parents: np.ndarray,
+    rng: np.random.Generator,
+    num_knots: int = 4,
+    kind: Literal["linear", "step"] = "linear",
 ) -> np.ndarray:
     """A random function of one projection of the parents, by values at random knots.
 
@@ -190,8 +200,8 @@ def periodic(parents: np.ndarray, rng: np.random.Generator, frequency: float = 2
     Args:
         frequency: angular, along the projection.
     """
-    projection = parents @ (_weights(parents.shape[1], rng, "normal") * np.float32(frequency))
-    phase, overtone_phase = rng.random(2, dtype=np.float32) * np.float32(2 * np.pi)
+    projection = parents @ (frequency * _weights(parents.shape[1], rng, "normal"))
+    phase, overtone_phase = rng.random(2, dtype=np.float32) * (2 * np.pi)
     overtone = rng.random(dtype=np.float32)
     return np.sin(projection + phase) + overtone * np.sin(2 * projection + overtone_phase)
 
@@ -215,16 +225,16 @@ def aggregate(kind: str, mechanism: Mechanism, parents: np.ndarray, rng: np.rand
 
 
 # From nearly linear to wild: a prior that prefers one of them for a dataset draws its neighbours too.
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+ACTIVATIONS: dict[Activation, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda x: x,
-    "leaky_relu": lambda x: np.maximum(x, np.float32(0.1) * x),
+    "leaky_relu": lambda x: np.maximum(x, 0.1 * x),
     "relu": lambda x: np.maximum(x, 0),
     "absolute": np.abs,
     "tanh": np.tanh,
     "step": lambda x: (x > 0).astype(np.float32),
     "gaussian": lambda x: np.exp(-x * x),
     "square": lambda x: x * x,
-    "sine": lambda x: np.sin(np.float32(2) * x),
+    "sine": lambda x: np.sin(2 * x),
 }
 
 # To add a family: write the function, add it here.

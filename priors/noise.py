@@ -1,6 +1,7 @@
 """Noise and root causes: (num_datapoints, rng) -> (R,), mean 0, variance 1; how noise joins a signal."""
 
 from collections.abc import Callable
+from math import exp
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def normal(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
 
 def uniform(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
     """Uniform on +-sqrt(3)."""
-    return (rng.random(num_datapoints, dtype=np.float32) - np.float32(0.5)) * np.float32(12**0.5)
+    return (rng.random(num_datapoints, dtype=np.float32) - 0.5) * 12**0.5
 
 
 def laplace(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
@@ -32,17 +33,17 @@ def normal_mixture(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
     share, distance, width = (rng.random(3) * (0.6, 4, 1) + (0.2, 2, 0.5)).tolist()
     in_second = rng.random(num_datapoints, dtype=np.float32) < share
     values = rng.standard_normal(num_datapoints, dtype=np.float32)
-    values = np.where(in_second, np.float32(distance) + np.float32(width) * values, values)
+    values = np.where(in_second, distance + width * values, values)
     mean = share * distance
     variance = 1 - share + share * width**2 + share * (1 - share) * distance**2
-    return (values - np.float32(mean)) * np.float32(variance**-0.5)
+    return (values - mean) * variance**-0.5
 
 
 def log_normal(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
     """The exponential of a normal of deviation 0.6, brought to mean 0 and variance 1: skewed to the right."""
-    values = np.exp(np.float32(0.6) * rng.standard_normal(num_datapoints, dtype=np.float32))
-    mean, variance = np.exp(0.18), (np.exp(0.36) - 1) * np.exp(0.36)
-    return (values - np.float32(mean)) * np.float32(variance**-0.5)
+    values = np.exp(0.6 * rng.standard_normal(num_datapoints, dtype=np.float32))
+    mean, variance = exp(0.18), (exp(0.36) - 1) * exp(0.36)
+    return (values - mean) * variance**-0.5
 
 
 def categorical(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,7 +54,7 @@ def categorical(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
     values = rng.standard_normal(num_categories)
     values -= probabilities @ values
     values *= (probabilities @ values**2) ** -0.5
-    category = np.searchsorted(np.cumsum(probabilities[:-1]), rng.random(num_datapoints))
+    category = probabilities[:-1].cumsum().searchsorted(rng.random(num_datapoints))
     return values.astype(np.float32)[category]
 
 

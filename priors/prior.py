@@ -17,7 +17,7 @@ from priors.graphs import GRAPHS
 from priors.learnability import out_of_bag_score
 from priors.mechanisms import MECHANISMS, aggregate
 from priors.noise import NOISE_KINDS, NOISES, Noise
-from priors.scm import SCM
+from priors.scm import SCM, standardized
 from priors.streams import split
 from priors.table import (
     MISSING_KINDS,
@@ -29,8 +29,8 @@ from priors.table import (
     warp,
 )
 
-MAX_ATTEMPTS = 100
-"""Degenerate draws in a row before `sample_dataset` gives up; the presets need one or two."""
+MAX_ATTEMPTS = 1000
+"""Draws in a row that are refused before `sample_dataset` gives up; the presets need one or two."""
 
 
 class Dataset(NamedTuple):
@@ -45,7 +45,7 @@ class Dataset(NamedTuple):
     """Number of training rows."""
     properties: dict[str, int | float | str]
     """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale (the mean
-    over the nodes), attempts."""
+    over the nodes), attempts; with a `learnability` also out_of_bag_score."""
 
 
 def sample_dataset(
@@ -55,8 +55,9 @@ def sample_dataset(
 
     The generator is split by stage, so that a change of one stage (other mechanisms, say) leaves what the
     others draw (the graph): datasets of two configs and one seed are paired. A degenerate draw (no target
-    with enough relatives, a constant or repeated column, a class missing on one side, an overflow) is
-    replaced by the next one from the same generator; `properties["attempts"]` counts them.
+    with enough relatives, a constant, repeated or empty column, a class missing on one side, an overflow,
+    a score outside of what `learnability` and `difficulty` ask for) is replaced by the next one from the
+    same generator; `properties["attempts"]` counts them.
 
     Args:
         config: the prior.
@@ -65,7 +66,7 @@ def sample_dataset(
 
     Raises:
         ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
-        RuntimeError: every one of 100 draws was degenerate: the config asks for what it cannot give.
+        RuntimeError: every one of 1000 draws was refused: the config asks for what it cannot give.
     """
     is_classification = config.problem_type == "classification"
     least = config.num_classes[0] if is_classification else 2  # one row has no variance
@@ -75,16 +76,31 @@ def sample_dataset(
             f"single_eval_pos must leave {rows} on both sides of num_datapoints={config.num_datapoints}, "
             f"got {single_eval_pos}"
         )
+    scores = _score_range(config, rng.random())
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        dataset = _sample_once(config, rng, single_eval_pos)
+        dataset = _sample_once(config, rng, single_eval_pos, scores)
         if dataset is not None:
             dataset.properties["attempts"] = attempt
             return dataset
-    raise RuntimeError(f"{MAX_ATTEMPTS} draws in a row were degenerate; this prior is too narrow: {config}")
+    raise RuntimeError(f"{MAX_ATTEMPTS} draws in a row were refused; this prior is too narrow: {config}")
+
+
+def _score_range(config: PriorConfig, uniform: float) -> tuple[float, float] | None:
+    """Where the score of a dataset has to lie: the range `learnability`, or the part of it that it drew."""
+    if config.difficulty is None:
+        return config.learnability
+    low, high = config.learnability
+    width = (high - low) / len(config.difficulty)
+    *ends, total = accumulate(config.difficulty)
+    part = bisect(ends, uniform * total)
+    return low + part * width, low + (part + 1) * width
 
 
 def _sample_once(
-    config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None
+    config: PriorConfig,
+    rng: np.random.Generator,
+    single_eval_pos: int | None,
+    scores: tuple[float, float] | None,
 ) -> Dataset | None:
     size_rng, graph_rng, column_rng, model_rng, node_rng, target_rng, table_rng = split(rng, 7)
     num_features = sample_integer(config.num_features, size_rng)
@@ -100,7 +116,7 @@ def _sample_once(
     columns = choose_columns(
         graph,
         num_features,
-        column_rng.uniform(*config.relevant_fraction),
+        _from_range(config.relevant_fraction, column_rng.random()),
         column_rng,
         config.target_position,
         config.allow_descendants,
@@ -124,17 +140,18 @@ def _sample_once(
         x = _columns(config, columns, [node in categorical for node in features], single_eval_pos, table_rng)
     if x is None:
         return None
-    if config.learnability is not None:
-        low, high = config.learnability
-        if not low <= out_of_bag_score(x, y, table_rng) <= high:
-            return None
     properties = {
         "graph": family,
         "num_nodes": num_nodes,
-        "num_edges": graph.number_of_edges(),
+        "num_edges": sum(map(len, scm.parents.values())),
         "num_classes": num_classes,
         "noise_scale": noise_scale,
     }
+    if scores is not None:
+        score = out_of_bag_score(x, y, table_rng)
+        if not scores[0] <= score <= scores[1]:
+            return None
+        properties["out_of_bag_score"] = score
     return Dataset(x, y, single_eval_pos, properties)
 
 
@@ -154,15 +171,11 @@ def sample_scm(
         The model, the nodes that are categories (the target not among them), and the mean noise scale.
     """
     num_nodes = len(graph)
-    # One named quantity per parameter of each family, and the noise scale.
-    slots = {
-        name: slot
-        for slot, name in enumerate((f, p) for f, ranges in config.parameters.items() for p in ranges)
-    }
+    slots = config.parameter_slots
     parameter_rng, name_rng, category_rng = split(rng, 3)
     coherent = coherent_uniforms(config.coherence, num_nodes, len(slots) + 1, parameter_rng)  # (V, slots + 1)
-    low, high = np.log(config.noise_scale)
-    noise_scales = np.exp(low + (high - low) * coherent[:, -1]).tolist()
+    low, high = config.noise_scale
+    noise_scales = (low * (high / low) ** coherent[:, -1]).tolist()  # log-uniform
     coherent = coherent.tolist()
     choices = [
         config.mechanisms,
@@ -174,9 +187,8 @@ def sample_scm(
     ]
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     mechanism_of, aggregation_of, root_of, noise_of, noise_kind_of, converter_of = names
-    is_category = (
-        category_rng.random(num_nodes) < category_rng.uniform(*config.categorical_fraction)
-    ).tolist()
+    share = _from_range(config.categorical_fraction, category_rng.random())
+    is_category = (category_rng.random(num_nodes) < share).tolist()
 
     def with_parameters(family: Callable, name: str, node: int) -> Callable:
         ranges = config.parameters.get(name)
@@ -185,8 +197,9 @@ def sample_scm(
         uniforms = coherent[node]
         return partial(family, **{p: _from_range(ranges[p], uniforms[slots[name, p]]) for p in ranges})
 
+    parents_of = {node: [*graph.predecessors(node)] for node in graph}
     mechanisms, noises, noise_kinds, converters = {}, {}, {}, {}
-    for node, parents in graph.pred.items():
+    for node, parents in parents_of.items():
         if not parents:
             noises[node] = lookup(NOISES, root_of[node])
         else:
@@ -209,7 +222,7 @@ def sample_scm(
 
 
 def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
-    return noise(num_datapoints, rng) * np.float32(scale)
+    return noise(num_datapoints, rng) * scale
 
 
 def _classify(
@@ -223,11 +236,10 @@ def _classify(
     """The target's converter: each class has a value of its own, in the order of the classes or in none."""
     if not np.isfinite(values).all():
         return np.full_like(values, np.nan)
-    of_class = rng.standard_normal(num_classes)
+    of_class = rng.standard_normal(num_classes, dtype=np.float32)
     if ordered:
         of_class.sort()
-    of_class = (of_class - of_class.mean()) / of_class.std()
-    return of_class[method(values, num_classes, num_train, rng)]
+    return standardized(of_class)[method(values, num_classes, num_train, rng)]
 
 
 def _target(
@@ -236,7 +248,7 @@ def _target(
     """The target column (R,): classes by the order of their values, or real; None if it is degenerate."""
     if not np.isfinite(values).all():
         return None
-    noise = rng.uniform(*config.label_noise)
+    noise = _from_range(config.label_noise, rng.random())
     if noise > 0:  # random rows exchange their targets, which keeps the shares of the classes
         chosen = np.flatnonzero(rng.random(len(values)) < noise)
         values = values.copy()
@@ -244,10 +256,11 @@ def _target(
     if config.problem_type == "regression":
         y = scale_columns(values[:, None], num_train)
         return None if y is None else y[:, 0]
-    y = np.unique(values, return_inverse=True)[1]
-    if y.max() + 1 < num_classes or not has_every_class(y, num_classes, num_train):
+    of_class = sorted(set(values.tolist()))
+    if len(of_class) < num_classes:
         return None
-    return y
+    y = np.searchsorted(np.array(of_class, values.dtype), values)
+    return y if has_every_class(y, num_classes, num_train) else None
 
 
 def _columns(
@@ -258,15 +271,8 @@ def _columns(
     rng: np.random.Generator,
 ) -> np.ndarray | None:
     """The features (R, F) from their nodes' values: warped, rounded, coded, scaled; None if degenerate."""
-    warped, quantized, outliers, missing = (
-        rng.uniform(*bounds)
-        for bounds in (
-            config.warp_fraction,
-            config.quantized_fraction,
-            config.outlier_fraction,
-            config.missing_fraction,
-        )
-    )
+    shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
+    warped, quantized, outliers, missing = map(_from_range, shares, rng.random(4).tolist())
     chances = rng.random((len(values), 2)).tolist()
     columns = []
     for column, is_category, (warp_chance, quantize_chance) in zip(values, categorical, chances, strict=True):
@@ -278,13 +284,15 @@ def _columns(
             if quantize_chance < quantized:
                 column = quantize(column, num_train, rng)
         columns.append(column)
-    x = np.stack(columns, axis=1)  # (R, F)
+    x = np.array(columns).T  # (R, F)
     if outliers > 0:
         x = add_outliers(x, outliers, num_train, rng)
     x = scale_columns(x, num_train)
     if x is not None and missing > 0:
         kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
         x[kind(x, missing, num_train, rng)] = np.nan
+        if np.isnan(x[:num_train]).all(axis=0).any():
+            return None
     return x
 
 

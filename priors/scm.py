@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite, nan
 
 import networkx as nx
 import numpy as np
@@ -53,12 +55,22 @@ class SCM:
             unknown = [node for node in getattr(self, name) if node not in graph]
             if unknown:
                 raise ValueError(f"{name} given for nodes that are not in the graph: {unknown}")
-        for node, parents in graph.pred.items():
+        for node, parents in self.parents.items():
             if parents and node not in self.mechanisms:
                 raise ValueError(f"node {node!r} has parents but no mechanism")
             if not parents and node not in self.noises:
                 raise ValueError(f"root {node!r} has no noise to draw its values from")
-        ancestral_order(graph, graph)  # raises where there is a cycle
+        self.order  # noqa: B018, raises where there is a cycle
+
+    @cached_property
+    def parents(self) -> dict[Hashable, list[Hashable]]:
+        """The parents of each node, in the order in which its mechanism gets them."""
+        return {node: list(self.graph.predecessors(node)) for node in self.graph}
+
+    @cached_property
+    def order(self) -> list[Hashable]:
+        """All nodes, each after its parents."""
+        return ancestral_order(self.parents)
 
     def sample(
         self, num_datapoints: int, rng: np.random.Generator, nodes: Iterable[Hashable] | None = None
@@ -83,16 +95,17 @@ class SCM:
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
         streams = dict(zip(self.graph, split(rng, len(self.graph)), strict=True))
-        order = ancestral_order(self.graph, self.graph if nodes is None else nodes)
+        order = self.order if nodes is None else self._with_ancestors(nodes)
         rows = {node: row for row, node in enumerate(order)}
-        parents_of = self.graph.pred
-        values = np.empty((len(order), num_datapoints), np.float32)
-        for row, node in enumerate(order):
+        parents_of, values = self.parents, np.empty((len(order), num_datapoints), np.float32)
+        for node, row in rows.items():
             node_rng = streams[node]
             noise = self.noises[node](num_datapoints, node_rng) if node in self.noises else None
             parents = [rows[parent] for parent in parents_of[node]]
             if parents:
-                value = self.mechanisms[node](values[parents].T, node_rng)  # parents (R, P)
+                # One row is a view; several are copied together.
+                inputs = values.take(parents, axis=0) if len(parents) > 1 else values[parents[0], None]
+                value = self.mechanisms[node](inputs.T, node_rng)  # parents (R, P)
                 if value.shape != (num_datapoints,):
                     raise ValueError(
                         f"the mechanism of node {node!r} must return ({num_datapoints},), got {value.shape}"
@@ -109,32 +122,38 @@ class SCM:
             values[row] = value
         return {node: values[row] for node, row in rows.items()}
 
+    def _with_ancestors(self, nodes: Iterable[Hashable]) -> list[Hashable]:
+        """`nodes` and all their ancestors, each after its parents."""
+        wanted = set(nodes)
+        unknown = [node for node in wanted if node not in self.parents]
+        if unknown:
+            raise ValueError(f"node {unknown[0]!r} is not in the graph")
+        for node in reversed(self.order):
+            if node in wanted:
+                wanted.update(self.parents[node])
+        return [node for node in self.order if node in wanted]
 
-def ancestral_order(graph: nx.DiGraph, nodes: Iterable[Hashable]) -> list[Hashable]:
-    """`nodes` and all their ancestors, each after its parents.
+
+def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[Hashable]:
+    """The nodes of a graph, given the parents of each, in an order in which each comes after its parents.
 
     Raises:
-        ValueError: a node that is not in the graph, or a cycle; the message names it.
+        ValueError: a cycle; the message names two nodes of it.
     """
-    order, parents_of = [], graph.pred
-    is_done = {}  # False for nodes under way, which wait for parents above them in the stack
-    for wanted in nodes:
-        if wanted not in graph:
-            raise ValueError(f"node {wanted!r} is not in the graph")
-        stack = [wanted]
+    order, is_done = [], {}  # False for nodes under way, which wait for parents above them in the stack
+    for first in parents_of:
+        stack = [] if first in is_done else [first]
         while stack:
             node = stack[-1]
-            if node not in is_done:
+            waiting = [parent for parent in parents_of[node] if not is_done.get(parent)]
+            if waiting and node not in is_done:
                 is_done[node] = False
-                for parent in parents_of[node]:
-                    if not is_done.get(parent, True):
-                        raise ValueError(
-                            f"graph must not have a cycle, got one through {parent!r} and {node!r}"
-                        )
-                    stack.append(parent)
+                stack += waiting
+            elif waiting:
+                raise ValueError(f"graph must not have a cycle, got one through {waiting[0]!r} and {node!r}")
             else:
                 stack.pop()
-                if not is_done[node]:
+                if not is_done.get(node):
                     is_done[node] = True
                     order.append(node)
     return order
@@ -148,8 +167,9 @@ def standardized(values: np.ndarray) -> np.ndarray:
     num_datapoints = len(values)
     # The mean of equal values is off by rounding, of zeros it is not; truth values and ints become real.
     values = values - np.float32(values[0])
-    values -= values.sum() / np.float32(num_datapoints)
-    deviation = (values @ values / num_datapoints) ** 0.5
+    values -= float(values.sum()) / num_datapoints
+    deviation = (float(values @ values) / num_datapoints) ** 0.5
     if deviation <= 1e-6:
         return np.zeros_like(values)
-    return values / deviation if np.isfinite(deviation) else np.full_like(values, np.nan)
+    values *= 1 / deviation if isfinite(deviation) else nan
+    return values

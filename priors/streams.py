@@ -44,5 +44,5 @@ def split(rng: np.random.Generator, num_streams: int) -> list[np.random.Generato
     from `rng`; this costs 2 microseconds a child where `Generator.spawn`, which hashes, costs 14. A child has
     no seed, so it cannot `spawn`; `split` it again.
     """
-    words = rng.integers(0, 2**64, size=(num_streams, 4), dtype=np.uint64)
+    words = rng.bit_generator.random_raw(4 * num_streams).reshape(num_streams, 4)
     return [np.random.Generator(np.random.PCG64(_Words(row))) for row in words]

@@ -39,10 +39,10 @@ def choose_columns(
     num_nodes = len(graph)
     if num_nodes < num_features + 1:
         raise ValueError(f"a graph of {num_nodes} nodes has no {num_features} features and a target")
-    ancestors, parents_of = [], graph.pred  # ancestors of each node, itself included, as a set of bits
+    ancestors = []  # of each node, itself included, as a set of bits
     for node in range(num_nodes):
         bits = 1 << node
-        for parent in parents_of[node]:
+        for parent in graph.predecessors(node):
             bits |= ancestors[parent]
         ancestors.append(bits)
     num_relevant = int(np.ceil(relevant_fraction * num_features))
@@ -146,16 +146,16 @@ def scale_columns(x: np.ndarray, num_train: int) -> np.ndarray | None:
         The scaled columns as float32; None if one does not vary among the training rows, is a copy of
         another, or is not finite.
     """
-    training = x[:num_train].astype(np.float64)  # in float32 a constant's mean is off by rounding
-    mean = training.sum(axis=0) / num_train
-    training -= mean
-    deviation = np.sqrt(np.einsum("rf,rf->f", training, training) / num_train)
-    if not deviation.min() > 1e-6:
+    columns = np.array(x.T, np.float64, order="C")  # (F, R); in float32 a constant's mean is off by rounding
+    training = columns[:, :num_train]
+    columns -= training.sum(axis=1, keepdims=True) / num_train
+    deviations = np.sqrt(np.vecdot(training, training) / num_train)
+    if not deviations.min() > 1e-6:
         return None
-    x = ((x - mean) / deviation).astype(np.float32)
-    if not np.isfinite(x).all() or len({column.tobytes() for column in x.T}) < x.shape[1]:
+    columns = (columns / deviations[:, None]).astype(np.float32)
+    if not np.isfinite(columns).all() or len({column.tobytes() for column in columns}) < len(columns):
         return None
-    return x
+    return columns.T
 
 
 # To add a kind: write the function, add it here.

@@ -82,6 +82,14 @@ BAD = [
     ({"ordered_labels": 1.5}, ["ordered_labels", "less than or equal to 1", "1.5"]),
     ({"allow_descendants": "perhaps"}, ["allow_descendants", "boolean", "'perhaps'"]),
     ({"learnability": (0.9, 0.6)}, ["learnability", "low must not exceed high", "(0.9, 0.6)"]),
+    ({"difficulty": (1, 2)}, ["difficulty", "needs a learnability", "(1.0, 2.0)"]),
+    ({"difficulty": (0, 0), "learnability": (0.5, 1)}, ["difficulty", "at least one weight above 0", "0.0"]),
+    ({"difficulty": (), "learnability": (0.5, 1)}, ["difficulty", "at least one weight above 0"]),
+    (
+        {"parameters": {"linear": {"matrix": ["normal", "wild"]}}},
+        ["parameters: linear: matrix", "among normal, uniform, signs, decaying", "wild"],
+    ),
+    ({"parameters": {"mlp": {"activation": ["tan"]}}}, ["parameters: mlp: activation", "tanh", "'tan'"]),
     *(
         ({name: (0.5, 1.5)}, [name, "less than or equal to 1", "1.5"])
         for name in (

@@ -3,6 +3,7 @@
 import pickle
 import random
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scipy import stats
 from priors.mechanisms import (
     ACTIVATIONS,
     MECHANISMS,
+    Activation,
     aggregate,
     decision_trees,
     linear,
@@ -303,12 +305,14 @@ def test_oblivious_trees_have_their_number_of_splits(num_trees, depth):
 
 
 def plain_oblivious_trees(parents, rng, num_trees, depth):
-    features = rng.integers(0, parents.shape[1], size=num_trees * depth).reshape(num_trees, depth)
-    thresholds = rng.standard_normal(num_trees * depth, dtype=np.float32).reshape(num_trees, depth)
-    leaf_values = rng.standard_normal(num_trees * 2**depth, dtype=np.float32).reshape(num_trees, 2**depth)
+    features = np.floor(rng.random((depth, num_trees)) * parents.shape[1]).astype(int)
+    draws = rng.standard_normal(num_trees * (depth + 2**depth), dtype=np.float32)
+    thresholds = draws[: num_trees * depth].reshape(depth, num_trees)
+    leaf_values = draws[num_trees * depth :].reshape(num_trees, 2**depth)
 
     def leaf(row, tree):
-        return sum(2**d for d in range(depth) if row[features[tree, d]] > thresholds[tree, d])
+        sides = [row[features[d, tree]] > thresholds[d, tree] for d in range(depth)]
+        return int("".join("1" if side else "0" for side in sides), 2)
 
     return [sum(leaf_values[tree, leaf(row, tree)] for tree in range(num_trees)) for row in parents]
 
@@ -350,9 +354,9 @@ def test_trees_have_standard_normal_leaves(trees, num_trees, depth):
 
 def plain_decision_trees(parents, rng, num_trees, depth):
     num_inner = 2**depth - 1
-    features = rng.integers(0, parents.shape[1], size=(num_trees, num_inner))
-    thresholds = rng.standard_normal((num_trees, num_inner), dtype=np.float32)
-    leaf_values = rng.standard_normal((num_trees, 2**depth), dtype=np.float32)
+    features = np.floor(rng.random((num_trees, num_inner)) * parents.shape[1]).astype(int)
+    draws = rng.standard_normal((num_trees, num_inner + 2**depth), dtype=np.float32)
+    thresholds, leaf_values = draws[:, :num_inner], draws[:, num_inner:]
 
     def value(row, tree, node):
         if node >= num_inner:
@@ -547,3 +551,7 @@ def test_a_sum_has_no_interactions_and_the_others_have():
     assert max(interaction(partial(aggregate, "sum", mlp), draw) for draw in range(50)) < 1e-5
     for kind in ("product", "maximum"):
         assert np.mean([interaction(partial(aggregate, kind, mlp), draw) > 1e-3 for draw in range(50)]) > 0.6
+
+
+def test_every_activation_that_can_be_named_is_there():
+    assert list(ACTIVATIONS) == list(get_args(Activation))

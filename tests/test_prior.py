@@ -10,6 +10,7 @@ from itertools import permutations
 import networkx as nx
 import numpy as np
 import pytest
+from scipy import stats
 
 import priors.prior
 from priors.categories import CONVERTERS
@@ -315,6 +316,25 @@ def test_the_filter_keeps_only_datasets_in_its_range(monkeypatch):
     assert num_refused > 0
 
 
+def test_difficulty_spreads_datasets_over_the_range_as_its_weights_say(monkeypatch):
+    # Uniform scores in place of those of trees, which would take long.
+    monkeypatch.setattr(priors.prior, "out_of_bag_score", lambda x, y, rng: float(rng.random()))
+    config = PriorConfig(learnability=(0.4, 1.0), difficulty=(1, 0, 2), num_datapoints=20)
+    datasets = [sample_dataset(config, stream(0, DATASET, index)) for index in range(200)]
+    scores = [dataset.properties["out_of_bag_score"] for dataset in datasets]
+    hard, middle, easy = np.histogram(scores, bins=[0.4, 0.6, 0.8, 1.0])[0]
+    assert middle == 0
+    assert hard + easy == 200
+    assert stats.binomtest(int(hard), 200, 1 / 3).pvalue > 0.001
+
+
+def test_a_column_without_a_cell_in_the_training_rows_is_refused():
+    config = PriorConfig(num_datapoints=12, train_fraction=(0.25, 0.25), missing_fraction=(0.6, 0.6))
+    datasets = [sample_dataset(config, stream(0, DATASET, index)) for index in range(50)]
+    assert all(not np.isnan(x[:num_train]).all(axis=0).any() for x, _, num_train, _ in datasets)
+    assert max(dataset.properties["attempts"] for dataset in datasets) > 3
+
+
 def test_without_the_filter_nothing_is_scored(monkeypatch):
     monkeypatch.setattr(priors.prior, "out_of_bag_score", None)
     sample_dataset(PriorConfig(), stream(0))
@@ -324,6 +344,7 @@ def test_a_filter_that_lets_all_through_changes_nothing():
     everything = PriorConfig(learnability=(0, 1))
     for index in range(3):
         first, second = (sample_dataset(c, stream(0, DATASET, index)) for c in (PriorConfig(), everything))
+        assert 0 <= second.properties.pop("out_of_bag_score") <= 1
         assert_equal_datasets(first, second)
 
 
@@ -693,7 +714,7 @@ def test_a_prior_that_can_only_fail_says_so_soon(monkeypatch):
     monkeypatch.setitem(GRAPHS, "edgeless", edgeless)
     config = PriorConfig(graphs={"edgeless": 1}, relevant_fraction=(1, 1))
     start = time.perf_counter()
-    with pytest.raises(RuntimeError, match=r"100 draws in a row were degenerate.*edgeless"):
+    with pytest.raises(RuntimeError, match=r"1000 draws in a row were refused.*edgeless"):
         sample_dataset(config, stream(0))
     assert time.perf_counter() - start < 5
 
@@ -706,7 +727,7 @@ def test_values_that_are_not_finite_are_never_given_out(monkeypatch, bad):
     monkeypatch.setitem(GRAPHS, "chain", chain)
     monkeypatch.setitem(MECHANISMS, "broken", broken)
     config = PriorConfig(graphs={"chain": 1}, mechanisms={"broken": 1}, num_nodes=(6, 6))
-    with pytest.raises(RuntimeError, match="100 draws in a row were degenerate"):
+    with pytest.raises(RuntimeError, match="1000 draws in a row were refused"):
         sample_dataset(config, stream(0))
 
 
