@@ -56,7 +56,7 @@ def test_a_hundred_datasets_are_not_degenerate(name):
         assert np.unique(x, axis=1).shape == x.shape
         assert 15 <= split <= 135
         assert properties["graph"] in config.graphs
-        assert 8 <= properties["num_nodes"] <= 20
+        assert config.num_nodes[0] <= properties["num_nodes"] <= config.num_nodes[1]
     assert np.mean([dataset.properties["attempts"] for dataset in datasets]) < 1.3
     assert len({dataset.x.tobytes() for dataset in datasets}) == 100
     assert {dataset.properties["graph"] for dataset in datasets} == set(config.graphs)
