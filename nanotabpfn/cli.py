@@ -5,11 +5,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 import torch
@@ -17,12 +17,14 @@ from click.core import ParameterSource
 
 from nanotabpfn.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
+from nanotabpfn.data import Loader, MixedDataLoader, PriorDataLoader, PriorDumpDataLoader, PriorError
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
+from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.report import (
     MODEL_NAME,
     ReportError,
+    describe_data,
     describe_run,
     plot_training,
     read_baselines,
@@ -30,13 +32,25 @@ from nanotabpfn.report import (
 )
 from nanotabpfn.run import CONFIG_FILE, RunError, create_run, read_settings, resume_run
 from nanotabpfn.suites import SUITES, load_suite
+from nanotabpfn.tracking import TRACKERS, TrackingError, check_trackers, open_trackers
 from nanotabpfn.train import StateError, TrainingError, train
-from priors.console import PlainError, PlainGroup
+from priors.config import ConfigError, PriorConfig, load_config, with_overrides
+from priors.console import PlainError, PlainGroup, parse_override
 from priors.dump import DumpError, open_dump
+from priors.presets import PRESETS
 
-ERRORS = (CheckpointError, DumpError, ModuleNotFoundError, ReportError, RunError)
+ERRORS = (
+    CheckpointError,
+    ConfigError,
+    DumpError,
+    ModuleNotFoundError,
+    PriorError,
+    ReportError,
+    RunError,
+    TrackingError,
+)
 
-FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep")
+FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log")
 """Options that leave what was trained so far as it is."""
 
 device_option = click.option(
@@ -81,11 +95,28 @@ def main() -> None:
     "dumps",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Prior dump to train on, from `priors generate` or the published one. Several are mixed, batch by "
-    "batch.",
+    help="Prior dump to train on, from `priors generate` or the published one.",
 )
 @click.option(
-    "--weights", type=Weights(), help="How often each dump is drawn, in their order.  [default: equally]"
+    "--prior",
+    "priors",
+    metavar="PRESET|FILE",
+    multiple=True,
+    help="Prior to sample from while training, in place of a dump or beside it: one of `priors presets`, or "
+    "its JSON file. It gives the datasets that `priors generate` with the same --seed would write.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    metavar="FIELD=JSON",
+    multiple=True,
+    help="Change one field of every --prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
+)
+@click.option(
+    "--weights",
+    type=Weights(),
+    help="Several dumps and priors are mixed, batch by batch: how often each is drawn, first the dumps, then "
+    "the priors, in their order.  [default: equally]",
 )
 @click.option(
     "--out",
@@ -114,24 +145,41 @@ def main() -> None:
     type=click.IntRange(min=0, max=2**63 - 1),
     default=0,
     show_default=True,
-    help="Of the initial weights and of the order of the batches.",
+    help="Of the initial weights, of the order of the batches, and of the datasets of priors.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Processes that read each dump ahead; 0: none. The batches are the same.",
+    help="Processes that read or sample ahead, for each dump and prior; 0: none. The batches are the same.  "
+    "[default: 1 for priors, else 0]",
 )
 @click.option(
     "--eval-every",
     type=click.IntRange(min=0),
     default=100,
     show_default=True,
-    help="Score the model on real tables after every so many steps; 0: never.",
+    help="Score the model on real tables and what is held out, after every so many steps; 0: never.",
 )
 @click.option(
-    "--suite", type=click.Choice(list(SUITES)), default="builtin", show_default=True, help="Tables."
+    "--suite",
+    type=click.Choice([*SUITES, "none"]),
+    default="builtin",
+    show_default=True,
+    help="Real tables that it is scored on.",
+)
+@click.option(
+    "--held-out",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Datasets that it is scored on and never trained on: the last so many of each dump, or of the "
+    "datasets that a prior has.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(list(TRACKERS)),
+    multiple=True,
+    help="Tell it all to TensorBoard (OUT/tensorboard) or Weights & Biases too, of the extra `logging`.",
 )
 @click.option(
     "--checkpoint-every",
@@ -155,6 +203,8 @@ def main() -> None:
 def train_command(
     ctx: click.Context,
     dumps: tuple[Path, ...],
+    priors: tuple[str, ...],
+    overrides: tuple[str, ...],
     weights: list[float] | None,
     out: Path | None,
     resume: Path | None,
@@ -165,7 +215,7 @@ def train_command(
     layers: int,
     **training: Any,
 ) -> None:
-    """Train a model on a prior dump; the defaults are the published settings.
+    """Train a model on prior dumps, or live on priors; the defaults are the published settings.
 
     The model saved is schedule-free's averaged one. Ctrl-C and SIGTERM end the training after the step at
     hand, with a checkpoint; after those, after `kill -9` and after a power cut, --resume goes on, with the
@@ -175,23 +225,27 @@ def train_command(
     nanotabpfn train --dump mine.h5 --out runs/mine
     nanotabpfn train --resume runs/mine
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
+    nanotabpfn train --prior default --out runs/live --held-out 256
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
     """
     if (out is None) == (resume is None):
         raise click.UsageError("needs either --out, for a new run, or --resume")
+    training["log"] = list(training["log"])
     if resume is not None:
         settings = _resumed_settings(ctx, resume, training)
         settings["training"]["device"] = _device(settings["training"]["device"])
         loader = _loader(settings)
     else:
-        settings = _new_settings(dumps, weights, training)
+        data = _data(dumps, priors, overrides, weights)
+        settings = _new_settings(data, training)
         loader = _loader(settings)
         settings["model"] = _architecture(embedding_size, heads, hidden, layers, loader.max_num_classes)
     folder, training = out or resume, settings["training"]
     steps, eval_every = training["steps"], training["eval_every"]
+    check_trackers(training["log"])
     torch.manual_seed(training["seed"])
     model = NanoTabPFNModel(**settings["model"])
-    tasks = [prepare(table) for table in load_suite(training["suite"])] if eval_every else []
+    eval_func = _eval_func(settings, loader) if eval_every else None
     if resume is None:
         opened = create_run(folder, settings, training["keep"], overwrite)
     else:
@@ -202,31 +256,33 @@ def train_command(
             click.echo(f"{folder}: finished, all of its {steps} steps are done; --steps adds to them")
             return
         loader.num_steps = steps - done
+        with open_trackers(training["log"], folder, settings, done) as tell:
 
-        def record(values: dict[str, float]) -> None:
-            nonlocal done
-            done = values["step"]
-            run.record(values)
+            def record(values: dict[str, float]) -> None:
+                nonlocal done
+                done = values["step"]
+                run.record(values)
+                tell(values)
 
-        try:
-            train(
-                model,
-                loader,
-                lr=training["lr"],
-                device=training["device"],
-                steps_per_eval=eval_every or steps,
-                eval_func=partial(mean_roc_auc, tables=tasks) if eval_every else None,
-                on_step=record,
-                state=run.state,
-                steps_per_checkpoint=training["checkpoint_every"],
-                on_checkpoint=run.checkpoint,
-                should_stop=should_stop,
-            )
-        except StateError as error:
-            raise PlainError(f"{folder} cannot go on: {error}") from error
-        except TrainingError as error:
-            save_model(model, folder)
-            raise click.ClickException(f"{error}; {folder} holds the model before that step") from error
+            try:
+                train(
+                    model,
+                    loader,
+                    lr=training["lr"],
+                    device=training["device"],
+                    steps_per_eval=eval_every or steps,
+                    eval_func=eval_func,
+                    on_step=record,
+                    state=run.state,
+                    steps_per_checkpoint=training["checkpoint_every"],
+                    on_checkpoint=run.checkpoint,
+                    should_stop=should_stop,
+                )
+            except StateError as error:
+                raise PlainError(f"{folder} cannot go on: {error}") from error
+            except TrainingError as error:
+                save_model(model, folder)
+                raise click.ClickException(f"{error}; {folder} holds the model before that step") from error
     for source, part in zip(settings["data"], getattr(loader, "loaders", [loader]), strict=True):
         if part.num_skipped:
             click.echo(
@@ -236,25 +292,52 @@ def train_command(
         raise click.ClickException(
             f"stopped after {done} of {steps} steps; goes on with: nanotabpfn train --resume {folder}"
         )
-    click.echo(f"{folder / MODEL_FILE}: trained {steps} steps on {_sources(settings)}")
+    click.echo(f"{folder / MODEL_FILE}: trained {steps} steps on {describe_data(settings['data'])}")
 
 
-def _new_settings(
-    dumps: tuple[Path, ...], weights: list[float] | None, training: dict[str, Any]
-) -> dict[str, Any]:
-    """What goes into config.json, but for the model, whose outputs depend on the data."""
-    if not dumps:
-        raise click.UsageError("needs --dump")
-    if weights is not None and len(weights) != len(dumps):
+def _data(
+    dumps: tuple[Path, ...],
+    priors: tuple[str, ...],
+    overrides: tuple[str, ...],
+    weights: list[float] | None,
+) -> list[dict[str, Any]]:
+    """What is trained on, as config.json holds it."""
+    if not dumps and not priors:
+        raise click.UsageError("needs --dump or --prior")
+    if overrides and not priors:
+        raise click.UsageError("--set needs a --prior, whose fields it changes")
+    sources = len(dumps) + len(priors)
+    if weights is not None and len(weights) != sources:
         raise click.BadParameter(
-            f"must be one for each --dump, {len(dumps)} in all, got {len(weights)}", param_hint="--weights"
+            f"must be one for each --dump and --prior, {sources} in all, got {len(weights)}",
+            param_hint="--weights",
         )
+    changes = dict(map(parse_override, overrides))
     data = []
-    for dump, weight in zip(dumps, weights or [1.0] * len(dumps), strict=True):
+    for dump in dumps:
         with open_dump(dump) as opened:
             attributes = {name: str(value) for name, value in opened.attributes.items()}
-        data.append({"dump": str(dump.absolute()), "weight": weight, "attributes": attributes})
+        data.append({"dump": str(dump.absolute()), "attributes": attributes})
+    for name in priors:
+        if name not in PRESETS and not Path(name).is_file():
+            raise click.BadParameter(
+                f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file", param_hint="--prior"
+            )
+        config = with_overrides(PRESETS[name] if name in PRESETS else load_config(name), changes)
+        if config.missing_fraction[1] > 0:
+            raise PlainError(f"--prior {name} has missing cells, which the model does not take")
+        data.append({"prior": name, "config": json.loads(config.to_json())})
+    return [
+        source | {"weight": weight} for source, weight in zip(data, weights or [1.0] * sources, strict=True)
+    ]
+
+
+def _new_settings(data: list[dict[str, Any]], training: dict[str, Any]) -> dict[str, Any]:
+    """What goes into config.json, but for the model, whose outputs depend on the data."""
+    if training["workers"] is None:
+        training |= {"workers": 1 if any("prior" in source for source in data) else 0}
     return {
+        "id": uuid4().hex[:8],
         "data": data,
         "training": training | {"device": _device(training["device"])},
         "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
@@ -290,18 +373,45 @@ def _resumed_settings(ctx: click.Context, folder: Path, training: dict[str, Any]
     return settings
 
 
-def _loader(settings: dict[str, Any]) -> PriorDumpDataLoader | MixedDataLoader:
+def _loader(settings: dict[str, Any]) -> Loader:
     training = settings["training"]
-    steps, seed = training["steps"], training["seed"]
-    loaders = [
-        PriorDumpDataLoader(
-            source["dump"], steps, training["batch_size"], training["device"], seed, training["workers"]
-        )
-        for source in settings["data"]
-    ]
+    shared = {
+        "num_steps": training["steps"],
+        "batch_size": training["batch_size"],
+        "device": training["device"],
+        "seed": training["seed"],
+        "num_workers": training["workers"],
+        "held_out": training["held_out"],
+    }
+    try:
+        loaders = [
+            PriorDumpDataLoader(source["dump"], **shared)
+            if "dump" in source
+            else PriorDataLoader(PriorConfig.from_json(json.dumps(source["config"])), **shared)
+            for source in settings["data"]
+        ]
+    except ValueError as error:
+        raise PlainError(str(error)) from error
     if len(loaders) == 1:
         return loaders[0]
-    return MixedDataLoader(loaders, [source["weight"] for source in settings["data"]], steps, seed)
+    weights = [source["weight"] for source in settings["data"]]
+    return MixedDataLoader(loaders, weights, training["steps"], training["seed"])
+
+
+def _eval_func(
+    settings: dict[str, Any], loader: Loader
+) -> Callable[[NanoTabPFNClassifier], dict[str, float]] | None:
+    """Scores on the suite and on what is held out, as far as there are such."""
+    training = settings["training"]
+    tasks = [prepare(table) for table in load_suite(training["suite"])] if training["suite"] != "none" else []
+    batches = loader.held_out_batches()
+
+    def scores(classifier: NanoTabPFNClassifier) -> dict[str, float]:
+        on_suite = mean_roc_auc(classifier, tasks) if tasks else {}
+        held_out = score_held_out(classifier.model, batches, training["device"]) if batches else {}
+        return on_suite | held_out
+
+    return scores if tasks or batches else None
 
 
 def _architecture(embedding_size: int, heads: int, hidden: int, layers: int, outputs: int) -> dict[str, Any]:
@@ -310,10 +420,6 @@ def _architecture(embedding_size: int, heads: int, hidden: int, layers: int, out
             return NanoTabPFNModel(embedding_size, heads, hidden, layers, outputs).config
     except ValueError as error:
         raise PlainError(str(error)) from error
-
-
-def _sources(settings: dict[str, Any]) -> str:
-    return ", ".join(source["dump"] for source in settings["data"])
 
 
 @contextmanager

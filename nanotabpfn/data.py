@@ -8,6 +8,9 @@ A batch whose datasets share rows, features and split is a dict with `x`, `y`, `
 is ever padded, or cut to another dataset's split. Blocks of a dump are uniform, so this is rare where the
 batch size divides the block size, and the rule where it does not.
 
+Of several processes that train together, each has loaders of the same settings but for its rank, and gets its
+share of the datasets of every batch.
+
 Axis letters: D datasets in a dump, B datasets in a batch, R rows, F features.
 """
 
@@ -15,6 +18,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -27,13 +31,19 @@ from nanotabpfn.model import get_default_device
 from priors.config import PriorConfig
 from priors.dump import Dump, DumpError, finite_records, open_dump
 from priors.generate import sample_block
-from priors.prior import Dataset
 from priors.streams import TRAIN, stream
 
 DEFAULT_BLOCK_SIZE = 32
 """Of a dump that does not say its own: the published dump's."""
 
+NUM_PRIOR_DATASETS = 2**32
+"""Datasets of one (config, seed); those held out are the last of them, which training never comes to."""
+
 MIXTURE = 0  # stream(seed, TRAIN, MIXTURE, step); the orders of dumps have the shorter key (TRAIN, epoch)
+
+
+class PriorError(Exception):
+    """A prior that gives no datasets."""
 
 
 class Record(NamedTuple):
@@ -83,10 +93,15 @@ def collate(records: Sequence[Record], device: str | torch.device) -> dict[str, 
 
 class DumpReader:
     """Datasets of a dump by their numbers. Opens the file where it is first asked: in a worker, if there is
-    one, for an open HDF5 file does not survive the way into another process."""
+    one, for an open HDF5 file does not survive the way into another process.
 
-    def __init__(self, filename: str | Path):
+    Args:
+        num_datasets: only the first so many are there.
+    """
+
+    def __init__(self, filename: str | Path, num_datasets: int):
         self.filename = filename
+        self.num_datasets = num_datasets
         self._dump: Dump | None = None
 
     def close(self) -> None:
@@ -94,13 +109,15 @@ class DumpReader:
             self._dump.close()
             self._dump = None
 
-    def __getitem__(self, indices: list[int]) -> tuple[list[Record], list[int]] | DumpError:
-        """As many records as indices, and which of `indices` are damaged.
+    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | DumpError:
+        """The records of a share of a batch, and which of the indices of the whole are damaged.
 
         In the place of a damaged record stands the next sound one of its block: the batch stays full, most
-        often of one split, and the batches after it stay where they are. An error is returned, not raised:
-        on its way out of a worker process it would gather a traceback.
+        often of one split, and the batches after it stay where they are. All of the batch is read, whatever
+        the share, since it lies in one chunk of the file; so all processes know of the same damage. An error
+        is returned, not raised: on its way out of a worker process it would gather a traceback.
         """
+        indices, share = batch
         try:
             if self._dump is None:
                 self._dump = open_dump(self.filename)
@@ -108,7 +125,7 @@ class DumpReader:
             damaged = [index for index, record in zip(indices, records, strict=True) if record is None]
             return [
                 self._substitute(self._dump, index) if record is None else record
-                for index, record in zip(indices, records, strict=True)
+                for index, record in zip(indices[share], records[share], strict=True)
             ], damaged
         except DumpError as error:
             return error
@@ -139,13 +156,18 @@ class DumpReader:
         """The next sound record of the block of `index`, read as a ring; if none, of the blocks after."""
         size = dump.block_size or DEFAULT_BLOCK_SIZE
         first = index - index % size
-        last = min(first + size, dump.num_datasets)
-        for start, stop in [(index + 1, last), (first, index), (last, dump.num_datasets), (0, first)]:
+        last = min(first + size, self.num_datasets)
+        for start, stop in [(index + 1, last), (first, index), (last, self.num_datasets), (0, first)]:
             for low in range(start, stop, DEFAULT_BLOCK_SIZE):
                 for record in self._read(dump, range(low, min(low + DEFAULT_BLOCK_SIZE, stop))):
                     if record is not None:
                         return record
         raise DumpError(f"{self.filename}: every record holds cells that are not finite")
+
+    def sound(self, start: int, stop: int) -> list[Record]:
+        """Those of the records from `start` to `stop` that are not damaged, held out or not."""
+        with open_dump(self.filename) as dump:
+            return [record for record in self._read(dump, range(start, stop)) if record is not None]
 
 
 class PriorReader:
@@ -154,21 +176,33 @@ class PriorReader:
     def __init__(self, config: PriorConfig, seed: int):
         self.config = config
         self.seed = seed
-        self._block: tuple[int, list[Dataset]] = (-1, [])  # the last one sampled, for the next batch of it
 
     def close(self) -> None:
-        self._block = (-1, [])
+        pass
 
-    def __getitem__(self, indices: list[int]) -> tuple[list[Record], list[int]]:
-        """The records, and none that are damaged."""
+    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | PriorError:
+        """The records of a share of a batch, and none that are damaged; an error is returned, as above."""
+        indices, share = batch
+        try:
+            return self.read(indices[share]), []
+        except PriorError as error:
+            return error
+
+    def read(self, indices: Sequence[int]) -> list[Record]:
+        """The records of `indices`, block by block, and no others of their blocks."""
+        size = self.config.block_size
         records = []
-        for index in indices:
-            block, offset = divmod(index, self.config.block_size)
-            if self._block[0] != block:
-                self._block = (block, sample_block(self.config, self.seed, block))
-            dataset = self._block[1][offset]
-            records.append(Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index))
-        return records, []
+        for block, own in groupby(indices, lambda index: index // size):
+            numbers = list(own)
+            try:
+                datasets = sample_block(self.config, self.seed, block, len(numbers), numbers[0] % size)
+            except RuntimeError as error:  # nothing but degenerate draws
+                raise PriorError(str(error).partition(": ")[0]) from error
+            records += [
+                Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index)
+                for index, dataset in zip(numbers, datasets, strict=True)
+            ]
+        return records
 
 
 # ------------------------------------------------------------------------------------------------ loaders
@@ -182,6 +216,8 @@ class Loader(Protocol):
 
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
 
+    def held_out_batches(self) -> list[dict[str, Any]]: ...
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -191,9 +227,11 @@ class _BatchLoader:
     """What the loaders of a dump and of a prior share: iterating, the position and its state.
 
     Args:
-        reader: gives the records of a list of numbers.
+        reader: gives the records of a share of a list of numbers.
         settings: whatever else decides the batches, as plain values by name; a state carries them.
     """
+
+    max_num_classes: int
 
     def __init__(
         self,
@@ -202,12 +240,24 @@ class _BatchLoader:
         batch_size: int,
         device: str | torch.device | None,
         num_workers: int,
+        held_out: int,
+        rank: int,
+        num_ranks: int,
         settings: dict[str, Any],
     ):
+        _check_settings(num_steps=num_steps, batch_size=batch_size, num_workers=num_workers)
+        _check_settings(held_out=held_out, seed=settings["seed"], rank=rank, num_ranks=num_ranks)
+        if rank >= num_ranks:
+            raise ValueError(f"rank must be below num_ranks={num_ranks}, got {rank}")
+        if batch_size < num_ranks:
+            raise ValueError(f"batch_size must be at least num_ranks={num_ranks}, got {batch_size}")
         self.num_steps = num_steps
         self.batch_size = batch_size
         self.device = device or get_default_device()
         self.num_workers = num_workers
+        self.held_out = held_out
+        self._share = slice(rank * batch_size // num_ranks, (rank + 1) * batch_size // num_ranks)
+        self._is_part = num_ranks > 1
         self._reader = reader
         self._settings = {"batch_size": batch_size, **settings}
         self._position = 0  # batches handed out
@@ -227,7 +277,7 @@ class _BatchLoader:
         readings = DataLoader(
             self._reader,
             batch_size=None,
-            sampler=(self._indices(step) for step in range(first, first + self.num_steps)),
+            sampler=((self._indices(step), self._share) for step in range(first, first + self.num_steps)),
             num_workers=self.num_workers,
             collate_fn=_as_it_is,
             worker_init_fn=_ignore_signals,
@@ -235,12 +285,15 @@ class _BatchLoader:
         )
         try:
             for step, reading in enumerate(readings, start=first):
-                if isinstance(reading, DumpError):
+                if isinstance(reading, DumpError | PriorError):
                     raise reading
                 records, damaged = reading
                 self._skipped.update(damaged)
                 self._position = step + 1
-                yield collate(records, self.device)
+                batch = collate(records, self.device)
+                if self._is_part:
+                    batch["num_datasets"] = self.batch_size
+                yield batch
         finally:
             self._reader.close()
 
@@ -248,6 +301,21 @@ class _BatchLoader:
         """Numbers of the datasets of batch `step`, counted from the first ever."""
         first = step * self.batch_size
         return list(range(first, first + self.batch_size))
+
+    def held_out_batches(self) -> list[dict[str, Any]]:
+        """The datasets held out, in batches of at most `batch_size`, on the CPU; damaged ones are left out.
+        All of them, whatever the rank.
+
+        Raises:
+            DumpError: the file cannot be read.
+            PriorError: the prior gives none.
+        """
+        records = self._held_out_records() if self.held_out else []
+        starts = range(0, len(records), self.batch_size)
+        return [collate(records[start : start + self.batch_size], "cpu") for start in starts]
+
+    def _held_out_records(self) -> list[Record]:
+        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch handed out last, as plain values (JSON can hold them).
@@ -287,12 +355,17 @@ class PriorDumpDataLoader(_BatchLoader):
         seed: shuffles the dump, anew in each pass: batch by batch where the batch size divides the block
             size, else block by block. File order by default, as published.
         num_workers: processes that read ahead; 0 reads in this one. The batches are the same.
+        held_out: the last so many datasets of the dump are not in its batches, but in `held_out_batches`.
+        rank: of the processes that train together, which this is: from 0.
+        num_ranks: how many there are. Each gets its share of every batch, which carries the key
+            `num_datasets` then: the datasets of the whole batch.
 
     Attributes:
         max_num_classes: most classes of any dataset.
 
     Raises:
-        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers.
+        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, nothing
+            left beside what is held out, more ranks than datasets in a batch.
         DumpError: the file cannot be read, or is not a dump of classification datasets.
     """
 
@@ -304,8 +377,10 @@ class PriorDumpDataLoader(_BatchLoader):
         device: str | torch.device | None = None,
         seed: int | None = None,
         num_workers: int = 0,
+        held_out: int = 0,
+        rank: int = 0,
+        num_ranks: int = 1,
     ):
-        _check_settings(num_steps=num_steps, batch_size=batch_size, seed=seed, num_workers=num_workers)
         self.filename = filename
         self.seed = seed
         with open_dump(filename) as dump:
@@ -314,12 +389,22 @@ class PriorDumpDataLoader(_BatchLoader):
                     f"{filename}: has no max_num_classes: it is no dump of classification datasets"
                 )
             self.max_num_classes = dump.max_num_classes
-            self._num_datasets = dump.num_datasets
+            if held_out >= dump.num_datasets:
+                raise ValueError(
+                    f"held_out must be below the {dump.num_datasets} datasets of {filename}, got {held_out}"
+                )
+            self._num_datasets = dump.num_datasets - held_out
             block_size = dump.block_size or DEFAULT_BLOCK_SIZE
-            settings = {"dump": _fingerprint(dump), "seed": seed}
-        super().__init__(DumpReader(filename), num_steps, batch_size, device, num_workers, settings)
+            settings = {"dump": _fingerprint(dump), "seed": seed, "held_out": held_out}
+        reader = DumpReader(filename, self._num_datasets)
+        super().__init__(
+            reader, num_steps, batch_size, device, num_workers, held_out, rank, num_ranks, settings
+        )
         self._unit = batch_size if block_size % batch_size == 0 else block_size  # what is shuffled
         self._shuffled: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def _held_out_records(self) -> list[Record]:
+        return self._reader.sound(self._num_datasets, self._num_datasets + self.held_out)
 
     def _indices(self, step: int) -> list[int]:
         epoch, number = divmod(step, ceil(self._num_datasets / self.batch_size))
@@ -353,14 +438,17 @@ class PriorDataLoader(_BatchLoader):
         batch_size: datasets of a batch.
         device: where the batches go; `get_default_device()` by default.
         seed: of the datasets.
-        num_workers: processes that sample ahead; 0 samples in this one. The batches are the same. Workers
-            sample whole blocks: with batches smaller than a block they do part of each other's work.
+        num_workers: processes that sample ahead; 0 samples in this one. The batches are the same.
+        held_out: how many datasets `held_out_batches` gives: the last ones that the seed has.
+        rank: of the processes that train together, which this is; see `PriorDumpDataLoader`.
+        num_ranks: how many there are. Each samples its share alone.
 
     Attributes:
         max_num_classes: most classes of any dataset.
 
     Raises:
-        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers.
+        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, more
+            ranks than datasets in a batch, a prior of regression.
     """
 
     def __init__(
@@ -371,16 +459,24 @@ class PriorDataLoader(_BatchLoader):
         device: str | torch.device | None = None,
         seed: int = 0,
         num_workers: int = 0,
+        held_out: int = 0,
+        rank: int = 0,
+        num_ranks: int = 1,
     ):
-        _check_settings(num_steps=num_steps, batch_size=batch_size, seed=seed, num_workers=num_workers)
         if config.problem_type != "classification":
             raise ValueError(f"config must be of a classification prior, got {config.problem_type}")
         fields = json.loads(config.to_json())
         settings = {"seed": seed, **{f"config.{name}": value for name, value in fields.items()}}
-        super().__init__(PriorReader(config, seed), num_steps, batch_size, device, num_workers, settings)
+        reader = PriorReader(config, seed)
+        super().__init__(
+            reader, num_steps, batch_size, device, num_workers, held_out, rank, num_ranks, settings
+        )
         self.config = config
         self.seed = seed
         self.max_num_classes = config.num_classes[1]
+
+    def _held_out_records(self) -> list[Record]:
+        return self._reader.read(range(NUM_PRIOR_DATASETS - self.held_out, NUM_PRIOR_DATASETS))
 
 
 class MixedDataLoader:
@@ -434,6 +530,10 @@ class MixedDataLoader:
             batch["loader"] = drawn
             self._position = step + 1
             yield batch
+
+    def held_out_batches(self) -> list[dict[str, Any]]:
+        """Those of all loaders, one after the other."""
+        return [batch for loader in self.loaders for batch in loader.held_out_batches()]
 
     def state_dict(self) -> dict[str, Any]:
         """The position and those of all loaders, as plain values; see `PriorDumpDataLoader.state_dict`."""
@@ -495,7 +595,7 @@ def _fingerprint(dump: Dump) -> str:
 
 def _check_settings(**settings: int | None) -> None:
     for name, value in settings.items():
-        least = 0 if name in ("seed", "num_workers") else 1
+        least = 1 if name in ("num_steps", "batch_size", "num_ranks") else 0
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
 

@@ -40,11 +40,20 @@ def describe_run(path: str | Path) -> str:
     try:
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
         training = settings["training"]
-        trained_on = " and ".join(Path(source["dump"]).name for source in settings["data"])
-        scored_on = f", scored on suite {training['suite']}" if training["eval_every"] else ""
+        trained_on = describe_data(settings["data"]).replace(", ", " and ")
+        scored = training["eval_every"] and training["suite"] != "none"
+        scored_on = f", scored on suite {training['suite']}" if scored else ""
         return f"nanoTabPFN trained on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReportError(f"{path}: no readable settings of a run: {error}") from error
+
+
+def describe_data(data: list[dict]) -> str:
+    """The names of the dumps and priors in a run's settings."""
+    return ", ".join(
+        Path(source["dump"]).name if "dump" in source else f"prior {Path(source['prior']).name}"
+        for source in data
+    )
 
 
 def read_baselines(path: str | Path) -> dict[str, float]:
@@ -85,7 +94,10 @@ def plot_training(
         raise ReportError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
     steps = np.array([record["step"] for record in history])
     losses = np.array([record["loss"] for record in history])
-    scored = [(record["step"], record["roc_auc"]) for record in history if "roc_auc" in record]
+    scored, held_out = (
+        [(record["step"], record[name]) for record in history if name in record]
+        for name in ("roc_auc", "held_out_loss")
+    )
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss_axes, score_axes = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=10)
@@ -94,6 +106,9 @@ def plot_training(
     width = max(1, len(losses) // 20)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
     loss_axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
+    if held_out:
+        held_out_points = zip(*held_out, strict=True)
+        loss_axes.plot(*held_out_points, marker="o", markersize=3, color="tab:orange", label="held out")
     loss_axes.set(xlabel="training step", ylabel="loss (cross entropy)")
     loss_axes.legend(frameon=False, fontsize=8)
 

@@ -1,19 +1,17 @@
 """The command `priors`: make dumps, look into them, check, rearrange, convert and fetch them."""
 
-import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from tqdm import tqdm
 
 from priors.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
 from priors.config import ConfigError, load_config, with_overrides
-from priors.console import PlainError, PlainGroup, Seed, printable, refuse_existing
+from priors.console import PlainError, PlainGroup, Seed, parse_override, printable, refuse_existing
 from priors.convert import ENDINGS, LAYOUTS
 from priors.convert import convert as convert_dump
 from priors.download import PUBLISHED, DownloadError
@@ -124,7 +122,7 @@ def generate(
     if preset and config_file:
         raise click.UsageError("--preset and --config exclude each other")
     config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-    config = with_overrides(config, dict(_parse_override(text) for text in overrides))
+    config = with_overrides(config, dict(map(parse_override, overrides)))
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
     started = time.perf_counter()
@@ -401,16 +399,6 @@ def _stopped_plainly() -> Iterator[None]:
         raise click.ClickException(f"{error}; the same command goes on where it was") from error
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _parse_override(text: str) -> tuple[str, Any]:
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise PlainError(f"--set needs FIELD=JSON, got {text!r}")
-    try:
-        return field.strip(), json.loads(value)
-    except json.JSONDecodeError as error:
-        raise PlainError(f"--set {field.strip()}: {value!r} is not JSON: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A click group whose errors are one or two plain lines and exit code 2."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,6 +64,21 @@ class PlainGroup(click.Group):
 def printable(text: str) -> str:
     """`text` without control characters but line ends: a file from elsewhere must not steer the terminal."""
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """(field, value) of a `--set FIELD=JSON`.
+
+    Raises:
+        PlainError: it is not of that form.
+    """
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise PlainError(f"--set needs FIELD=JSON, got {text!r}")
+    try:
+        return field.strip(), json.loads(value)
+    except json.JSONDecodeError as error:
+        raise PlainError(f"--set {field.strip()}: {value!r} is not JSON: {error}") from error
 
 
 def refuse_existing(path: Any, overwrite: bool) -> None:

@@ -20,23 +20,24 @@ BLOCKS_PER_TASK = 8
 
 
 def sample_block(
-    config: PriorConfig, seed: int, block: int, num_datasets: int | None = None
+    config: PriorConfig, seed: int, block: int, num_datasets: int | None = None, first: int = 0
 ) -> list[Dataset]:
     """The datasets of one block: they share their split and number of features.
 
     Args:
         block: number of the block in the dump, from 0; it holds the datasets from ``block * block_size`` on.
-        num_datasets: only the first so many of the block, all `block_size` by default.
+        num_datasets: only so many of the block, all that there are from `first` on by default.
+        first: place in the block of the first that is sampled.
     """
-    size = config.block_size if num_datasets is None else num_datasets
+    size = config.block_size - first if num_datasets is None else num_datasets
     rng = stream(seed, BLOCK, block)
     single_eval_pos = sample_integer(config.split_range, rng)
     num_features = sample_integer(config.num_features, rng)
     config = replace(config, num_features=(num_features, num_features))
-    first = block * config.block_size
+    start = block * config.block_size + first
     return [
         sample_dataset(config, stream(seed, DATASET, index), single_eval_pos)
-        for index in range(first, first + size)
+        for index in range(start, start + size)
     ]
 
 

@@ -1,5 +1,6 @@
 """What generation and storage cost on this machine: the tables of docs/scaling.md."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -34,6 +35,7 @@ def main() -> None:
     python scripts/benchmark.py dump                      # compression of dumps
     python scripts/benchmark.py generate                  # one worker against two
     python scripts/benchmark.py tasks --backend dask      # the cost of handing out a task
+    python scripts/benchmark.py live                      # training that waits for a live prior
     """
 
 
@@ -153,6 +155,37 @@ def tasks(num_tasks: int, backend: str, workers: int, scheduler: str | None) -> 
         f"{backend}, {workers} workers, {num_tasks:,} tasks: "
         f"{(times[-1] - times[0]) / (num_tasks - 1) * 1e3:.2f} ms per task"
     )
+
+
+@main.command()
+@click.option("--prior", default="default", show_default=True, help="As of `nanotabpfn train`.")
+@click.option("--steps", default=30, show_default=True, help="Of 32 datasets, of a run.")
+@click.option(
+    "--workers", "counts", multiple=True, default=(0, 1, 2), show_default=True, help="May be repeated."
+)
+@click.option("--repeats", default=3, show_default=True, help="Alternating; the median is shown.")
+def live(prior: str, steps: int, counts: tuple[int, ...], repeats: int) -> None:
+    """How much of a training step is spent waiting for a live prior: whole runs of `nanotabpfn train`.
+
+    From the run's own history, the first two steps left out, when workers and memory warm up.
+    """
+    seconds: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repeats):
+            for count in counts:
+                out = Path(folder, "run")
+                words = f"train --prior {prior} --out {out} --steps {steps} --eval-every 0 --workers {count}"
+                _measured([sys.executable, "-m", "nanotabpfn.cli", *shlex.split(words), "--overwrite"])
+                lines = (out / "history.jsonl").read_text().splitlines()
+                first, last = json.loads(lines[1]), json.loads(lines[-1])
+                whole, waiting = (last[name] - first[name] for name in ("wall_time", "wait_time"))
+                seconds[count].append((whole / (steps - 2), waiting / whole))
+    click.echo(f"Prior {prior}, {steps} steps of 32, median of {repeats}:\n")
+    click.echo("| workers | seconds per step | of these waiting |")
+    click.echo("|---|---|---|")
+    for count in counts:
+        step, share = (median(values) for values in zip(*seconds[count], strict=True))
+        click.echo(f"| {count} | {step:.2f} | {share:.1%} |")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from nanotabpfn.run import checkpoints
 
 FILES = ("checkpoint.py", "cli.py", "run.py", "train.py")
 SETTINGS = (
-    "--batch-size 4 --steps 7 --checkpoint-every 2 --keep 2 --eval-every 0 --device cpu --embedding-size 8 "
-    "--heads 2 --hidden 8 --layers 1"
+    "--batch-size 4 --steps 7 --checkpoint-every 2 --keep 2 --eval-every 3 --suite none --held-out 4 "
+    "--device cpu --embedding-size 8 --heads 2 --hidden 8 --layers 1"
 )
 TIMES = ("train_time", "wait_time", "wall_time")
 

@@ -17,8 +17,8 @@ ORDER = {
         "derive", "arrange", "convert", "validate", "download", "console", "cli",
     ],
     "nanotabpfn": [
-        "precision", "model", "reference", "checkpoint", "run", "data", "classifier", "train", "suites",
-        "evaluate", "report", "cli",
+        "precision", "model", "reference", "checkpoint", "run", "tracking", "data", "classifier", "train",
+        "held_out", "suites", "evaluate", "report", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors.

@@ -65,6 +65,8 @@ def test_a_dataset_is_the_one_of_its_own_stream(seventy):
 def test_a_block_can_be_computed_alone(seventy):
     assert_equal_datasets(sample_block(SMALL, 0, 1), seventy[32:64])
     assert_equal_datasets(sample_block(SMALL, 0, 2, num_datasets=6), seventy[64:])
+    assert_equal_datasets(sample_block(SMALL, 0, 1, num_datasets=3, first=5), seventy[37:40])
+    assert_equal_datasets(sample_block(SMALL, 0, 1, first=30), seventy[62:64])
 
 
 def test_blocks_are_whole_and_in_order_and_the_last_may_be_shorter(seventy):

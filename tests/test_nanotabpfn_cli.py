@@ -1,6 +1,7 @@
 """The command `nanotabpfn`: train, evaluate, plot; bad input is one or two plain lines and exit code 2."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import pytest
@@ -11,8 +12,13 @@ from test_priors_cli import assert_refused
 import nanotabpfn.cli
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.cli import main
+from nanotabpfn.data import PriorDumpDataLoader
+from nanotabpfn.held_out import score_held_out
+from nanotabpfn.model import NanoTabPFNModel
 from nanotabpfn.report import describe_run
-from nanotabpfn.train import TrainingError
+from nanotabpfn.train import TrainingError, train
+from priors.generate import generate_dump
+from priors.presets import PRESETS
 
 TINY_MODEL = ["--embedding-size", 8, "--heads", 2, "--hidden", 8, "--layers", 1, "--device", "cpu"]
 
@@ -142,13 +148,118 @@ def test_several_dumps_are_mixed_by_weight(tmp_path, tiny_dump, published_like):
         out = tmp_path / name
         result = train_tiny(tiny_dump, out, "--dump", published_like, "--eval-every", 0, *options)
         assert result.exit_code == 0, result.output
-        assert f"trained 6 steps on {tiny_dump}, {published_like}" in result.output
+        assert f"{out / 'model.safetensors'}: trained 6 steps on tiny.h5, published_like.h5" in result.output
         data = json.loads((out / "config.json").read_text())["data"]
         assert [source["dump"] for source in data] == [str(tiny_dump), str(published_like)]
         assert [source["attributes"].get("seed") for source in data] == ["0", None]
         history = (out / "history.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in history])
     assert losses[0] == losses[1] != losses[2]
+
+
+TINY_PRIOR = ["--set", "num_datapoints=24", "--set", "num_features=[3, 3]", "--set", "num_nodes=[5, 8]"]
+
+
+def train_live(out, *more):
+    return run("train", "--out", out, "--batch-size", 4, "--steps", 6, "--suite", "none", *TINY_MODEL, *more)
+
+
+def test_a_live_prior_trains_as_its_dump_does(tmp_path):
+    dump, file = tmp_path / "dump.h5", tmp_path / "mine.json"
+    config = replace(PRESETS["tree-scm"], num_datapoints=24, num_features=(3, 3), num_nodes=(5, 8))
+    generate_dump(dump, config, 64, seed=3)
+    file.write_text(config.to_json())
+    histories = []
+    for name, options in [
+        ("live", ["--prior", "tree-scm", *TINY_PRIOR]),
+        ("here", ["--prior", file, "--workers", 0]),
+        ("mixed", ["--prior", file, "--prior", "tree-scm", *TINY_PRIOR]),
+        ("other", ["--prior", "default", *TINY_PRIOR]),
+    ]:
+        result = train_live(tmp_path / name, "--seed", 3, *options)
+        assert result.exit_code == 0, result.output
+        histories.append(losses(tmp_path / name))
+    assert "trained 6 steps on prior default" in result.output
+    assert histories[0] == histories[1] != histories[3]
+    # Two streams of the same datasets, each from its beginning.
+    assert histories[2][0] == histories[0][0]
+    assert histories[2] != histories[0]
+    settings = json.loads((tmp_path / "live" / "config.json").read_text())
+    assert settings["data"] == [{"prior": "tree-scm", "config": json.loads(config.to_json()), "weight": 1.0}]
+    assert settings["training"]["workers"] == 1
+    loader = PriorDumpDataLoader(dump, 6, 4, "cpu")  # in the order of the file
+    torch.manual_seed(3)
+    records = []
+    train(NanoTabPFNModel(8, 2, 8, 1, 2), loader, lr=4e-3, device="cpu", on_step=records.append)
+    assert [record["loss"] for record in records] == histories[0]
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_live_run_goes_on_where_it_was(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--prior", "default", *TINY_PRIOR, "--held-out", 5, "--eval-every", 2]
+    assert train_live(whole, *options, "--steps", 9).exit_code == 0
+    assert train_live(parts, *options).exit_code == 0
+    result = run("train", "--resume", parts, "--steps", 9)
+    assert result.exit_code == 0, result.output
+    assert losses(parts) == losses(whole)
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_dumps_and_priors_are_mixed(tmp_path, tiny_dump):
+    result = train_live(tmp_path / "run", "--dump", tiny_dump, "--prior", "default", *TINY_PRIOR)
+    assert result.exit_code == 0, result.output
+    assert "trained 6 steps on tiny.h5, prior default" in result.output
+    assert describe_run(tmp_path / "run" / "config.json") == (
+        "nanoTabPFN trained on tiny.h5 and prior default, 4 datasets a step"
+    )
+
+
+def test_what_is_held_out_is_scored_and_drawn(tmp_path, tiny_dump):
+    out = tmp_path / "run"
+    result = train_tiny(tiny_dump, out, "--held-out", 10, "--suite", "none", "--eval-every", 2)
+    assert result.exit_code == 0, result.output
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    scored = [record for record in history if "held_out_loss" in record]
+    assert [record["step"] for record in scored] == [2, 4, 6]
+    assert all(0 <= record["held_out_accuracy"] <= 1 for record in scored)
+    assert not any("roc_auc" in record for record in history)
+    loader = PriorDumpDataLoader(tiny_dump, 1, 4, "cpu", held_out=10)
+    expected = score_held_out(load_model(out), loader.held_out_batches(), "cpu")
+    assert {name: scored[-1][name] for name in expected} == expected
+    result = run("plot", out, "--out", tmp_path / "figure.svg")
+    assert result.exit_code == 0, result.output
+    assert "held out" in (tmp_path / "figure.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--prior", "no-such"], ["--prior", "no-such", "default", "nor a file"]),
+        (["--prior", __file__], [__file__]),
+        (["--prior", "default", "--set", "no=1"], ["unknown field 'no'"]),
+        (["--prior", "default", "--set", "num_features"], ["--set needs FIELD=JSON"]),
+        (["--prior", "default", "--set", "num_features=[9, 2]"], ["num_features"]),
+        (["--prior", "default", "--set", 'problem_type="regression"'], ["classification", "regression"]),
+        (["--prior", "default", "--set", "missing_fraction=[0, 0.5]"], ["missing cells"]),
+        (["--prior", "default", "--weights", "1,2"], ["--weights", "1 in all, got 2"]),
+        (["--set", "num_features=[2, 3]"], ["--dump or --prior"]),
+        (["--prior", "default", "--held-out", -1], ["--held-out"]),
+        (["--prior", "default", "--log", "paper"], ["--log", "'tensorboard', 'wandb'"]),
+    ],
+)
+def test_bad_input_to_live_training(tmp_path, options, words):
+    assert_refused(train_live(tmp_path / "run", *options), *map(str, words))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_holding_out_all_of_a_dump_or_setting_a_dump_is_refused(tmp_path, tiny_dump):
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--held-out", 64), "held_out", "64 datasets")
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--set", "num_nodes=[3, 4]"), "--set needs a")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("weights", ["0.7", "0.7,0.2,0.1", "0.7,none", "1,0", "1,-1", "inf,1", "nan,1", ""])
