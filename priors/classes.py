@@ -1,7 +1,7 @@
-"""From a target's real values to its classes: (values (R,), num_classes, num_train, rng) -> codes (R,).
+"""From a target's real values to its classes: (values (R,), num_classes, training (T,), rng) -> codes (R,).
 
-Whatever the cuts depend on comes from the training rows, the first `num_train`. A class may come out empty;
-whoever asks looks (`has_every_class`).
+Whatever the cuts depend on comes from `training`, the values of the training rows. A class may come out
+empty; whoever asks looks (`has_every_class`).
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from itertools import accumulate
 
 import numpy as np
 
-ClassMethod = Callable[[np.ndarray, int, int, np.random.Generator], np.ndarray]
+ClassMethod = Callable[[np.ndarray, int, np.ndarray, np.random.Generator], np.ndarray]
 
 
 def quantile_cuts(
-    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+    values: np.ndarray, num_classes: int, training: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Ordered classes, whose shares of the training rows are drawn uniformly: from balanced to skewed.
 
@@ -21,27 +21,29 @@ def quantile_cuts(
     smaller side, at most half of a balanced share, so that a class is seldom missing among the training or
     the test rows. Skewed classes are what a model learns to use first (docs/log.md).
     """
-    floor = min(2 / min(num_train, len(values) - num_train), 0.5 / num_classes)
+    floor = min(2 / min(len(training), len(values) - len(training)), 0.5 / num_classes)
     weights = rng.standard_exponential(num_classes)
     shares = floor + (1 - num_classes * floor) / weights.sum() * weights
-    return cut_at_shares(values, shares, num_train)
+    return cut_at_shares(values, shares, training)
 
 
 def balanced_cuts(
-    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+    values: np.ndarray, num_classes: int, training: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Ordered classes of equal shares of the training rows."""
-    return cut_at_shares(values, np.full(num_classes, 1 / num_classes), num_train)
+    return cut_at_shares(values, np.full(num_classes, 1 / num_classes), training)
 
 
-def random_cuts(values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator) -> np.ndarray:
+def random_cuts(
+    values: np.ndarray, num_classes: int, training: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Ordered classes, cut uniformly along the middle nine tenths of the training rows' values."""
-    low, high = np.quantile(values[:num_train], [0.05, 0.95])
+    low, high = np.quantile(training, [0.05, 0.95])
     return np.searchsorted(np.sort(rng.uniform(low, high, num_classes - 1)), values, side="right")
 
 
 def scattered_intervals(
-    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+    values: np.ndarray, num_classes: int, training: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Each class is several intervals, so that a class is no longer one side of a threshold.
 
@@ -50,25 +52,24 @@ def scattered_intervals(
     """
     num_parts = num_classes + 1 + int(rng.random() * 2 * num_classes)
     shares = rng.dirichlet(np.full(num_parts, 2.0))
-    part = cut_at_shares(values, shares, num_train)
+    part = cut_at_shares(values, shares, training)
     dealt = np.concatenate([np.arange(num_classes), rng.integers(0, num_classes, num_parts - num_classes)])
     return rng.permutation(dealt)[part]
 
 
 def softmax_draw(
-    values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+    values: np.ndarray, num_classes: int, training: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """The class is drawn from a softmax of random affine functions of the value: noise of its own."""
-    train = values[:num_train]
-    z = (values - train.mean()) / (train.std() + 1e-6)
+    z = (values - training.mean()) / (training.std() + 1e-6)
     slopes, offsets = rng.standard_normal((2, num_classes))
     logits = z[:, None] * (6 * slopes) + offsets  # (R, K)
     return (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
 
 
-def cut_at_shares(values: np.ndarray, shares: np.ndarray, num_train: int) -> np.ndarray:
-    """Cut values (R,) into ordered classes, class k with about ``shares[k]`` of the training rows."""
-    training = np.sort(values[:num_train])
+def cut_at_shares(values: np.ndarray, shares: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """Cut values (R,) into ordered classes, class k with about ``shares[k]`` of the training rows (T,)."""
+    training, num_train = np.sort(training), len(training)
     cuts = [min(max(1, round(end * num_train)), num_train - 1) for end in accumulate(shares[:-1].tolist())]
     borders = [(training[cut - 1] + training[cut]) / 2 for cut in cuts]
     return np.searchsorted(np.array(borders, values.dtype), values, side="right")

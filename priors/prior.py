@@ -160,7 +160,7 @@ def sample_scm(
     graph: nx.DiGraph,
     rng: np.random.Generator,
     target: int | None = None,
-    classify: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+    classify: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray] | None = None,
 ) -> tuple[SCM, set[int], float]:
     """Draw a mechanism, a noise and perhaps a conversion to categories for each node of `graph`.
 
@@ -215,9 +215,10 @@ def sample_scm(
             name = converter_of[node]
             converters[node] = with_parameters(lookup(CONVERTERS, name), name, node)
     categorical = set(converters)
+    relative = frozenset()
     if classify is not None:
-        converters[target] = classify
-    scm = SCM(graph, mechanisms, noises, noise_kinds, converters, standardize=True)
+        converters[target], relative = classify, frozenset([target])
+    scm = SCM(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
     return scm, categorical, sum(noise_scales) / num_nodes
 
 
@@ -232,14 +233,19 @@ def _classify(
     ordered: bool,
     values: np.ndarray,
     rng: np.random.Generator,
+    reference: np.ndarray,
 ) -> np.ndarray:
-    """The target's converter: each class has a value of its own, in the order of the classes or in none."""
+    """The target's converter: each class has a value of its own, in the order of the classes or in none.
+
+    Args:
+        reference: (R,) values without intervention, whose training rows decide the cuts.
+    """
     if not np.isfinite(values).all():
         return np.full_like(values, np.nan)
     of_class = rng.standard_normal(num_classes, dtype=np.float32)
     if ordered:
         of_class.sort()
-    return standardized(of_class)[method(values, num_classes, num_train, rng)]
+    return standardized(of_class)[method(values, num_classes, reference[:num_train], rng)]
 
 
 def _target(

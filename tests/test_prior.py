@@ -574,7 +574,8 @@ def test_a_model_s_target_is_no_category_but_what_its_classes_make_of_it():
     scm, categorical, _ = sample_scm(config, graph, stream(0), target=3)
     assert categorical == set(scm.converters) == set(graph) - {3}
 
-    def classify(values, rng):
+    def classify(values, rng, reference):
+        assert reference is values
         return np.sign(values)
 
     scm, categorical, _ = sample_scm(config, graph, stream(0), target=3, classify=classify)
