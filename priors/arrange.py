@@ -15,6 +15,7 @@ from priors.derive import (
     checked_hash,
     derived,
     first_dataset,
+    names_in,
     outline_of,
     pieces_of,
     shared_block,
@@ -38,7 +39,7 @@ def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, 
     """Write the records of several dumps one after the other, padded to the largest shape.
 
     The number of classes is the largest of theirs, the block the largest that divides all of theirs; only
-    properties that all have (of one kind) are kept.
+    properties that all have (of one kind) are kept, and names of columns that are the same in all.
 
     Returns:
         The outline of the new dump, and the names of the properties that were left out.
@@ -75,7 +76,7 @@ def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, 
             max_num_classes=max((o.max_num_classes for o in outlines if o.max_num_classes), default=None),
             block_size=block,
             allow_missing=any(dump.allow_missing for dump in dumps),
-            attributes=derived("merge", list(map(source_entry, dumps, hashes))),
+            attributes=names_in(*dumps) | derived("merge", list(map(source_entry, dumps, hashes))),
         )
         kinds = [_property_kinds(dump) for dump in dumps]
         kept = {name for name, kind in kinds[0].items() if all(other.get(name) == kind for other in kinds)}
@@ -203,7 +204,7 @@ def shuffle_dump(path: str | Path, out: str | Path, seed: int) -> int:
         firsts = rng.permutation(num_blocks) * block
         order = (firsts[:, None] + np.arange(block)).ravel()  # (num_blocks * block,)
         order = np.concatenate([order, np.arange(num_blocks * block, len(dump))])
-        attributes = derived(
+        attributes = names_in(dump) | derived(
             f"shuffle of blocks of {block}, seed {seed}", [source_entry(dump, checked_hash(dump))]
         )
         step = step_size(dump.max_rows, dump.max_features, block)

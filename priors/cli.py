@@ -19,6 +19,7 @@ from priors.download import download as download_dump
 from priors.dump import DumpError, open_dump
 from priors.engines import BACKENDS, EngineError, WorkerLostError
 from priors.generate import generate_dump
+from priors.graph_files import read_graph
 from priors.inspect import describe
 from priors.presets import PRESETS, PURPOSES
 from priors.shards import shards_folder
@@ -59,6 +60,18 @@ def main() -> None:
     multiple=True,
     help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
 )
+@click.option(
+    "--graph",
+    "graph_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A graph of your own for all datasets: .graphml, .dot, or .txt with a line `cause effect` per edge.",
+)
+@click.option("--target", metavar="NODE", help="What to predict in --graph.  [default: what has role=target]")
+@click.option(
+    "--features",
+    metavar="NODE,...",
+    help="What tables show of --graph; the rest is hidden.  [default: what has role=feature, or no role]",
+)
 @click.option("--num-datasets", type=click.IntRange(min=1), required=True, help="How many to sample.")
 @click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
 @click.option(
@@ -98,6 +111,9 @@ def generate(
     preset: str | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
+    graph_file: Path | None,
+    target: str | None,
+    features: str | None,
     num_datasets: int,
     seed: int,
     workers: int,
@@ -117,12 +133,19 @@ def generate(
     priors generate mine.h5 --num-datasets 20000 --workers 2
     priors generate wide.h5 --num-datasets 5000 --set 'num_features=[2, 20]' --set 'num_classes=[2, 10]'
     priors generate trees.h5 --num-datasets 20000 --preset tree-scm --seed 1
+    priors generate credit.h5 --num-datasets 20000 --graph credit.graphml --target default
     priors generate /shared/big.h5 --num-datasets 10000000 --backend dask --scheduler tcp://head:8786 --shards
     """
     if preset and config_file:
         raise click.UsageError("--preset and --config exclude each other")
     config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-    config = with_overrides(config, dict(map(parse_override, overrides)))
+    changes = dict(map(parse_override, overrides))
+    if graph_file:
+        names = [name.strip() for name in features.split(",")] if features is not None else None
+        changes = {"graph": read_graph(graph_file, target, names), "num_features": (5, 5)} | changes
+    elif target is not None or features is not None:
+        raise click.UsageError("--target and --features need --graph")
+    config = with_overrides(config, changes)
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
     started = time.perf_counter()
@@ -282,8 +305,8 @@ def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> Non
     """Write the datasets of SOURCE to OUT as the endings of their names say: .h5, .npz or .parquet.
 
     Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
-    dataset, row, is_train, y, x0, x1 ... (null where a dataset has fewer features). It and the published
-    layout do not hold the properties.
+    dataset, row, is_train, y, x0, x1 ... or the features' own names (null where a dataset has fewer
+    features). It and the published layout do not hold the properties.
 
     \b
     priors convert 300k_150x5_2.h5 ours.h5                        # from the published layout to ours

@@ -1,16 +1,16 @@
 """PriorConfig: all that decides which datasets a prior draws. Frozen, checked at birth, JSON both ways."""
 
-import importlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import networkx as nx
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
@@ -22,38 +22,12 @@ from pydantic.dataclasses import dataclass
 
 from priors.categories import CONVERTERS
 from priors.classes import CLASS_METHODS
+from priors.families import ConfigError, lookup, parameters_of
 from priors.graphs import GRAPHS
 from priors.mechanisms import ACTIVATIONS, MECHANISMS
 from priors.noise import NOISE_KINDS, NOISES
+from priors.own_graph import OwnGraph, from_networkx
 from priors.table import MISSING_KINDS
-
-
-class ConfigError(ValueError):
-    """A value that no prior can have; the message names the field, the rule and the value."""
-
-
-def lookup(registry: dict[str, Callable], name: str) -> Callable:
-    """The family called `name`: a key of `registry`, or a dotted path such as ``"mypackage.priors:mine"``.
-
-    A dotted path is imported, so worker processes find it too.
-
-    Raises:
-        ConfigError: no such family; the message lists those there are.
-    """
-    if name in registry:
-        return registry[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise ConfigError(
-            f'unknown family {name!r}; known: {", ".join(registry)}, or a dotted path "module:function"'
-        )
-    try:
-        family = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever the user's module raises while it is imported
-        raise ConfigError(f"family {name!r} cannot be imported: {error}") from error
-    if not callable(family):
-        raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
-    return family
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -85,6 +59,10 @@ def _of_field(field: str, check: Callable, *args: Any) -> Any:
         return check(*args)
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from error
+
+
+def _own_graph(graph: Any) -> Any:
+    return from_networkx(graph) if isinstance(graph, nx.Graph) else graph
 
 
 def default_parameters() -> dict[str, dict[str, Any]]:
@@ -156,6 +134,10 @@ class PriorConfig:
         )
     )
     """How often each graph family is drawn, one per dataset."""
+    graph: Annotated[OwnGraph | None, BeforeValidator(_own_graph)] = None
+    """A graph of your own, the same for every dataset, in place of `graphs`: an `OwnGraph`, or a networkx
+    graph that makes one. It says which nodes are features and target, and sets `num_features` and
+    `num_nodes`; `target_position`, `allow_descendants` and `relevant_fraction` then choose nothing."""
     mechanisms: Annotated[dict[str, Weight], _weights_of(MECHANISMS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0
@@ -241,6 +223,8 @@ class PriorConfig:
 
     @model_validator(mode="after")
     def _fits_together(self):
+        if self.graph is not None:
+            self._take_sizes_of(self.graph)
         if self.num_features[0] < 1:
             raise ValueError(f"num_features: needs at least 1 feature, got {self.num_features}")
         if self.num_classes[0] < 2:
@@ -265,11 +249,25 @@ class PriorConfig:
         self._check_parameters()
         return self
 
+    def _take_sizes_of(self, graph: OwnGraph) -> None:
+        count = len(graph.feature_names)
+        default = PriorConfig.__dataclass_fields__["num_features"].default
+        if self.num_features not in (default, (count, count)):
+            raise ValueError(f"num_features: the graph has {count}, got {self.num_features}")
+        object.__setattr__(self, "num_features", (count, count))  # frozen, and not yet anyone's
+        object.__setattr__(self, "num_nodes", (len(graph.nodes), len(graph.nodes)))
+        kind = {"classification": "categorical", "regression": "real"}[self.problem_type]
+        told = graph.nodes[graph.target_name].get("kind", kind)
+        if told != kind:
+            raise ValueError(
+                f"graph: target {graph.target_name!r} must have kind={kind!r} in {self.problem_type}, "
+                f"got {told!r}"
+            )
+
     def _check_parameters(self) -> None:
         families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
         for name, ranges in self.parameters.items():
-            # The first two are num_nodes, parents or values, and rng.
-            own = dict([*signature(_of_field("parameters", lookup, families, name)).parameters.items()][2:])
+            own = parameters_of(_of_field("parameters", lookup, families, name))
             kinds = {parameter: type(described.default) for parameter, described in own.items()}
             for parameter, values in ranges.items():
                 where = f"parameters: {name}: {parameter}"

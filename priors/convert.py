@@ -31,10 +31,12 @@ from priors.dump import (
     COUNT_KEYS,
     MOST_BYTES,
     MOST_DATASETS,
+    NAMES,
     SPLIT_KEYS,
     DumpError,
     Outline,
     check_target,
+    column_names,
     open_dump,
     replaced_when_done,
     write_records,
@@ -142,12 +144,13 @@ def _outline(path: Path, fields: Any) -> Outline:
         raise DumpError(f"{path}: a record may take at most {MOST_BYTES:,} bytes, got {record_bytes:,}")
     if type(fields["allow_missing"]) is not bool or not isinstance(fields["attributes"], dict):
         raise DumpError(f"{path}: allow_missing must be true or false, attributes an object")
-    known = {name: value for name, value in fields["attributes"].items() if name in (*ORIGIN, *STEPS)}
+    known = {name: value for name, value in fields["attributes"].items() if name in (*ORIGIN, *STEPS, *NAMES)}
     if not all(isinstance(value, str | int) for value in known.values()):
         raise DumpError(f"{path}: attributes must be texts and integers")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    source = {"file": path.name, "sha256": digest, "num_datasets": fields["num_datasets"]} | known
+    origin = {name: value for name, value in known.items() if name not in NAMES}
+    source = {"file": path.name, "sha256": digest, "num_datasets": fields["num_datasets"]} | origin
     return Outline(**fields | {"attributes": known | derived("convert", [source])})
 
 
@@ -347,9 +350,17 @@ def _long_schema(outline: Outline) -> Any:
     pa, _ = _pyarrow()
     fields = {name: getattr(outline, name) for name in Outline.__dataclass_fields__}
     types = [pa.int64(), pa.int32(), pa.bool_(), pa.float32()]
-    names = [*LONG_COLUMNS, *(f"x{i}" for i in range(outline.max_features))]
+    names = [*LONG_COLUMNS, *_feature_columns(outline)]
     types += [pa.float32()] * outline.max_features
     return pa.schema(list(zip(names, types, strict=True)), {OUTLINE_KEY: json.dumps(fields)})
+
+
+def _feature_columns(outline: Outline) -> list[str]:
+    """The features' own names, if they have such and none is taken; else x0, x1 ..."""
+    names = column_names(outline.attributes, outline.max_features)
+    if names and len({*LONG_COLUMNS, *names}) == len(LONG_COLUMNS) + len(names):
+        return [*names]
+    return [f"x{i}" for i in range(outline.max_features)]
 
 
 @contextmanager
@@ -367,7 +378,7 @@ def _read_parquet(path: Path) -> Iterator[Records]:
             outline = _outline(path, json.loads(text))
             width = len(file.schema_arrow.names) - len(LONG_COLUMNS)
             if width != outline.max_features or not file.schema_arrow.equals(_long_schema(outline)):
-                raise DumpError(f"{path}: must have the columns {', '.join(LONG_COLUMNS)}, x0, x1 ...")
+                raise DumpError(f"{path}: must have the columns {', '.join(LONG_COLUMNS)} and its features")
         yield Records(outline, lambda: _parquet_pieces(path, file, outline))
 
 
@@ -416,7 +427,7 @@ def _piece(path: Path, table: Any, start: int, outline: Outline) -> dict[str, np
     split = np.add.reduceat(is_train.astype(np.int64), firsts)
     if not np.array_equal(is_train, row < split[local]):
         raise DumpError(f"{path}: is_train must be true for the first rows of each dataset, and only there")
-    columns = [table[f"x{i}"] for i in range(outline.max_features)]
+    columns = [table[name] for name in _feature_columns(outline)]
     present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)  # (rows of all, F)
     features = present[firsts].sum(axis=1)
     if not np.array_equal(present, np.arange(outline.max_features) < features[local][:, None]):

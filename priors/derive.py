@@ -11,6 +11,7 @@ import numpy as np
 
 from priors.dump import (
     COUNT_KEYS,
+    NAMES,
     READ_BYTES,
     READ_RECORDS,
     Dump,
@@ -82,10 +83,19 @@ def outline_of(dump: Dump, **changes: Any) -> Outline:
         "attributes": {
             name: value
             for name, value in dump.attributes.items()
-            if name in (*ORIGIN, *STEPS) and isinstance(value, str | int)
+            if name in (*ORIGIN, *STEPS, *NAMES) and isinstance(value, str | int)
         },
     }
     return Outline(**(known | changes))
+
+
+def names_in(first: Dump, *others: Dump) -> dict[str, Any]:
+    """What a dump calls its columns, as attributes; of several, if they all call them the same."""
+    told = [
+        {name: dump.attributes[name] for name in NAMES if name in dump.attributes}
+        for dump in (first, *others)
+    ]
+    return told[0] if all(names == told[0] for names in told) else {}
 
 
 def recorded_hash(dump: Dump) -> str | None:

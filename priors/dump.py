@@ -44,6 +44,7 @@ MOST_BYTES = 2**27
 
 SPLIT_KEYS = ("single_eval_pos", "train_test_split_index")  # ours, and a later public writer's name for it
 COUNT_KEYS = ("num_features", "num_datapoints", SPLIT_KEYS[0])
+NAMES = ("feature_names", "target_name")  # attributes: the columns' own, a JSON list, and the target's
 PROBLEM_TYPES = ("classification", "regression")
 STORAGE = {"compression": "lzf", "shuffle": True, "fletcher32": True}
 # HDF5 1.10 (2016) and later read it. Before it, the file's own structure carries no checksums, and HDF5 can
@@ -87,6 +88,8 @@ def write_dump(
     seed: int,
     allow_missing: bool = False,
     first_dataset: int = 0,
+    feature_names: Sequence[str] | None = None,
+    target_name: str | None = None,
 ) -> str:
     """Write `num_datasets` datasets to `path` as they come, in the memory of one block.
 
@@ -108,6 +111,8 @@ def write_dump(
         seed: the seed that the datasets were drawn from, of any size.
         allow_missing: whether x may hold NaN, a missing value.
         first_dataset: the number that record 0 has among all datasets of (config, seed): above 0 in a shard.
+        feature_names: of the `max_features` columns of X, where all datasets have the same.
+        target_name: of y.
 
     Returns:
         The content hash that the file carries, as `content_hash` would compute it.
@@ -128,6 +133,8 @@ def write_dump(
     ]:
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+    if feature_names is not None and len(feature_names) != max_features:
+        raise ValueError(f"feature_names must be max_features={max_features} names, got {feature_names}")
     try:
         json.loads(config_json)
     except ValueError as error:
@@ -207,6 +214,10 @@ def write_dump(
             "first_dataset": first_dataset,
             "content_hash": content,
         }
+        if feature_names is not None:
+            attributes["feature_names"] = json.dumps(list(feature_names))
+        if target_name is not None:
+            attributes["target_name"] = target_name
         with _one_line(path, "cannot be written"):
             _write_scalars(file, max_num_classes, block_size, attributes)
     return content
@@ -382,7 +393,7 @@ def generator_name() -> str:
 # ----------------------------------------------------------------------------------------------- joining
 
 # What the pieces of one dump have in common.
-_COMMON_ATTRIBUTES = ("format_version", "generator", "config", "seed", "allow_missing")
+_COMMON_ATTRIBUTES = ("format_version", "generator", "config", "seed", "allow_missing", *NAMES)
 _COMMON_LAYOUT = ("max_rows", "max_features", "max_num_classes", "block_size", "properties")
 
 
@@ -458,7 +469,8 @@ def join_shards(
             raise DumpError(f"{path}: the shards must hold {num_datasets} datasets, got {start}")
 
         content = _combined(shapes, hashes, common["max_num_classes"])
-        attributes = {name: common[name] for name in (*_COMMON_ATTRIBUTES, "first_dataset")}
+        known = [name for name in (*_COMMON_ATTRIBUTES, "first_dataset") if common[name] is not None]
+        attributes = {name: common[name] for name in known}
         with _one_line(path, "cannot be written"):
             for name, layout in layouts.items():
                 # NaN is what HDF5 gives where it cannot open a shard, in silence; `Dump.read` looks for it.
@@ -685,6 +697,17 @@ class Dump:
 
     def close(self) -> None:
         self.file.close()
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the columns of X; None if the file does not tell as many as there are."""
+        return column_names(self.attributes, self.max_features)
+
+    @property
+    def target_name(self) -> str | None:
+        """Name of y, if the file tells it."""
+        name = self.attributes.get("target_name")
+        return name if isinstance(name, str) else None
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Datasets start..stop-1: x (n, max_rows, max_features) and y (n, max_rows), float32, with padding.
@@ -1006,6 +1029,17 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def column_names(attributes: dict[str, Any], max_features: int) -> tuple[str, ...] | None:
+    """The names of features in what a file says of itself; None if it does not tell that many."""
+    try:
+        names = json.loads(attributes["feature_names"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names) if len(names) == max_features else None
 
 
 def finite_records(

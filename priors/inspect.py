@@ -28,7 +28,8 @@ def summary(dump: Dump) -> dict[str, Any]:
     Returns:
         path, bytes, num_datasets, max_rows, max_features, problem_type, max_num_classes, block_size,
         allow_missing, arrays (one dict each: name, shape, dtype, chunks, storage, bytes), properties and
-        unknown_keys (names), provenance (dict, empty if the file carries none);
+        unknown_keys (names), feature_names (empty if the file tells none), target_name, provenance (dict,
+        empty if the file carries none);
         damaged: indices of the records that are not sound (`finite_records`);
         wrong_labels: indices of the sound ones whose labels are not 0..K-1 without a gap, K at most
         max_num_classes and every class among the training rows;
@@ -88,6 +89,8 @@ def summary(dump: Dump) -> dict[str, Any]:
         "arrays": [_layout(name, array) for name, array in dump.arrays.items()],
         "properties": list(dump.properties),
         "unknown_keys": list(dump.unknown_keys),
+        "feature_names": list(dump.feature_names or ()),
+        "target_name": dump.target_name,
         "provenance": {key: dump.attributes[key] for key in PROVENANCE if key in dump.attributes},
         "damaged": np.flatnonzero(~is_sound).tolist(),
         "wrong_labels": wrong_labels,
@@ -159,6 +162,7 @@ def describe(dump: Dump) -> str:
         f"{block} consecutive datasets share a split and a shape"
         if block
         else "the file does not say which datasets share a split",
+        *_names(found),
         "",
         *_table_of_arrays(found),
         "",
@@ -202,6 +206,12 @@ def _table_of_arrays(found: dict[str, Any]) -> list[str]:
             f"other keys  {_first(map(_printable, found['unknown_keys']))} (not of the schema, not read)"
         )
     return [lines[0], *("  " + line for line in lines[1:])]
+
+
+def _names(found: dict[str, Any]) -> list[str]:
+    target, features = found["target_name"], found["feature_names"]
+    lines = [f"target    {_printable(target)}"] if target is not None else []
+    return lines + ([f"features  {_first(map(_printable, features))}"] if features else [])
 
 
 def _provenance(provenance: dict[str, Any]) -> list[str]:

@@ -206,6 +206,11 @@ def periodic(parents: np.ndarray, rng: np.random.Generator, frequency: float = 2
     return np.sin(projection + phase) + overtone * np.sin(2 * projection + overtone_phase)
 
 
+def weighted_sum(weights: list[float], parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The sum of the parents (R, P) times known weights (P,)."""
+    return parents @ np.array(weights, np.float32)
+
+
 def aggregate(kind: str, mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One function of each parent, joined: no interactions in a `sum`, nothing but in a `product`.
 

@@ -1,10 +1,10 @@
 """sample_dataset(config, rng): the prior as a pure function."""
 
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -12,11 +12,13 @@ import numpy as np
 from priors.categories import CONVERTERS
 from priors.classes import CLASS_METHODS, has_every_class
 from priors.coherence import coherent_names, coherent_uniforms
-from priors.config import PriorConfig, lookup
+from priors.config import PriorConfig
+from priors.families import lookup
 from priors.graphs import GRAPHS
 from priors.learnability import out_of_bag_score
-from priors.mechanisms import MECHANISMS, aggregate
+from priors.mechanisms import MECHANISMS, Mechanism, aggregate, weighted_sum
 from priors.noise import NOISE_KINDS, NOISES, Noise
+from priors.own_graph import Node, nodes_of, weights_into
 from priors.scm import SCM, standardized
 from priors.streams import split
 from priors.table import (
@@ -109,28 +111,32 @@ def _sample_once(
     if single_eval_pos is None:
         single_eval_pos = sample_integer(config.split_range, size_rng)
 
-    family = sample_name(config.graphs, graph_rng)
-    ranges = config.parameters.get(family, {})
-    parameters = {name: _from_range(ranges[name], graph_rng.random()) for name in ranges}
-    graph = lookup(GRAPHS, family)(num_nodes, graph_rng, **parameters)
-    columns = choose_columns(
-        graph,
-        num_features,
-        _from_range(config.relevant_fraction, column_rng.random()),
-        column_rng,
-        config.target_position,
-        config.allow_descendants,
-    )
-    if columns is None:
-        return None
-    features, target = columns
+    if config.graph is not None:
+        family, graph, told = "own", config.graph.digraph, config.graph.nodes
+        features, target = config.graph.feature_names, config.graph.target_name
+    else:
+        family, told = sample_name(config.graphs, graph_rng), {}
+        ranges = config.parameters.get(family, {})
+        parameters = {name: _from_range(ranges[name], graph_rng.random()) for name in ranges}
+        graph = lookup(GRAPHS, family)(num_nodes, graph_rng, **parameters)
+        columns = choose_columns(
+            graph,
+            num_features,
+            _from_range(config.relevant_fraction, column_rng.random()),
+            column_rng,
+            config.target_position,
+            config.allow_descendants,
+        )
+        if columns is None:
+            return None
+        features, target = columns
 
     classify = None
     if config.problem_type == "classification":
         method = lookup(CLASS_METHODS, sample_name(config.class_methods, target_rng))
         ordered = target_rng.random() < config.ordered_labels
         classify = partial(_classify, method, num_classes, single_eval_pos, ordered)
-    scm, categorical, noise_scale = sample_scm(config, graph, model_rng, target, classify)
+    scm, categorical, noise_scale = sample_scm(config, graph, model_rng, target, classify, told)
     with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite: drawn again below
         values = scm.sample(config.num_datapoints, node_rng, nodes=[*features, target])
         y = _target(config, values[target], num_classes, single_eval_pos, target_rng)
@@ -159,17 +165,32 @@ def sample_scm(
     config: PriorConfig,
     graph: nx.DiGraph,
     rng: np.random.Generator,
-    target: int | None = None,
+    target: Hashable | None = None,
     classify: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray] | None = None,
-) -> tuple[SCM, set[int], float]:
+    told: Mapping[Hashable, Node] | None = None,
+    mechanisms: Mapping[Hashable, Mechanism] | None = None,
+    noises: Mapping[Hashable, Noise] | None = None,
+) -> tuple[SCM, set[Hashable], float]:
     """Draw a mechanism, a noise and perhaps a conversion to categories for each node of `graph`.
 
+    What is told or given of a node stays, and leaves what the other nodes draw. Mechanisms that are given are
+    standardized like those that are drawn; known equations throughout are an `SCM` of their own.
+
     Args:
+        graph: any nodes; a node's draws follow from its place among them.
         target: a node that is made no category of its own: `classify`, if given, converts it.
+        told: what is known of some nodes; by default what the attributes of the graph's nodes say.
+        mechanisms: functions (parents (R, P), rng) -> (R,), for some nodes.
+        noises: functions (num_datapoints, rng) -> (R,), for some nodes.
 
     Returns:
         The model, the nodes that are categories (the target not among them), and the mean noise scale.
+
+    Raises:
+        ValueError: an unknown attribute of a node or a value that it cannot have, an unknown node, or no
+            model (see `SCM`).
     """
+    told = nodes_of(graph) if told is None else told
     num_nodes = len(graph)
     slots = config.parameter_slots
     parameter_rng, name_rng, category_rng = split(rng, 3)
@@ -190,30 +211,43 @@ def sample_scm(
     share = _from_range(config.categorical_fraction, category_rng.random())
     is_category = (category_rng.random(num_nodes) < share).tolist()
 
-    def with_parameters(family: Callable, name: str, node: int) -> Callable:
-        ranges = config.parameters.get(name)
-        if not ranges:
+    def with_parameters(registry: dict[str, Callable], name: str, place: int, **known: Any) -> Callable:
+        family, ranges = lookup(registry, name), config.parameters.get(name, {})
+        if not ranges and not known:
             return family
-        uniforms = coherent[node]
-        return partial(family, **{p: _from_range(ranges[p], uniforms[slots[name, p]]) for p in ranges})
+        uniforms = coherent[place]
+        drawn = {p: _from_range(ranges[p], uniforms[slots[name, p]]) for p in ranges if p not in known}
+        return partial(family, **drawn, **known)
 
-    parents_of = {node: [*graph.predecessors(node)] for node in graph}
-    mechanisms, noises, noise_kinds, converters = {}, {}, {}, {}
-    for node, parents in parents_of.items():
-        if not parents:
-            noises[node] = lookup(NOISES, root_of[node])
+    def mechanism_at(place: int, node: Hashable, num_parents: int, known: Node) -> Mechanism:
+        if told and (weights := weights_into(graph, node)):
+            return partial(weighted_sum, weights)
+        if "mechanism" in known:
+            return with_parameters(MECHANISMS, known["mechanism"], place, **known.get("parameters", {}))
+        mechanism = with_parameters(MECHANISMS, mechanism_of[place], place)
+        if num_parents > 1 and aggregation_of[place] != "joint":
+            return partial(aggregate, aggregation_of[place], mechanism)
+        return mechanism
+
+    mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
+    noise_kinds, converters = {}, {}
+    for place, node in enumerate(graph):
+        known, num_parents = told.get(node, {}), len(graph.pred[node])
+        if not num_parents:
+            noises.setdefault(node, lookup(NOISES, known.get("noise", root_of[place])))
         else:
-            name = mechanism_of[node]
-            mechanism = with_parameters(lookup(MECHANISMS, name), name, node)
-            if len(parents) > 1 and aggregation_of[node] != "joint":
-                mechanism = partial(aggregate, aggregation_of[node], mechanism)
-            mechanisms[node] = mechanism
-            noises[node] = partial(_scaled, lookup(NOISES, noise_of[node]), noise_scales[node])
-            if noise_kind_of[node] != "additive":
-                noise_kinds[node] = lookup(NOISE_KINDS, noise_kind_of[node])
-        if is_category[node] and node != target:
-            name = converter_of[node]
-            converters[node] = with_parameters(lookup(CONVERTERS, name), name, node)
+            if node not in mechanisms:
+                mechanisms[node] = mechanism_at(place, node, num_parents, known)
+            if node not in noises:
+                noise_scales[place] = known.get("noise_scale", noise_scales[place])
+                noise = lookup(NOISES, known.get("noise", noise_of[place]))
+                noises[node] = partial(_scaled, noise, noise_scales[place])
+            if noise_kind_of[place] != "additive":
+                noise_kinds[node] = lookup(NOISE_KINDS, noise_kind_of[place])
+        if node != target and (known["kind"] == "categorical" if "kind" in known else is_category[place]):
+            name = known.get("converter", converter_of[place])
+            number = {"num_categories": known["num_categories"]} if "num_categories" in known else {}
+            converters[node] = with_parameters(CONVERTERS, name, place, **number)
     categorical = set(converters)
     relative = frozenset()
     if classify is not None:

@@ -220,7 +220,7 @@ def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[H
     """The nodes of a graph, given the parents of each, in an order in which each comes after its parents.
 
     Raises:
-        ValueError: a cycle; the message names two nodes of it.
+        ValueError: a cycle; the message names its nodes.
     """
     order, is_done = [], {}  # False for nodes under way, which wait for parents above them in the stack
     for first in parents_of:
@@ -232,13 +232,19 @@ def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[H
                 is_done[node] = False
                 stack += waiting
             elif waiting:
-                raise ValueError(f"graph must not have a cycle, got one through {waiting[0]!r} and {node!r}")
+                raise ValueError(f"graph must not have a cycle, got {_cycle(parents_of)}")
             else:
                 stack.pop()
                 if not is_done.get(node):
                     is_done[node] = True
                     order.append(node)
     return order
+
+
+def _cycle(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> str:
+    edges = ((parent, node) for node, parents in parents_of.items() for parent in parents)
+    cycle = [node for node, _ in nx.find_cycle(nx.DiGraph(edges))]
+    return " -> ".join(map(repr, [*cycle, cycle[0]]))
 
 
 def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:

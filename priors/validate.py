@@ -244,6 +244,8 @@ def _blocks(dump: Dump) -> list[str]:
 
 
 def _origin_findings(dump: Dump) -> tuple[list[str], list[str]]:
+    if "feature_names" in dump.attributes and dump.feature_names is None:
+        return [f"feature_names: is not a JSON list of {dump.max_features} names"], []
     missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
     if len(missing) == 3 or ("sources" in dump.attributes and "config" not in dump.attributes):
         if "sources" in dump.attributes:
@@ -427,6 +429,11 @@ def _parsed(text: str, trust: bool) -> PriorConfig:
     if not isinstance(fields, dict):
         raise ConfigError("config must be a JSON object")
     foreign = [name for value in fields.values() if isinstance(value, dict) for name in value if ":" in name]
+    graph = fields.get("graph")
+    nodes = graph.get("nodes") if isinstance(graph, dict) else None
+    for node in nodes.values() if isinstance(nodes, dict) else ():
+        families = node.values() if isinstance(node, dict) else ()
+        foreign += [name for name in families if isinstance(name, str) and ":" in name]
     if foreign and not trust:
         raise UnverifiableError(
             f"config names code outside this package ({short(', '.join(foreign))}), which was not imported; "

@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 # A module may import those of its own package that stand before it.
 ORDER = {
     "priors": [
-        "streams", "graphs", "mechanisms", "noise", "categories", "classes", "coherence", "learnability",
-        "scm", "table", "config", "presets", "prior", "dump", "engines", "shards", "generate", "inspect",
-        "derive", "arrange", "convert", "validate", "download", "console", "cli",
+        "streams", "families", "graphs", "mechanisms", "noise", "categories", "classes", "coherence",
+        "learnability", "scm", "table", "own_graph", "graph_files", "config", "presets", "prior", "dump",
+        "engines", "shards", "generate", "inspect", "derive", "arrange", "convert", "validate", "download",
+        "console", "cli",
     ],
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "data", "classifier", "train",

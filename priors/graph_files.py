@@ -1,0 +1,105 @@
+"""Graphs from files: GraphML, DOT, or a list of edges; which nodes of them are columns."""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+import networkx as nx
+
+from priors.families import ConfigError
+
+ENDINGS = (".graphml", ".dot", ".gv", ".txt", ".edges")
+
+
+def read_graph(
+    path: str | Path, target: str | None = None, features: Sequence[str] | None = None
+) -> nx.DiGraph:
+    """Read a graph whose nodes' attributes say what is known of them; see docs/own-graph.md.
+
+    The ending of the name says what kind of file it is: .graphml; .dot or .gv, which needs the package
+    pydot; .txt or .edges, a line `cause effect` for each edge, `#` before comments.
+
+    Args:
+        target: the node to predict, in place of the one that the file names, which becomes a feature.
+        features: the nodes that a table shows beside it; all others are then hidden.
+
+    Raises:
+        ConfigError: the file cannot be read, or a node that is named is not in it; the message names both.
+    """
+    path = Path(path)
+    readers = {".graphml": _read_graphml, ".dot": _read_dot, ".gv": _read_dot}
+    if path.suffix not in ENDINGS:
+        raise ConfigError(f"{path}: must end in {', '.join(ENDINGS)}, which says what kind of file it is")
+    try:
+        graph = readers.get(path.suffix, _read_edges)(path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, ParseError, nx.NetworkXException, ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    if not graph.is_directed():
+        raise ConfigError(f"{path}: its edges have no direction; causes point to effects")
+    if graph.number_of_edges() > len(set(graph.edges())):
+        raise ConfigError(f"{path}: an edge is there twice")
+    graph = nx.DiGraph(graph)
+    for name in [*([] if target is None else [target]), *(features or ())]:
+        if name not in graph:
+            known = ", ".join(map(str, graph)) or "none"
+            raise ConfigError(f"{path}: there is no node {name!r}; it has {known}")
+    return with_roles(graph, target, features)
+
+
+def with_roles(graph: nx.DiGraph, target: str | None, features: Sequence[str] | None) -> nx.DiGraph:
+    """A copy of `graph` whose nodes have the roles that are given, and else keep theirs."""
+    graph = graph.copy()
+    for name, attributes in graph.nodes(data=True):
+        if features is not None and attributes.get("role") != "target":
+            attributes["role"] = "feature" if name in features else "hidden"
+        if target is not None and name == target:
+            attributes["role"] = "target"
+        elif target is not None and attributes.get("role") == "target":
+            attributes["role"] = "feature" if features is None or name in features else "hidden"
+    return graph
+
+
+def _read_graphml(path: Path) -> nx.DiGraph:
+    graph = nx.read_graphml(path)
+    for *_, attributes in graph.edges(data=True):
+        attributes.pop("id", None)  # of GraphML itself, which tells nothing
+    return graph
+
+
+def _read_dot(path: Path) -> nx.DiGraph:
+    try:
+        import pydot
+    except ImportError as error:
+        raise ConfigError("DOT needs the package pydot: pip install 'nanotabpfn-priors[dot]'") from error
+    # pydot prints what it does not understand, and warns of its own dependencies.
+    said = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+        warnings.simplefilter("ignore")
+        graphs = pydot.graph_from_dot_data(path.read_text(encoding="utf-8"))
+    if not graphs:
+        raise ConfigError(f"is not DOT: {said.getvalue().strip().splitlines()[-1]}")
+    graph = nx.nx_pydot.from_pydot(graphs[0])
+    unquoted = {node: node.strip('"') for node in graph}
+    for *_, attributes in [*graph.nodes(data=True), *graph.edges(data=True)]:
+        attributes.update({name: _unquoted(value) for name, value in attributes.items()})
+    return nx.relabel_nodes(graph, unquoted)
+
+
+def _unquoted(text: str) -> str:
+    """What stands between DOT's quotes."""
+    return text[1:-1].replace('\\"', '"') if text[:1] == text[-1:] == '"' else text
+
+
+def _read_edges(path: Path) -> nx.DiGraph:
+    graph = nx.DiGraph()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        names = line.partition("#")[0].split()
+        if names and len(names) != 2:
+            raise ConfigError(f"line {number} must be a cause and an effect, got {line.strip()!r}")
+        graph.add_edges_from([names] if names else [])
+    return graph

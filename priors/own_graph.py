@@ -1,0 +1,257 @@
+"""A user's own graph: named nodes, which of them a table shows, and what is known of each; checked.
+
+What is not said of a node is drawn from the families of the prior's config, anew for every dataset.
+"""
+
+import json
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import networkx as nx
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from priors.categories import CONVERTERS
+from priors.families import lookup, parameters_of
+from priors.mechanisms import MECHANISMS
+from priors.noise import NOISES
+from priors.scm import ancestral_order
+
+MOST_CHARACTERS = 100
+"""Of a node's name, which becomes a column's."""
+
+
+def _family_of(registry: dict[str, Callable]) -> AfterValidator:
+    def check(name: str) -> str:
+        lookup(registry, name)
+        return name
+
+    return AfterValidator(check)
+
+
+def _decoded(value: Any) -> Any:
+    """GraphML and DOT know no objects: there, `parameters` is a text of JSON."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f'must be a JSON object such as {{"depth": 3}}, got {value!r}') from error
+
+
+class Node(TypedDict, total=False):
+    """What the user says of a node. docs/own-graph.md tells what each attribute means."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    role: Literal["feature", "target", "hidden"]
+    kind: Literal["real", "categorical"]
+    num_categories: Annotated[int, Field(ge=2, le=1000)]
+    converter: Annotated[str, _family_of(CONVERTERS)]
+    mechanism: Annotated[str, _family_of(MECHANISMS)]
+    parameters: Annotated[dict[str, int | float | str], BeforeValidator(_decoded)]
+    noise: Annotated[str, _family_of(NOISES)]
+    noise_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+ATTRIBUTES = tuple(Node.__annotations__)
+
+
+def _known_attributes(nodes: Any) -> Any:
+    """Stop at an attribute that there is not, before pydantic does, which doesn't say which there are."""
+    if isinstance(nodes, Mapping):
+        for name, attributes in nodes.items():
+            for attribute in attributes if isinstance(attributes, Mapping) else ():
+                if attribute not in ATTRIBUTES:
+                    raise ValueError(
+                        f"node {name!r} has an unknown attribute {attribute}={attributes[attribute]!r}; "
+                        f"a node may have {', '.join(ATTRIBUTES)}"
+                    )
+    return nodes
+
+
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+Edge = tuple[str, str] | tuple[str, str, Weight]
+
+
+def _edge(edge: Any) -> Any:
+    if not isinstance(edge, list | tuple) or len(edge) not in (2, 3):
+        raise ValueError(f"an edge is [cause, effect] or [cause, effect, weight], got {edge!r}")
+    return edge
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class OwnGraph:
+    """Named nodes and their edges; the target's classes, row counts and all else are the config's.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) no nodes, an unknown attribute or value, an edge of a node
+            that is not there, a cycle, not exactly one target, no feature, something said of a node that
+            cannot hold of it, or a target that no feature can tell anything of; the message names it.
+    """
+
+    nodes: Annotated[dict[str, Node], BeforeValidator(_known_attributes)]
+    """Name -> attributes; the features of a table are in this order."""
+    edges: list[Annotated[Edge, BeforeValidator(_edge)]]
+    """(cause, effect) or, where the effect is the weighted sum of its causes, (cause, effect, weight)."""
+
+    @model_validator(mode="after")
+    def _is_a_model(self):
+        if not self.nodes:
+            raise ValueError("has no nodes")
+        for name in self.nodes:
+            if not 0 < len(name) <= MOST_CHARACTERS or not name.isprintable():
+                raise ValueError(
+                    f"a node's name must be 1..{MOST_CHARACTERS} printable characters, got {name[:200]!r}"
+                )
+        seen = set()
+        for cause, effect, *_ in self.edges:
+            for name in (cause, effect):
+                if name not in self.nodes:
+                    raise ValueError(f"edge {cause!r} -> {effect!r}: there is no node {name!r}")
+            if (cause, effect) in seen:
+                raise ValueError(f"edge {cause!r} -> {effect!r} is there twice")
+            seen.add((cause, effect))
+        parents_of = {name: list(self.digraph.predecessors(name)) for name in self.nodes}
+        order = ancestral_order(parents_of)
+        for name, attributes in self.nodes.items():
+            check_node(name, attributes, len(parents_of[name]), weights_into(self.digraph, name))
+        self._check_roles(parents_of, order)
+        return self
+
+    def _check_roles(self, parents_of: dict[str, list[str]], order: list[str]) -> None:
+        targets = [name for name, node in self.nodes.items() if node.get("role") == "target"]
+        if not targets:
+            raise ValueError("has no target: give one node the attribute role='target'")
+        if len(targets) > 1:
+            raise ValueError(f"must have one target, got {', '.join(map(repr, targets))}")
+        target = targets[0]
+        for attribute in ("num_categories", "converter"):
+            if attribute in self.nodes[target]:
+                raise ValueError(
+                    f"node {target!r} must not have {attribute}={self.nodes[target][attribute]!r}: the "
+                    f"target's classes are the config's, num_classes and class_methods"
+                )
+        if not self.feature_names:
+            raise ValueError("has no features: give some nodes the attribute role='feature'")
+        ancestors = {}  # of each node, itself included
+        for name in order:
+            ancestors[name] = {name}.union(*(ancestors[parent] for parent in parents_of[name]))
+        if all(ancestors[target].isdisjoint(ancestors[name]) for name in self.feature_names):
+            raise ValueError(
+                f"target {target!r} has no cause in common with any feature: none could tell anything of it"
+            )
+
+    @cached_property
+    def digraph(self) -> nx.DiGraph:
+        """The nodes, with their attributes, and the edges, with their weights."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.nodes.items())
+        graph.add_weighted_edges_from(edge for edge in self.edges if len(edge) == 3)
+        graph.add_edges_from(edge for edge in self.edges if len(edge) == 2)
+        return graph
+
+    @cached_property
+    def feature_names(self) -> list[str]:
+        """Nodes that a table shows beside the target; those of which no role is told are among them."""
+        return [name for name, node in self.nodes.items() if node.get("role", "feature") == "feature"]
+
+    @cached_property
+    def target_name(self) -> str:
+        return next(name for name, node in self.nodes.items() if node.get("role") == "target")
+
+
+def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list[float]) -> None:
+    """Stop at what cannot hold of a node.
+
+    Args:
+        weights: of those of its incoming edges that have one.
+
+    Raises:
+        ValueError: naming the node, the attribute and the value.
+    """
+    told = {attribute: value for attribute, value in attributes.items() if attribute != "role"}
+    if not num_parents:
+        for attribute in ("mechanism", "parameters", "noise_scale"):
+            if attribute in told:
+                raise ValueError(
+                    f"node {name!r} must not have {attribute}={told[attribute]!r}: it has no parents, so its "
+                    f"values are its `noise`, of deviation 1"
+                )
+    if told.get("kind") != "categorical":
+        for attribute in ("num_categories", "converter"):
+            if attribute in told:
+                raise ValueError(f"node {name!r}: {attribute}={told[attribute]!r} needs kind='categorical'")
+    if weights:
+        if len(weights) < num_parents:
+            raise ValueError(
+                f"node {name!r}: all of its {num_parents} incoming edges need a weight, or none; got "
+                f"{len(weights)}"
+            )
+        if told.get("mechanism", "linear") != "linear":
+            raise ValueError(
+                f"node {name!r} must not have mechanism={told['mechanism']!r}: its edges have weights"
+            )
+        if not any(weights):
+            raise ValueError(f"node {name!r}: one of the weights of its incoming edges must not be 0")
+    parameters = told.get("parameters", {})
+    if parameters and ("mechanism" not in told or weights):
+        raise ValueError(
+            f"node {name!r}: parameters={parameters!r} needs a mechanism, and edges without weights"
+        )
+    known = parameters_of(lookup(MECHANISMS, told["mechanism"])) if parameters else {}
+    for parameter, value in parameters.items():
+        where = f"node {name!r}: parameters: {parameter}"
+        if parameter not in known:
+            raise ValueError(f"{where} is unknown: {told['mechanism']} has {', '.join(known) or 'none'}")
+        annotation, kind = known[parameter].annotation, type(known[parameter].default)
+        if get_origin(annotation) is Literal:
+            if value not in get_args(annotation):
+                raise ValueError(f"{where} must be among {', '.join(get_args(annotation))}, got {value!r}")
+        elif kind in (int, float) and not isinstance(value, (int, float)[: 1 + (kind is float)]):
+            raise ValueError(f"{where} must be {'an integer' if kind is int else 'a number'}, got {value!r}")
+
+
+_NODES = TypeAdapter(Annotated[dict[Any, Node], BeforeValidator(_known_attributes)])
+
+
+def nodes_of(graph: nx.DiGraph) -> dict[Hashable, Node]:
+    """What the attributes of any graph's nodes say of them, checked; edges may have a `weight`.
+
+    Raises:
+        ValueError: an unknown attribute or value, or one that cannot hold of its node.
+    """
+    nodes = _NODES.validate_python({name: dict(attributes) for name, attributes in graph.nodes(data=True)})
+    for name, attributes in nodes.items():
+        check_node(name, attributes, graph.in_degree(name), weights_into(graph, name))
+    return nodes
+
+
+def weights_into(graph: nx.DiGraph, node: Hashable) -> list[float]:
+    """The weights of a node's incoming edges, in the order of its parents; empty where they have none."""
+    return [edge["weight"] for edge in graph.pred[node].values() if "weight" in edge]
+
+
+def from_networkx(graph: nx.Graph) -> dict[str, Any]:
+    """What makes an `OwnGraph` of a networkx graph, whose nodes' names become texts.
+
+    Raises:
+        ValueError: it is no DiGraph, two nodes have the same name, or an edge an attribute but `weight`.
+    """
+    if not graph.is_directed() or graph.is_multigraph():
+        raise ValueError(f"must be a networkx.DiGraph, got a {type(graph).__name__}")
+    names = {node: str(node) for node in graph}
+    if len(set(names.values())) < len(names):
+        raise ValueError("must have nodes of different names, as texts")
+    edges = []
+    for effect, causes in graph.pred.items():  # by effect, which keeps the order of each one's causes
+        for cause, attributes in causes.items():
+            for attribute, value in attributes.items():
+                if attribute != "weight":
+                    raise ValueError(
+                        f"edge {cause!r} -> {effect!r} has an unknown attribute {attribute}={value!r}; "
+                        f"an edge may have weight"
+                    )
+            edges.append((names[cause], names[effect], *attributes.values()))
+    nodes = {names[node]: dict(attributes) for node, attributes in graph.nodes(data=True)}
+    return {"nodes": nodes, "edges": edges}
