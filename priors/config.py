@@ -164,7 +164,7 @@ class PriorConfig:
         default_factory=lambda: {"additive": 1.0}
     )
     """How noise joins the signal."""
-    noise_scale: ScaleRange = (0.02, 0.5)
+    noise_scale: ScaleRange = (0.05, 1.0)
     """Standard deviation of a node's noise where its signal has 1; log-uniform."""
     mix: Literal["node", "dataset"] = "node"
     """Whether families are drawn for each node, or once for all nodes of a dataset."""

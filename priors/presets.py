@@ -23,8 +23,13 @@ RICH = {
 }
 
 PRESETS: dict[str, PriorConfig] = {
-    "default": PriorConfig(),
-    "mixed": PriorConfig(graphs=dict.fromkeys(GRAPHS, 1), mechanisms=dict.fromkeys(MECHANISMS, 1), **RICH),
+    "default": PriorConfig(label_noise=(0, 0.3)),
+    "mixed": PriorConfig(
+        graphs=dict.fromkeys(GRAPHS, 1),
+        mechanisms=dict.fromkeys(MECHANISMS, 1),
+        label_noise=(0, 0.3),
+        **RICH,
+    ),
     "mlp-scm": PriorConfig(graphs={"layered": 1}, mechanisms={"mlp": 1}, **GAUSSIAN),
     "tree-scm": PriorConfig(mechanisms={"oblivious_trees": 1, "decision_trees": 1}),
     "graph-scm": PriorConfig(
@@ -53,7 +58,7 @@ PRESETS: dict[str, PriorConfig] = {
 }
 
 PURPOSES: dict[str, str] = {
-    "default": "Ours: five graph families, four mechanisms, plain tables. What trains best so far.",
+    "default": "Ours: mixed graphs and mechanisms, plain tables, as noisy as real ones. Trains best so far.",
     "mixed": "Every family and every effect on tables: the richest, and slower to learn from (docs/log.md).",
     "mlp-scm": "Perceptron-shaped graphs with perceptrons, after TabPFN v1 (Hollmann et al., 2023).",
     "tree-scm": "Tree ensembles as mechanisms: step functions; after TabForestPFN (Breejen et al., 2024).",
