@@ -1,26 +1,32 @@
 """The command `priors`: make dumps, look into them, check, rearrange, convert and fetch them."""
 
+import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 from tqdm import tqdm
 
 from priors.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
-from priors.config import ConfigError, load_config, with_overrides
+from priors.audit import Audit, audit_prior, describe_audit, markdown_table
+from priors.audit import audit as audit_dump
+from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.console import PlainError, PlainGroup, Seed, parse_override, printable, refuse_existing
 from priors.convert import ENDINGS, LAYOUTS
 from priors.convert import convert as convert_dump
 from priors.download import PUBLISHED, DownloadError
 from priors.download import download as download_dump
-from priors.dump import DumpError, open_dump
+from priors.dump import DumpError, check_target, open_dump, replaced_when_done
 from priors.engines import BACKENDS, EngineError, WorkerLostError
 from priors.generate import generate_dump
 from priors.graph_files import read_graph
 from priors.inspect import describe
+from priors.plot import PlotError, check_figure, plot_audit, plot_audits
 from priors.presets import PRESETS, PURPOSES
 from priors.shards import shards_folder
 from priors.validate import Report, UnverifiableError
@@ -29,7 +35,9 @@ from priors.validate import verify as verify_dump
 
 
 @click.group(
-    "priors", cls=PlainGroup, errors=(ConfigError, DumpError, EngineError, UnverifiableError, DownloadError)
+    "priors",
+    cls=PlainGroup,
+    errors=(ConfigError, DumpError, EngineError, UnverifiableError, DownloadError, PlotError),
 )
 @click.version_option(package_name="nanotabpfn-priors", prog_name="priors")
 def main() -> None:
@@ -40,38 +48,78 @@ def main() -> None:
     priors generate mine.h5 --num-datasets 20000        # sample from one
     priors inspect mine.h5                              # look at what came out
     priors validate mine.h5                             # is it whole, does it keep the rules
+    priors audit mine.h5                                # how much there is to learn from it
     nanotabpfn train --dump mine.h5 --out runs/mine     # train on it
     """
 
 
+class Prior(NamedTuple):
+    """What `prior_options` chose."""
+
+    name: str
+    config: PriorConfig
+
+
+def prior_options(command: Callable) -> Callable:
+    """Give a command the options that choose a prior; it gets them as one argument, `prior`."""
+
+    @click.option("--preset", type=click.Choice(list(PRESETS)), help="Named prior.  [default: default]")
+    @click.option(
+        "--config",
+        "config_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Prior from a JSON file, such as `priors presets NAME` prints.",
+    )
+    @click.option(
+        "--set",
+        "overrides",
+        metavar="FIELD=JSON",
+        multiple=True,
+        help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
+    )
+    @click.option(
+        "--graph",
+        "graph_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A graph of your own for all datasets: .graphml, .dot, or .txt with a line `cause effect` per "
+        "edge.",
+    )
+    @click.option(
+        "--target", metavar="NODE", help="What to predict in --graph.  [default: what has role=target]"
+    )
+    @click.option(
+        "--features",
+        metavar="NODE,...",
+        help="What tables show of --graph; the rest is hidden.  [default: what has role=feature, or no role]",
+    )
+    @wraps(command)
+    def with_prior(
+        preset: str | None,
+        config_file: Path | None,
+        overrides: tuple[str, ...],
+        graph_file: Path | None,
+        target: str | None,
+        features: str | None,
+        **others: Any,
+    ) -> None:
+        if preset and config_file:
+            raise click.UsageError("--preset and --config exclude each other")
+        config = load_config(config_file) if config_file else PRESETS[preset or "default"]
+        changes = dict(map(parse_override, overrides))
+        if graph_file:
+            names = [name.strip() for name in features.split(",")] if features is not None else None
+            changes = {"graph": read_graph(graph_file, target, names), "num_features": (5, 5)} | changes
+        elif target is not None or features is not None:
+            raise click.UsageError("--target and --features need --graph")
+        name = str(graph_file or config_file or preset or "default")
+        command(prior=Prior(name, with_overrides(config, changes)), **others)
+
+    return with_prior
+
+
 @main.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--preset", type=click.Choice(list(PRESETS)), help="Named prior.  [default: default]")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Prior from a JSON file, such as `priors presets NAME` prints.",
-)
-@click.option(
-    "--set",
-    "overrides",
-    metavar="FIELD=JSON",
-    multiple=True,
-    help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
-)
-@click.option(
-    "--graph",
-    "graph_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A graph of your own for all datasets: .graphml, .dot, or .txt with a line `cause effect` per edge.",
-)
-@click.option("--target", metavar="NODE", help="What to predict in --graph.  [default: what has role=target]")
-@click.option(
-    "--features",
-    metavar="NODE,...",
-    help="What tables show of --graph; the rest is hidden.  [default: what has role=feature, or no role]",
-)
+@prior_options
 @click.option("--num-datasets", type=click.IntRange(min=1), required=True, help="How many to sample.")
 @click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
 @click.option(
@@ -108,12 +156,7 @@ def main() -> None:
 )
 def generate(
     out: Path,
-    preset: str | None,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-    graph_file: Path | None,
-    target: str | None,
-    features: str | None,
+    prior: Prior,
     num_datasets: int,
     seed: int,
     workers: int,
@@ -136,16 +179,6 @@ def generate(
     priors generate credit.h5 --num-datasets 20000 --graph credit.graphml --target default
     priors generate /shared/big.h5 --num-datasets 10000000 --backend dask --scheduler tcp://head:8786 --shards
     """
-    if preset and config_file:
-        raise click.UsageError("--preset and --config exclude each other")
-    config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-    changes = dict(map(parse_override, overrides))
-    if graph_file:
-        names = [name.strip() for name in features.split(",")] if features is not None else None
-        changes = {"graph": read_graph(graph_file, target, names), "num_features": (5, 5)} | changes
-    elif target is not None or features is not None:
-        raise click.UsageError("--target and --features need --graph")
-    config = with_overrides(config, changes)
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
     started = time.perf_counter()
@@ -155,7 +188,7 @@ def generate(
     ):
         content_hash = generate_dump(
             out,
-            config,
+            prior.config,
             num_datasets,
             seed,
             workers,
@@ -379,6 +412,130 @@ def _tell(dump: Path, report: Report, all_right: str) -> None:
 
 def _one_line(text: str) -> str:
     return printable(text.replace("\n", " "))
+
+
+ALL_PRESETS = "all"
+
+
+@main.command()
+@click.argument("dumps", nargs=-1, metavar="[DUMP]...", type=EXISTING)
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice([*PRESETS, ALL_PRESETS]),
+    multiple=True,
+    help="A named prior, or all of them: audits datasets drawn from it, without a file.  May be repeated.",
+)
+@click.option(
+    "--config", "config_files", type=EXISTING, multiple=True, help="A prior from a JSON file, alike."
+)
+@click.option(
+    "--set",
+    "overrides",
+    metavar="FIELD=JSON",
+    multiple=True,
+    help="Change one field of these priors; may be repeated.",
+)
+@click.option(
+    "--num-datasets",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="How many to train the models on, of each dump or prior: drawn evenly from a dump.",
+)
+@click.option(
+    "--seed",
+    type=Seed(),
+    default=0,
+    show_default=True,
+    help="Of the sample, of the forests, and of a prior's datasets.",
+)
+@click.option(
+    "--split",
+    "rows",
+    type=click.Choice(["half", "own"]),
+    default="half",
+    show_default=True,
+    help="Train on the first half of a dataset's rows, so that priors compare whatever their splits; or on "
+    "its own training rows, as a model does.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--markdown", is_flag=True, help="Print a table, one line for each, and no report.")
+@click.option("--json", "json_file", type=NEW, help="Write all figures to this file, a list of objects.")
+@click.option("--figure", type=NEW, help="Draw them, to a .png, .svg or .pdf.")
+@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
+def audit(
+    dumps: tuple[Path, ...],
+    presets: tuple[str, ...],
+    config_files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    num_datasets: int,
+    seed: int,
+    rows: str,
+    workers: int,
+    markdown: bool,
+    json_file: Path | None,
+    figure: Path | None,
+    overwrite: bool,
+) -> None:
+    """Report how much there is to learn from a DUMP, and what its tables are like.
+
+    A random forest and a linear model are trained on a part of each dataset's rows and scored on the rest:
+    where the forest does no better than chance, a dataset teaches next to nothing. All of the file is read
+    for damaged records and for datasets that occur twice.
+
+    \b
+    priors audit mine.h5
+    priors audit 300k_150x5_2.h5 --num-datasets 2000 --workers 2 --json audit.json --figure audit.png
+    priors audit --preset default --preset mixed            # datasets freshly drawn, no file
+    priors audit --preset all --num-datasets 2000 --markdown
+    """
+    names = list(PRESETS) if ALL_PRESETS in presets else list(dict.fromkeys(presets))
+    changes = dict(map(parse_override, overrides))
+    configs = {name: PRESETS[name] for name in names}
+    configs |= {str(file): load_config(file) for file in config_files}
+    if not dumps and not configs:
+        raise click.UsageError("needs a DUMP, a --preset or a --config")
+    if overrides and not configs:
+        raise click.UsageError("--set changes a --preset or a --config, and a DUMP is what it is")
+    configs = {name: with_overrides(config, changes) for name, config in configs.items()}
+    for out in filter(None, (json_file, figure)):
+        refuse_existing(out, overwrite)
+        check_target(out)
+    sizes, problem_types = {}, {config.problem_type for config in configs.values()}
+    for dump in dumps:
+        with open_dump(dump, check_sizes=False) as opened:
+            sizes[dump] = len(opened)
+            problem_types.add(opened.problem_type)
+    if figure:
+        check_figure(figure)
+        if len(problem_types) > 1:
+            raise click.UsageError("--figure draws either classification or regression, got both")
+
+    found: list[Audit] = []
+    for dump, size in sizes.items():
+        with (
+            tqdm(total=size, desc=f"read {dump}", unit="record", disable=None) as reading,
+            tqdm(total=min(size, num_datasets), desc="measure", unit="dataset", disable=None) as measuring,
+        ):
+            found.append(
+                audit_dump(dump, num_datasets, seed, rows, workers, reading.update, measuring.update)
+            )
+    for name, config in configs.items():
+        with tqdm(total=num_datasets, desc=f"measure {name}", unit="dataset", disable=None) as measuring:
+            found.append(audit_prior(config, name, num_datasets, seed, rows, workers, measuring.update))
+
+    text = markdown_table(found) if markdown else "\n\n".join(map(describe_audit, found))
+    click.echo(printable(text))
+    if json_file:
+        with replaced_when_done(json_file) as partial:
+            text = json.dumps([one.to_dict() for one in found], allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+    if figure:
+        if len(found) == 1:
+            plot_audit(found[0], figure)
+        else:
+            plot_audits(found, figure)
 
 
 @main.command()

@@ -96,13 +96,13 @@ def validate(path: str | Path) -> Report:
 
 def _report(dump: Dump) -> Report:
     findings, notes = _schema(dump)
-    fits, wrong_sizes = _sizes(dump)  # (D,)
+    fits, wrong_sizes = fitting_sizes(dump)  # (D,)
     findings += wrong_sizes
 
     bad: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[str, list[int]] = defaultdict(list)
     for start, stop in dump.spans():
-        for low, high, x, y in _readable(dump, start, stop, unreadable):
+        for low, high, x, y in readable(dump, start, stop, unreadable):
             chosen = np.flatnonzero(fits[low:high])
             for problem, wrong in _tables(dump, low + chosen, x[chosen], y[chosen]).items():
                 bad[problem] += (low + chosen)[wrong].tolist()
@@ -151,7 +151,7 @@ def _schema(dump: Dump) -> tuple[list[str], list[str]]:
     return findings, notes
 
 
-def _sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
+def fitting_sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
     """Which records have sizes and a split within the array, (D,) bool, and what is wrong with the others."""
     split_key = SPLIT_KEYS[1] if SPLIT_KEYS[1] in dump.arrays else SPLIT_KEYS[0]
     fits, findings = np.ones(len(dump), bool), []
@@ -168,7 +168,7 @@ def _sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
     return fits, findings
 
 
-def _readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]]) -> Iterable[tuple]:
+def readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]]) -> Iterable[tuple]:
     """(start, stop, x, y) of what can be read of the records start..stop-1; the rest goes to `unreadable`."""
     try:
         yield start, stop, *dump.read(start, stop)
