@@ -196,7 +196,7 @@ def measure(
         num_train: rows to train on, the first ones; the others are scored.
         record: its number; with `seed` it decides the forest's draws.
     """
-    x = np.asarray(x, np.float64)
+    x = np.ascontiguousarray(x, np.float64)  # the order in memory would show in the last digits
     forest, linear = scores(x, y, num_train, is_classification, stream(seed, AUDIT, record))
     counts = np.unique(y, return_counts=True)[1] if is_classification else []
     smallest_class = nan
@@ -374,10 +374,11 @@ def audit_prior(
     _check(num_datasets, seed, split)
     size = config.block_size
     tasks = (
-        (config, seed, split, block, min(size, num_datasets - block * size))
-        for block in range(-(-num_datasets // size))
+        (config, seed, split, start, min(DATASETS_PER_TASK, num_datasets - start, size - start % size))
+        for block in range(0, num_datasets, size)
+        for start in range(block, min(block + size, num_datasets), DATASETS_PER_TASK)
     )
-    found = _run(_measure_block, tasks, num_workers, on_measured)
+    found = _run(_measure_drawn, tasks, num_workers, on_measured)
     seen: dict[bytes, int] = {}
     return Audit(
         source=name,
@@ -468,15 +469,15 @@ def _measure_records(tables: list[tuple]) -> list[Measures]:
     return [measure(*table) for table in tables]
 
 
-def _measure_block(
-    config: PriorConfig, seed: int, split: Split, block: int, num_datasets: int
+def _measure_drawn(
+    config: PriorConfig, seed: int, split: Split, start: int, num_datasets: int
 ) -> list[tuple[Measures, bytes]]:
-    """The first datasets of one block: what is measured of each, and its digest."""
+    """Some datasets of one block, from number `start` on: what is measured of each, and its digest."""
     found = []
-    for i, dataset in enumerate(sample_block(config, seed, block, num_datasets)):
+    block, first = divmod(start, config.block_size)
+    for record, dataset in enumerate(sample_block(config, seed, block, num_datasets, first), start):
         num_train = _num_train(split, len(dataset.y), dataset.single_eval_pos)
         is_classification = config.problem_type == "classification"
-        record = block * config.block_size + i
         measures = measure(dataset.x, dataset.y, num_train, is_classification, record, seed)
         found.append((measures, _digest(dataset.x, dataset.y)))
     return found

@@ -210,10 +210,10 @@ def test_a_prior_and_its_dump_have_the_same_audit(tmp_path):
         "regression": PriorConfig(num_datapoints=30, num_features=(1, 4), problem_type="regression"),
     }.items():
         path = tmp_path / f"{name}.h5"
-        generate_dump(path, config, 6, seed=5)
+        generate_dump(path, config, 12, seed=5)
         for split in ("half", "own"):
-            dumped = audit(path, 6, 5, split)
-            drawn = audit_prior(config, name, 6, 5, split)
+            dumped = audit(path, 12, 5, split)
+            drawn = audit_prior(config, name, 12, 5, split)
             np.testing.assert_equal(dumped.to_dict() | {"source": name}, drawn.to_dict())
     assert audit(path, 6, split="own") != audit(path, 6)
 
@@ -291,9 +291,10 @@ def test_progress_is_told(tiny_dump):
 # ------------------------------------------------------------------------------------------------ report
 
 
-def test_a_control_without_signal_is_at_chance_and_a_linear_prior_is_not():
-    noise = audit_prior(PRESETS["label-noise"], "label-noise", 16).summary()
-    linear = audit_prior(PRESETS["linear"], "linear", 16).summary()
+def test_a_control_without_signal_is_at_chance_and_a_linear_prior_is_not(monkeypatch):
+    monkeypatch.setattr("priors.audit.NUM_TREES", 10)
+    noise = audit_prior(PRESETS["label-noise"], "label-noise", 48).summary()
+    linear = audit_prior(PRESETS["linear"], "linear", 24).summary()
     assert noise["at_chance"] > 0.55
     assert linear["at_chance"] < 0.15
     assert linear["quantiles"]["forest"][2] > 0.85
