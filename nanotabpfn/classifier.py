@@ -1,5 +1,7 @@
 """NanoTabPFNClassifier: the scikit-learn interface of a trained model."""
 
+import copy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -8,22 +10,22 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 
-TEST_ROWS_PER_PASS = 1024
-"""Test rows of one forward pass; test rows do not influence each other, so this bounds memory alone."""
-
 
 class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
     """Classifies the rows of a numeric table with a trained NanoTabPFNModel.
 
-    `fit` only stores the training rows: the model learns from them in the forward pass of `predict_proba`.
+    `fit` takes the training rows through the model once and keeps what test rows need of them, so that
+    `predict_proba` costs the test rows alone. It works on a copy of the model: what happens to `model`
+    afterwards, such as more training, changes nothing until the next `fit`.
 
     Args:
-        model: a trained model; it is moved to `device` on `fit`.
+        model: a trained model.
         device: where to compute; `get_default_device()` by default.
 
     Attributes:
         classes_: (K,) the training labels that occur, sorted.
         n_features_in_: number of features seen in `fit`.
+        model_: the model as it was in `fit`, on the device.
     """
 
     def __init__(self, model: NanoTabPFNModel, device: str | torch.device | None = None):
@@ -31,7 +33,7 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
 
     def fit(self, X, y) -> "NanoTabPFNClassifier":
-        """Store the training rows.
+        """Take the training rows through the model.
 
         Args:
             X: (T, F) finite numbers.
@@ -51,23 +53,20 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
                 f"y must have no more classes than the model has outputs ({self.model.num_outputs}), "
                 f"got {len(self.classes_)}"
             )
-        self.device_ = torch.device(self.device or get_default_device())
-        self.X_ = torch.from_numpy(X).to(self.device_)  # (T, F)
-        self.y_ = torch.from_numpy(codes.astype(np.float32)).to(self.device_)  # (T,)
+        device = torch.device(self.device or get_default_device())
+        self.model_ = copy.deepcopy(self.model).to(device).eval()
+        self.training_rows_ = self.model_.encode_training(
+            torch.from_numpy(X).to(device).unsqueeze(0),  # (1, T, F)
+            torch.from_numpy(codes.astype(np.float32)).to(device).unsqueeze(0),  # (1, T)
+        )
         return self
 
     def predict_proba(self, X) -> np.ndarray:
         """Probability (N, K) of each class in `classes_` for each row of X (N, F)."""
         check_is_fitted(self)
-        X = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False)).to(self.device_)
-        model = self.model.to(self.device_)
-        was_training = model.training
-        model.eval()
-        try:
-            with torch.inference_mode():
-                logits = torch.cat([self._logits(model, rows) for rows in X.split(TEST_ROWS_PER_PASS)])
-        finally:
-            model.train(was_training)
+        X = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        x_test = X.to(self.training_rows_.mean.device).unsqueeze(0)  # (1, N, F)
+        logits = self.model_.predict(self.training_rows_, x_test).squeeze(0)
         # Outputs past the classes of this table say nothing about it.
         return torch.softmax(logits[:, : len(self.classes_)].double(), dim=1).cpu().numpy()
 
@@ -75,7 +74,3 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
         """The most probable class (N,) for each row of X (N, F)."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
-
-    def _logits(self, model: NanoTabPFNModel, test_rows: torch.Tensor) -> torch.Tensor:
-        table = torch.cat([self.X_, test_rows]).unsqueeze(0)  # (1, R, F)
-        return model((table, self.y_.unsqueeze(0)), train_test_split_index=len(self.X_)).squeeze(0)

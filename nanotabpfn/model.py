@@ -4,19 +4,23 @@ The architecture, its names and its state dict are those of nanoTabPFN (Pfefferl
 TabPFN v2 (Hollmann et al., Nature 2025). `reference.py` has the same function in its plain form; this one
 leaves out what nobody reads, and computes the first and the last layer's attention between columns in a
 cheaper order. Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns
-(the target is the last), E embedding, H heads, D = E / H, K outputs. The table is kept as (B, C, R, E).
+(the target is the last), E embedding, H heads, D = E / H, K outputs.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nanotabpfn.precision import in_float32, without_autocast
+from nanotabpfn.precision import in_autocast, in_float32, without_autocast
 
-MAX_COLUMNS_EXPLICIT = 16
-"""Up to so many columns, matrix products and a softmax beat PyTorch's fused attention on the CPU."""
+MAX_KEYS_EXPLICIT = 16
+"""Up to so many keys, matrix products and a softmax beat PyTorch's fused attention."""
+
+CHUNK_BYTES = 2**26
+"""About what one chunk of rows takes in `encode_training` and `predict`."""
 
 
 def get_default_device() -> str:
@@ -99,23 +103,94 @@ class NanoTabPFNModel(nn.Module):
             raise ValueError(
                 f"targets must be given for the {num_train} training rows alone, got {y_train.shape[1]}"
             )
-        scalars = encode_scalars(normalize_features(x, num_train), y_train)  # (B, R, C, 4)
-        basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (4, E)
-        num_layers = len(self.transformer_blocks)
-        for number, layer in enumerate(self.transformer_blocks, start=1):
-            attention = layer.self_attention_between_features
-            if number == 1:
-                cells = attention.between_encoded_cells(scalars, basis)  # (B, C, R, E)
-            elif number < num_layers:
-                cells = cells + attention.between_columns(cells)  # (B, C, R, E)
-            # Of the last layer nobody reads more than the target column's test rows. They need the other
-            # cells as keys and values alone, which saves most of the layer.
-            if number == num_layers:
-                cells = cells[:, -1:] if number == 1 else cells[:, -1:] + attention.of_target(cells)
-                cells = layer.rest(cells, num_train, test_rows_only=True)  # (B, 1, R - T, E)
-            else:
-                cells = layer.rest(cells, num_train)  # (B, C, R, E)
-        return in_float32(self.decoder(cells.squeeze(1)))  # (B, R - T, K)
+        features = normalize_features(x, *feature_statistics(x[:, :num_train]))
+        mean = y_train.mean(dim=1, keepdim=True)  # stands for the targets of the test rows
+        targets = torch.cat([y_train, mean.expand(-1, num_rows - num_train)], dim=1)
+        cells = encode_scalars(features, targets)  # (B, R, C, 4)
+        for number, layer in enumerate(self.transformer_blocks):
+            cells = self._attend_between_columns(number, cells)
+            keys_and_values = layer.keys_and_values(cells[:, :num_train])
+            if number == len(self.transformer_blocks) - 1:
+                cells = cells[:, num_train:]
+            cells = layer.attend_between_rows(cells, *keys_and_values)
+        return in_float32(self.decoder(cells.squeeze(2)))  # (B, R - T, K)
+
+    def _attend_between_columns(self, number: int, cells: torch.Tensor) -> torch.Tensor:
+        """(B, R, C, E) -> (B, R, C, E), normalized; the first layer is given (B, R, C, 4), the scalars.
+
+        The last returns the target column alone, (B, R, 1, E): nobody reads more of it. There the other cells
+        are keys and values, nothing more, which saves most of the layer.
+        """
+        layer = self.transformer_blocks[number]
+        attention, is_last = layer.self_attention_between_features, number == len(self.transformer_blocks) - 1
+        if number == 0:
+            basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (4, E)
+            cells = attention.between_encoded_cells(cells, basis)
+            return layer.norm1(cells[:, :, -1:] if is_last else cells)
+        if is_last:
+            return layer.norm1(cells[:, :, -1:] + attention.of_target(cells))
+        return layer.norm1(cells + attention.between_columns(cells))
+
+    @torch.no_grad()
+    def encode_training(self, x_train: torch.Tensor, y_train: torch.Tensor) -> "TrainingRows":
+        """What test rows need of the training rows: `predict` is given it as often as one likes.
+
+        Training rows never attend to test rows, so each layer's keys and values are theirs alone. Holds
+        8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of layers. The rows are
+        worked on in chunks: beyond that and a table of embedded cells, the memory that it needs is bounded.
+
+        Args:
+            x_train: features (B, T, F).
+            y_train: targets (B, T).
+        """
+        mean, deviation = feature_statistics(x_train)
+        cells = encode_scalars(normalize_features(x_train, mean, deviation), y_train)  # (B, T, C, 4)
+        size = self._rows_per_chunk(cells)
+        keys_and_values = []
+        for number, layer in enumerate(self.transformer_blocks):
+            chunks = cells.split(size, dim=1)
+            cells = torch.cat([self._attend_between_columns(number, chunk) for chunk in chunks], dim=1)
+            k, v = layer.keys_and_values(cells)
+            keys_and_values.append((k, v))
+            if number < len(self.transformer_blocks) - 1:
+                for chunk in cells.split(size, dim=1):  # in place: the keys and values are taken
+                    chunk.copy_(layer.attend_between_rows(chunk, k, v))
+        return TrainingRows(mean, deviation, y_train.mean(dim=1, keepdim=True), tuple(keys_and_values))
+
+    @torch.no_grad()
+    def predict(self, training_rows: "TrainingRows", x_test: torch.Tensor) -> torch.Tensor:
+        """Logits (B, N, K) of test rows (B, N, F), as `forward` gives them; in chunks of rows.
+
+        `training_rows` must come from the same weights.
+        """
+        features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
+        scalars = encode_scalars(features, training_rows.target_mean.expand(-1, x_test.shape[1]))
+        logits = []
+        for cells in scalars.split(self._rows_per_chunk(scalars), dim=1):
+            for number, (layer, (k, v)) in enumerate(
+                zip(self.transformer_blocks, training_rows.keys_and_values, strict=True)
+            ):
+                cells = layer.attend_between_rows(self._attend_between_columns(number, cells), k, v)
+            logits.append(in_float32(self.decoder(cells.squeeze(2))))
+        return torch.cat(logits, dim=1)
+
+    def _rows_per_chunk(self, scalars: torch.Tensor) -> int:
+        """Rows of (B, R, C, 4) whose way through a layer takes about CHUNK_BYTES."""
+        num_datasets, _, num_columns, _ = scalars.shape
+        # Of a cell: its embedding, queries, keys, values, what was mixed and normalized; the hidden layer
+        # before and after its activation; the scores between columns, before and after the softmax.
+        numbers = 6 * self.config["embedding_size"] + 2 * self.config["mlp_hidden_size"]
+        numbers += 2 * self.config["num_attention_heads"] * num_columns
+        return max(1, CHUNK_BYTES // (num_datasets * num_columns * numbers * scalars.element_size()))
+
+
+class TrainingRows(NamedTuple):
+    """The training rows of datasets, as `NanoTabPFNModel.encode_training` leaves them."""
+
+    mean: torch.Tensor  # (B, 1, F) of each feature
+    deviation: torch.Tensor  # (B, 1, F) of each feature, infinite where it does not vary
+    target_mean: torch.Tensor  # (B, 1)
+    keys_and_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # of each layer, (B, CH, T, D) each
 
 
 class NumberEncoder(nn.Module):
@@ -130,41 +205,40 @@ class NumberEncoder(nn.Module):
         return torch.cat([self.linear_layer.weight.t(), self.linear_layer.bias.unsqueeze(0)])
 
 
-def encode_scalars(features: torch.Tensor, y_train: torch.Tensor) -> torch.Tensor:
-    """Normalized features (B, R, F) and training targets (B, T) as (B, R, C, 4).
+def encode_scalars(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Normalized features (B, R, F) and targets (B, R) as (B, R, C, 4).
 
     A feature's cell is (feature, 1, 0, 0), a target's (0, 0, target, 1): times the two encoders' bases, one
-    upon the other, that is the embedded table. The test rows, whose target is unknown, get the training rows'
-    mean.
+    upon the other, that is the embedded table.
     """
     num_datasets, num_rows, num_features = features.shape
-    mean = y_train.mean(dim=1, keepdim=True)  # (B, 1)
-    target = torch.cat([y_train, mean.expand(-1, num_rows - y_train.shape[1])], dim=1)  # (B, R)
     scalars = features.new_zeros(num_datasets, num_rows, num_features + 1, 4)
     scalars[:, :, :-1, 0] = features
     scalars[:, :, :-1, 1] = 1
-    scalars[:, :, -1, 2] = target
+    scalars[:, :, -1, 2] = targets
     scalars[:, :, -1, 3] = 1
     return scalars
 
 
-def normalize_features(x: torch.Tensor, num_train: int) -> torch.Tensor:
-    """Z-score each column of (B, R, F) by its training rows, clipped to +-100.
+def feature_statistics(x_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (B, 1, F) of each feature of (B, T, F).
 
-    A column that does not vary among the training rows says nothing of the target: it becomes 0 everywhere.
-    The published form divides by (deviation + 1e-20) there, which blows a rounding error up to 100, and
-    gives NaN for a single training row.
+    A feature that does not vary among the training rows says nothing of the target: its deviation is given as
+    infinite, which makes its z-scores 0. The published form divides by (deviation + 1e-20) there, which blows
+    a rounding error up to 100, and gives NaN for a single training row.
     """
-    train = x[:, :num_train]
-    mean = train.mean(dim=1, keepdim=True)  # (B, 1, F)
-    if num_train == 1:
-        return torch.zeros_like(x)
-    deviation = train.std(dim=1, keepdim=True)  # (B, 1, F)
+    mean = x_train.mean(dim=1, keepdim=True)
+    if x_train.shape[1] == 1:
+        return mean, torch.full_like(mean, math.inf)
+    deviation = x_train.std(dim=1, keepdim=True)
     # The mean of n equal values is off by rounding, and so is the deviation: relative to the column's size.
-    rounding = 8 * torch.finfo(x.dtype).eps * train.abs().amax(dim=1, keepdim=True)
-    constant = deviation <= rounding
-    z = (x - mean) / torch.where(constant, 1, deviation)
-    return torch.where(constant, 0, z).clip(-100, 100)
+    rounding = 8 * torch.finfo(x_train.dtype).eps * x_train.abs().amax(dim=1, keepdim=True)
+    return mean, deviation.masked_fill(deviation <= rounding, math.inf)
+
+
+def normalize_features(x: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Z-scores of (B, R, F), clipped to +-100."""
+    return ((x - mean) / deviation).clip(-100, 100)
 
 
 class TransformerLayer(nn.Module):
@@ -180,12 +254,16 @@ class TransformerLayer(nn.Module):
         self.norm2 = nn.LayerNorm(embedding_size)
         self.norm3 = nn.LayerNorm(embedding_size)
 
-    def rest(self, cells: torch.Tensor, num_train: int, test_rows_only: bool = False) -> torch.Tensor:
-        """What follows the attention between features: (B, C, R, E) -> (B, C, R, E), or (B, C, R - T, E)."""
-        cells = self.norm1(cells)
-        rows = cells[:, :, num_train:] if test_rows_only else cells
-        # Training and test rows alike attend to the training rows, and to no others.
-        rows = self.norm2(rows + self.self_attention_between_datapoints(rows, cells[:, :, :num_train]))
+    def keys_and_values(self, train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What all rows attend to: of training rows (B, T, C, E), (B, CH, T, D) each."""
+        return self.self_attention_between_datapoints.keys_and_values(train)
+
+    def attend_between_rows(self, rows: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """What follows the attention between columns: (B, R, C, E) -> (B, R, C, E).
+
+        Training and test rows alike attend to the training rows, and to no others.
+        """
+        rows = self.norm2(rows + self.self_attention_between_datapoints(rows, k, v))
         return self.norm3(rows + self.linear2(F.gelu(self.linear1(rows))))
 
 
@@ -201,86 +279,87 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)  # both as in nn.MultiheadAttention
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """Each of `queries` (M, N, Q, E) attends to the `keys` (M, N, S, E) of its own (m, n)."""
-        size = queries.shape[-1]
-        q_weight, kv_weight = self.in_proj_weight.split([size, 2 * size])
-        q_bias, kv_bias = self.in_proj_bias.split([size, 2 * size])
-        q = F.linear(queries, q_weight, q_bias)
-        k, v = F.linear(keys, kv_weight, kv_bias).chunk(2, dim=-1)
-        # M and N are joined: PyTorch's fused kernels take four axes, (MN, H, ., D).
-        heads = (self.num_heads, size // self.num_heads)
-        q, k, v = (part.unflatten(-1, heads).flatten(0, 1).transpose(1, 2) for part in (q, k, v))
-        mixed = attend(q, k, v)  # (MN, H, Q, D)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2)).unflatten(0, queries.shape[:2])  # (M, N, Q, E)
+    def forward(self, rows: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Each cell of (B, R, C, E) attends to the keys (B, CH, T, D) of its column; -> (B, R, C, E)."""
+        q = self._project(rows, 0)  # (B, CH, R, D)
+        return self.out_proj(attend(q, k, v).transpose(1, 2).reshape(rows.shape))
+
+    def keys_and_values(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of (B, T, C, E), (B, CH, T, D) each."""
+        return self._project(rows, 1), self._project(rows, 2)
+
+    def _project(self, rows: torch.Tensor, part: int) -> torch.Tensor:
+        """The queries (part 0), keys (1) or values (2) of (B, R, C, E) as (B, CH, R, D).
+
+        Each column has its own heads; with the parts projected apart, this layout takes no copy.
+        """
+        weight, bias = self.in_proj_weight.chunk(3)[part], self.in_proj_bias.chunk(3)[part]
+        projected = F.linear(rows, weight, bias).flatten(2)  # (B, R, CE)
+        return projected.unflatten(2, (-1, rows.shape[-1] // self.num_heads)).transpose(1, 2)
 
     def between_columns(self, cells: torch.Tensor) -> torch.Tensor:
-        """Each cell attends to the cells of its row: (B, C, R, E) -> (B, C, R, E)."""
-        num_datasets, num_columns, num_rows, size = cells.shape
-        qkv = F.linear(cells, self.in_proj_weight, self.in_proj_bias)
-        qkv = qkv.view(num_datasets, num_columns, num_rows, 3, self.num_heads, size // self.num_heads)
-        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(1, 2).unbind()  # (BR, H, C, D) each
-        mixed = attend(q, k, v).unflatten(0, (num_datasets, num_rows))  # (B, R, H, C, D)
-        return self.out_proj(mixed.permute(0, 3, 1, 2, 4).flatten(3))
+        """Each cell attends to the cells of its row: (B, R, C, E) -> (B, R, C, E)."""
+        heads = (3, self.num_heads, cells.shape[-1] // self.num_heads)
+        qkv = F.linear(cells, self.in_proj_weight, self.in_proj_bias).flatten(0, 1).unflatten(-1, heads)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (BR, H, C, D) each
+        mixed = attend(q, k, v)  # (BR, H, C, D)
+        return self.out_proj(mixed.transpose(1, 2).reshape(cells.shape))
 
     def of_target(self, cells: torch.Tensor) -> torch.Tensor:
-        """Each row's target attends to the cells of its row: (B, C, R, E) -> (B, 1, R, E).
+        """Each row's target attends to the cells of its row: (B, R, C, E) -> (B, R, 1, E).
 
         With one query per row, its product with the keys' weights, `(q W) x` for `q (W x)`, costs less than
         the keys of all cells; and `W (p x)` less than their values. The keys' bias adds the same to all the
         scores of a query, which the softmax takes away.
         """
-        num_datasets, _, num_rows, size = cells.shape
         q_weight, k_weight, v_weight = self.in_proj_weight.chunk(3)
         q_bias, _, v_bias = self.in_proj_bias.chunk(3)
-        heads = (self.num_heads, size // self.num_heads)
-        q = F.linear(cells[:, -1], q_weight, q_bias).unflatten(-1, heads)  # (B, R, H, D)
-        q = torch.einsum("brhd,hde->brhe", q, k_weight.unflatten(0, heads)).flatten(0, 1)  # (BR, H, E)
-        keys = cells.transpose(1, 2).flatten(0, 1)  # (BR, C, E)
-        mixed = attend_explicitly(q, keys, keys, scale=heads[1] ** -0.5)  # (BR, H, E)
-        v = torch.einsum("nhe,hde->nhd", mixed, v_weight.unflatten(0, heads)).flatten(1) + v_bias  # (BR, E)
-        return self.out_proj(v).unflatten(0, (num_datasets, 1, num_rows))
+        heads = (self.num_heads, cells.shape[-1] // self.num_heads)
+        q = F.linear(cells[:, :, -1], q_weight, q_bias).unflatten(-1, heads)  # (B, R, H, D)
+        q = torch.einsum("brhd,hde->brhe", q, k_weight.unflatten(0, heads))  # (B, R, H, E)
+        mixed = attend_explicitly(q, cells, cells, scale=heads[1] ** -0.5)  # (B, R, H, E)
+        v = torch.einsum("brhe,hde->brhd", mixed, v_weight.unflatten(0, heads)).flatten(2) + v_bias
+        return self.out_proj(v).unsqueeze(2)
 
     def between_encoded_cells(self, scalars: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """The first layer's attention between columns, residual included: (B, R, C, 4) -> (B, C, R, E).
+        """The first layer's attention between columns, residual included: (B, R, C, 4) -> (B, R, C, E).
 
         The embedded cells, scalars (B, R, C, 4) @ basis (4, E), have rank 4, and so have their queries, keys
         and values. So the attention runs on the scalars, with the basis multiplied into the weights.
         """
         with without_autocast(scalars):
-            num_datasets, num_rows, num_columns, rank = scalars.shape
-            size = basis.shape[1]
             # The bias belongs to the second and the fourth scalar, of which each cell has one.
             has_bias = basis.new_tensor([0, 1, 0, 1]).unsqueeze(1)
             qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (4, 3E)
-            heads = (3, self.num_heads, size // self.num_heads)
+            heads = (3, self.num_heads, basis.shape[1] // self.num_heads)
             q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, 4, D) each
             to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (4, H4)
             to_output = v @ self.out_proj.weight.t().unflatten(0, heads[1:])  # (H, 4, E)
-            keys = scalars.flatten(0, 1)  # (BR, C, 4)
-            q = (scalars @ to_scores).view(-1, num_columns * self.num_heads, rank)  # (BR, CH, 4)
-            mixed = attend_explicitly(q, keys, keys)  # (BR, CH, 4)
-            mixed = mixed.view(num_datasets, num_rows, num_columns, -1)  # (B, R, C, H4)
-            terms = torch.cat([mixed, scalars], dim=-1).transpose(1, 2)  # (B, C, R, H4 + 4)
-            return F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
+            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, 4)
+            mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, 4)
+            mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, H4)
+            terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, H4 + 4)
+            cells = F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
+        return in_autocast(cells)
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the kernel that is fastest."""
+    if k.shape[2] <= MAX_KEYS_EXPLICIT:
+        return attend_explicitly(q, k, v, scale=q.shape[-1] ** -0.5)
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v)
-    with without_autocast(q):  # the CPU's kernels are slow in bfloat16
+    with without_autocast(q):  # the CPU's fused kernel is slow in bfloat16
         q, k, v = map(in_float32, (q, k, v))
-        if k.shape[2] <= MAX_COLUMNS_EXPLICIT:
-            return attend_explicitly(q, k, v, scale=q.shape[-1] ** -0.5)
         return F.scaled_dot_product_attention(q, k, v)
 
 
 def attend_explicitly(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
-    """softmax(scale q k') v with the matrix written out, in float32 at least."""
-    with without_autocast(q):
-        q, k, v = map(in_float32, (q, k, v))
-        return torch.softmax((scale * q) @ k.transpose(-1, -2), dim=-1) @ v
+    """softmax(scale q k') v with the matrix written out; any leading axes."""
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once, not in each product
+    # The matrix is turned, (..., S, Q): along the last axis PyTorch's softmax is slow for few keys.
+    scores = scale * in_float32(k @ q.transpose(-1, -2))
+    return torch.softmax(scores, dim=-2).transpose(-1, -2) @ v
 
 
 class Decoder(nn.Module):

@@ -53,3 +53,9 @@ def without_autocast(tensor: torch.Tensor) -> AbstractContextManager:
 def in_float32(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor in float32 if it is in bfloat16; float64 stays."""
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def in_autocast(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in the precision of the linear layers here: bfloat16 under `autocast`, else as it is."""
+    kind = tensor.device.type
+    return tensor.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else tensor

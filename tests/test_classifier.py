@@ -9,7 +9,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
-import nanotabpfn.classifier
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.model import NanoTabPFNModel
 
@@ -90,18 +89,32 @@ def test_it_works_inside_cross_validation(model, table):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_model_keeps_its_mode(model, table, training):
+def test_the_model_is_left_as_it_was(model, table, training):
     model.train(training)
-    NanoTabPFNClassifier(model, "cpu").fit(*table).predict(table[0])
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(*table)
+    classifier.predict(table[0])
     assert model.training is training
+    assert classifier.model_ is not model
 
 
-def test_many_test_rows_go_in_passes_with_the_same_result(model, table, monkeypatch):
+def test_training_after_fit_changes_nothing_until_the_next_fit(model, table):
     x, y = table
     classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
-    expected = classifier.predict_proba(x)
-    monkeypatch.setattr(nanotabpfn.classifier, "TEST_ROWS_PER_PASS", 7)
-    np.testing.assert_allclose(classifier.predict_proba(x), expected, atol=1e-6)
+    before = classifier.predict_proba(x)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1
+    np.testing.assert_array_equal(classifier.predict_proba(x), before)
+    assert abs(classifier.fit(x, y).predict_proba(x) - before).max() > 1e-3
+
+
+def test_a_column_that_does_not_vary_in_training_is_not_read(model, table):
+    x, y = table
+    x = np.column_stack([x, np.full(len(x), 0.1)])
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    moved = x.copy()
+    moved[:, 3] = 7.0
+    np.testing.assert_array_equal(classifier.predict_proba(moved), classifier.predict_proba(x))
 
 
 def test_refitting_forgets(model, table):

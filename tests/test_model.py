@@ -1,13 +1,19 @@
 """The model: agreement with the published one, its invariances, degenerate tables."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 import schedulefree
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from nanotabpfn.model import Attention, NanoTabPFNModel, normalize_features
+import nanotabpfn.model
+from nanotabpfn.model import Attention, NanoTabPFNModel, feature_statistics, normalize_features
 
 # The reference was made with `torch.manual_seed` of these, the model being the first thing drawn.
 REFERENCE_SEEDS = {"small": 0, "wide": 1, "published": 2}
@@ -132,18 +138,18 @@ def test_targets_may_have_a_last_axis(model, table):
 def test_a_constant_training_column_stays_zero(dtype, value):
     x = torch.full((1, 50, 1), value, dtype=dtype)
     x[:, 40:] = value * 1.01 + 1e-3  # moves in the test rows alone
-    assert torch.equal(normalize_features(x, 40), torch.zeros_like(x))
+    assert torch.equal(normalize_features(x, *feature_statistics(x[:, :40])), torch.zeros_like(x))
 
 
 def test_columns_that_vary_little_around_a_large_mean_are_kept():
     x = 1e4 + torch.randn(1, 50, 1, generator=torch.Generator().manual_seed(0))
-    z = normalize_features(x, 40)
+    z = normalize_features(x, *feature_statistics(x[:, :40]))
     assert z[:, :40].std() == pytest.approx(1, abs=1e-3)
 
 
 def test_features_are_clipped_at_100():
     x = torch.tensor([0.0, 1.0, 1e9, -1e9]).reshape(1, 4, 1)
-    assert normalize_features(x, 2).flatten().tolist()[2:] == [100, -100]
+    assert normalize_features(x, *feature_statistics(x[:, :2])).flatten().tolist()[2:] == [100, -100]
 
 
 @pytest.mark.parametrize("num_train", [1, 5])
@@ -167,6 +173,82 @@ def test_attention_starts_like_the_published_one():
     torch.manual_seed(3)
     for key, weight in Attention(12, 3).state_dict().items():
         assert torch.equal(weight, expected[key])
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    num_train=st.integers(1, 25),
+    num_test=st.integers(1, 9),
+    num_features=st.sampled_from([1, 4, 17]),
+    num_layers=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_training_rows_kept_give_the_same_logits(batch, num_train, num_test, num_features, num_layers, seed):
+    torch.manual_seed(seed)
+    model = NanoTabPFNModel(8, 2, 12, num_layers, 3).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    x = torch.randn(batch, num_train + num_test, num_features, dtype=torch.float64)
+    y = torch.randint(0, 3, (batch, num_train)).double()
+    expected = logits_of(model, x, y, num_train)
+    kept = model.encode_training(x[:, :num_train], y)
+    torch.testing.assert_close(model.predict(kept, x[:, num_train:]), expected, rtol=0, atol=1e-9)
+    one_by_one = [model.predict(kept, row) for row in x[:, num_train:].split(1, dim=1)]
+    torch.testing.assert_close(torch.cat(one_by_one, dim=1), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7])
+@pytest.mark.parametrize("num_features", [2, 17])
+def test_the_size_of_the_chunks_does_not_matter(monkeypatch, model, rows, num_features):
+    x = torch.randn(2, 40, num_features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = (x[:, :25, 0] > 0).double()
+    expected = logits_of(model, x, y, 25)
+    asked = []
+    monkeypatch.setattr(
+        NanoTabPFNModel, "_rows_per_chunk", lambda self, scalars: asked.append(len(scalars)) or rows
+    )
+    got = model.predict(model.encode_training(x[:, :25], y), x[:, 25:])
+    assert asked == [2, 2]
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
+
+
+def test_chunks_grow_with_what_they_may_take(monkeypatch):
+    model, scalars = NanoTabPFNModel(), torch.empty(1, 9, 6, 4)
+    usual = model._rows_per_chunk(scalars)
+    monkeypatch.setattr(nanotabpfn.model, "CHUNK_BYTES", nanotabpfn.model.CHUNK_BYTES // 4)
+    assert model._rows_per_chunk(scalars) == usual // 4
+    monkeypatch.setattr(nanotabpfn.model, "CHUNK_BYTES", 1)
+    assert model._rows_per_chunk(scalars) == 1
+
+
+def test_the_memory_that_training_rows_take_is_as_documented():
+    model = NanoTabPFNModel(16, 2, 24, 3, 2)
+    kept = model.encode_training(torch.randn(1, 50, 4), torch.zeros(1, 50))
+    size = sum(part.nbytes for keys_and_values in kept.keys_and_values for part in keys_and_values)
+    assert size == 50 * 8 * 16 * ((3 - 1) * 5 + 1)
+
+
+MEMORY = """
+import resource, sys, torch
+from nanotabpfn.model import NanoTabPFNModel
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = NanoTabPFNModel(16, 4, 32, 2, 2).eval()
+x, y = torch.randn(1, 2100, 8), (torch.arange(2000).unsqueeze(0) % 2).float()
+with torch.no_grad():
+    model.predict(model.encode_training(x[:, :20], y[:, :20]), x[:, :20])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model.predict(model.encode_training(x[:, :2000], y), x[:, 2000:])
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(grown * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def test_thousands_of_training_rows_need_no_matrix_of_all_pairs():
+    run = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    # All pairs of training rows would take 9 columns x 4 heads x 2,000 x 2,000 x 4 bytes = 576 MB at once.
+    assert int(run.stdout) < 150e6
 
 
 @pytest.mark.parametrize("split", [0, 14, -1])

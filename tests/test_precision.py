@@ -38,25 +38,26 @@ def test_bfloat16_stays_close_to_float32():
     rounded_logits, rounded_gradient = step("bfloat16")
     assert rounded_logits.dtype == rounded_gradient.dtype == torch.float32
     assert not torch.equal(rounded_logits, logits)  # it did run in bfloat16
-    # bfloat16 has 8 bits: a product is off by up to 0.4%, and errors of different cells cancel.
-    torch.testing.assert_close(rounded_logits, logits, rtol=0, atol=0.03 * logits.abs().max().item())
+    # bfloat16 has 8 bits: each number is off by up to 0.4%, and errors of different cells cancel in part.
+    assert (rounded_logits - logits).norm() < 0.03 * logits.norm()
     assert (rounded_gradient - gradient).norm() < 0.05 * gradient.norm()
 
 
-def test_normalization_and_softmax_get_float32():
-    seen = []
-
-    def record(module, args):
-        seen.extend(arg.dtype for arg in args)
-
-    model = NanoTabPFNModel(8, 2, 8, 2, 2)
-    for module in model.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.register_forward_pre_hook(record)
+def test_softmax_gets_float32(monkeypatch):
+    softmax, seen = torch.softmax, []
+    monkeypatch.setattr(torch, "softmax", lambda x, dim: seen.append(x.dtype) or softmax(x, dim=dim))
+    model = NanoTabPFNModel(8, 2, 8, 3, 2)
     with autocast("cpu", "bfloat16"):
         model((torch.randn(1, 6, 2), torch.zeros(1, 3)), train_test_split_index=3)
-    assert len(seen) == 6
+    assert len(seen) == 6  # each layer's attention between columns and between rows
     assert set(seen) == {torch.float32}
+
+
+def test_normalization_computes_in_float32():
+    x = 100 + torch.randn(50, 96).bfloat16()  # in bfloat16 the sum of 96 such numbers would be off by 32
+    with autocast("cpu", "bfloat16"):
+        got = nn.LayerNorm(96)(x)
+    torch.testing.assert_close(got.float(), nn.LayerNorm(96)(x.float()), rtol=2**-8, atol=1e-3)
 
 
 def test_float64_stays_float64():
