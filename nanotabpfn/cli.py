@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from nanotabpfn.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import Loader, MixedDataLoader, PriorDataLoader, PriorDumpDataLoader, PriorError
+from nanotabpfn.distributed import RankError, RankLostError, Ranks, join_ranks
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
@@ -30,7 +31,7 @@ from nanotabpfn.report import (
     read_baselines,
     read_history,
 )
-from nanotabpfn.run import CONFIG_FILE, RunError, create_run, read_settings, resume_run
+from nanotabpfn.run import CONFIG_FILE, Run, RunError, create_run, last_state, read_settings, resume_run
 from nanotabpfn.suites import SUITES, load_suite
 from nanotabpfn.tracking import TRACKERS, TrackingError, check_trackers, open_trackers
 from nanotabpfn.train import StateError, TrainingError, train
@@ -45,6 +46,7 @@ ERRORS = (
     DumpError,
     ModuleNotFoundError,
     PriorError,
+    RankError,
     ReportError,
     RunError,
     TrackingError,
@@ -139,6 +141,13 @@ def main() -> None:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Datasets each."
 )
+@click.option(
+    "--grad-accumulation",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Passes that a batch is cut into, to save memory. The gradient is the same.",
+)
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=4e-3, show_default=True)
 @click.option(
     "--seed",
@@ -219,7 +228,8 @@ def train_command(
 
     The model saved is schedule-free's averaged one. Ctrl-C and SIGTERM end the training after the step at
     hand, with a checkpoint; after those, after `kill -9` and after a power cut, --resume goes on, with the
-    same result to the bit (on the CPU) as if nothing had happened.
+    same result to the bit (on the CPU) as if nothing had happened. Several GPUs share each batch under
+    torchrun.
 
     \b
     nanotabpfn train --dump mine.h5 --out runs/mine
@@ -227,6 +237,7 @@ def train_command(
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --prior default --out runs/live --held-out 256
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
+    torchrun --nproc-per-node 2 -m nanotabpfn.cli train --dump mine.h5 --out runs/mine
     """
     if (out is None) == (resume is None):
         raise click.UsageError("needs either --out, for a new run, or --resume")
@@ -234,65 +245,104 @@ def train_command(
     if resume is not None:
         settings = _resumed_settings(ctx, resume, training)
         settings["training"]["device"] = _device(settings["training"]["device"])
-        loader = _loader(settings)
     else:
         data = _data(dumps, priors, overrides, weights)
         settings = _new_settings(data, training)
-        loader = _loader(settings)
-        settings["model"] = _architecture(embedding_size, heads, hidden, layers, loader.max_num_classes)
+    check_trackers(settings["training"]["log"])
     folder, training = out or resume, settings["training"]
-    steps, eval_every = training["steps"], training["eval_every"]
-    check_trackers(training["log"])
-    torch.manual_seed(training["seed"])
-    model = NanoTabPFNModel(**settings["model"])
-    eval_func = _eval_func(settings, loader) if eval_every else None
-    if resume is None:
-        opened = create_run(folder, settings, training["keep"], overwrite)
-    else:
-        opened = resume_run(folder, settings, training["keep"])
-    with opened as run, _asked_to_stop() as should_stop:
-        done = run.state["step"] if run.state else 0
-        if done >= steps:
-            click.echo(f"{folder}: finished, all of its {steps} steps are done; --steps adds to them")
-            return
-        loader.num_steps = steps - done
-        with open_trackers(training["log"], folder, settings, done) as tell:
-
-            def record(values: dict[str, float]) -> None:
-                nonlocal done
-                done = values["step"]
-                run.record(values)
-                tell(values)
-
-            try:
-                train(
-                    model,
-                    loader,
-                    lr=training["lr"],
-                    device=training["device"],
-                    steps_per_eval=eval_every or steps,
-                    eval_func=eval_func,
-                    on_step=record,
-                    state=run.state,
-                    steps_per_checkpoint=training["checkpoint_every"],
-                    on_checkpoint=run.checkpoint,
-                    should_stop=should_stop,
+    try:
+        with join_ranks(training["device"]) as ranks, _asked_to_stop(ranks) as should_stop:
+            loader = _loader(settings, ranks)
+            if resume is None:
+                settings["model"] = _architecture(
+                    embedding_size, heads, hidden, layers, loader.max_num_classes
                 )
-            except StateError as error:
-                raise PlainError(f"{folder} cannot go on: {error}") from error
-            except TrainingError as error:
-                save_model(model, folder)
-                raise click.ClickException(f"{error}; {folder} holds the model before that step") from error
-    for source, part in zip(settings["data"], getattr(loader, "loaders", [loader]), strict=True):
+            torch.manual_seed(training["seed"])
+            model = NanoTabPFNModel(**settings["model"])
+            if ranks.rank:
+                ranks.wait()  # until the one that writes has opened the run
+                state = last_state(folder) if resume is not None else None
+                _train(settings, model, loader, ranks, state, should_stop)
+                return
+            eval_func = _eval_func(settings, loader, ranks.device)
+            if resume is None:
+                opened = create_run(folder, settings, training["keep"], overwrite)
+            else:
+                opened = resume_run(folder, settings, training["keep"])
+            with opened as run:
+                ranks.wait()
+                if run.step >= training["steps"]:
+                    click.echo(
+                        f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them"
+                    )
+                    return
+                with open_trackers(training["log"], folder, settings, run.step) as tell:
+                    _train(settings, model, loader, ranks, run.state, should_stop, eval_func, run, tell)
+                _report(run, loader)
+    except RankLostError as error:
+        raise click.ClickException(
+            f"{error}; goes on with the same command, and --resume {folder} in place of the rest"
+        ) from error
+
+
+def _train(
+    settings: dict[str, Any],
+    model: NanoTabPFNModel,
+    loader: Loader,
+    ranks: Ranks,
+    state: dict[str, Any] | None,
+    should_stop: Callable[[], bool],
+    eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]] | None = None,
+    run: Run | None = None,
+    tell: Callable[[dict[str, float]], None] | None = None,
+) -> None:
+    """As the settings say, from `state` on; on the rank that has the run, all goes into it."""
+    training = settings["training"]
+    loader.num_steps = training["steps"] - (state["step"] if state else 0)
+    if loader.num_steps <= 0:
+        return
+
+    def record(values: dict[str, float]) -> None:
+        run.record(values)
+        tell(values)
+
+    try:
+        train(
+            model,
+            loader,
+            lr=training["lr"],
+            device=ranks.device,
+            steps_per_eval=training["eval_every"] or training["steps"],
+            eval_func=eval_func,
+            on_step=record if run else None,
+            grad_accumulation=training["grad_accumulation"],
+            ranks=ranks,
+            state=state,
+            steps_per_checkpoint=training["checkpoint_every"],
+            on_checkpoint=run.checkpoint if run else None,
+            should_stop=should_stop,
+        )
+    except StateError as error:
+        raise PlainError(f"the run cannot go on: {error}") from error
+    except TrainingError as error:
+        if run:
+            save_model(model, run.folder)
+        raise click.ClickException(f"{error}; the run holds the model before that step") from error
+
+
+def _report(run: Run, loader: Loader) -> None:
+    """What came of it."""
+    steps, data = run.settings["training"]["steps"], run.settings["data"]
+    for source, part in zip(data, getattr(loader, "loaders", [loader]), strict=True):
         if part.num_skipped:
             click.echo(
                 f"skipped {part.num_skipped} records of {source['dump']} with cells that are not finite"
             )
-    if done < steps:
+    if run.step < steps:
         raise click.ClickException(
-            f"stopped after {done} of {steps} steps; goes on with: nanotabpfn train --resume {folder}"
+            f"stopped after {run.step} of {steps} steps; goes on with: nanotabpfn train --resume {run.folder}"
         )
-    click.echo(f"{folder / MODEL_FILE}: trained {steps} steps on {describe_data(settings['data'])}")
+    click.echo(f"{run.folder / MODEL_FILE}: trained {steps} steps on {describe_data(data)}")
 
 
 def _data(
@@ -373,15 +423,17 @@ def _resumed_settings(ctx: click.Context, folder: Path, training: dict[str, Any]
     return settings
 
 
-def _loader(settings: dict[str, Any]) -> Loader:
+def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:
     training = settings["training"]
     shared = {
         "num_steps": training["steps"],
         "batch_size": training["batch_size"],
-        "device": training["device"],
+        "device": ranks.device,
         "seed": training["seed"],
         "num_workers": training["workers"],
         "held_out": training["held_out"],
+        "rank": ranks.rank,
+        "num_ranks": ranks.size,
     }
     try:
         loaders = [
@@ -399,16 +451,18 @@ def _loader(settings: dict[str, Any]) -> Loader:
 
 
 def _eval_func(
-    settings: dict[str, Any], loader: Loader
+    settings: dict[str, Any], loader: Loader, device: str | torch.device
 ) -> Callable[[NanoTabPFNClassifier], dict[str, float]] | None:
     """Scores on the suite and on what is held out, as far as there are such."""
     training = settings["training"]
+    if not training["eval_every"]:
+        return None
     tasks = [prepare(table) for table in load_suite(training["suite"])] if training["suite"] != "none" else []
     batches = loader.held_out_batches()
 
     def scores(classifier: NanoTabPFNClassifier) -> dict[str, float]:
         on_suite = mean_roc_auc(classifier, tasks) if tasks else {}
-        held_out = score_held_out(classifier.model, batches, training["device"]) if batches else {}
+        held_out = score_held_out(classifier.model, batches, device) if batches else {}
         return on_suite | held_out
 
     return scores if tasks or batches else None
@@ -423,15 +477,17 @@ def _architecture(embedding_size: int, heads: int, hidden: int, layers: int, out
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came: they wait for the step at hand; a second Ctrl-C does not."""
+def _asked_to_stop(ranks: Ranks) -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: they wait for the step at hand; a second Ctrl-C does not, unless there
+    are several ranks: a terminal and torchrun both send it there, and torchrun waits for 30 seconds."""
     received: list[int] = []
 
     def receive(number: int, frame: Any) -> None:
-        if number == signal.SIGINT and received:
+        if number == signal.SIGINT and received and ranks.size == 1:
             raise KeyboardInterrupt
         received.append(number)
-        os.write(2, b"\nstopping after this step; Ctrl-C again stops at once, at the last checkpoint\n")
+        if ranks.rank == 0:
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops at once, at the last checkpoint\n")
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

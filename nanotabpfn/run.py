@@ -81,17 +81,20 @@ class Run:
         folder: where it is.
         settings: what stands in its config.json.
         state: what it goes on from; None at the start.
+        step: of the record that was added last.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], state: dict[str, Any] | None, keep: int):
         self.folder = folder
         self.settings = settings
         self.state = state
+        self.step = state["step"] if state else 0
         self._keep = keep
         self._history: BinaryIO = (folder / HISTORY_FILE).open("ab")
 
     def record(self, values: dict[str, Any]) -> None:
         """Add a step to the history."""
+        self.step = values["step"]
         self._history.write(json.dumps(values).encode() + b"\n")
         self._history.flush()
 

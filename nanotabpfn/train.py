@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 import schedulefree
@@ -11,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from nanotabpfn.classifier import NanoTabPFNClassifier
+from nanotabpfn.distributed import ALONE, Ranks
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 
 
@@ -31,6 +33,8 @@ def train(
     eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]] | None = None,
     on_step: Callable[[dict[str, float]], None] | None = None,
     *,
+    grad_accumulation: int = 1,
+    ranks: Ranks = ALONE,
     state: dict[str, Any] | None = None,
     steps_per_checkpoint: int | None = None,
     on_checkpoint: Callable[[NanoTabPFNModel, dict[str, Any]], None] | None = None,
@@ -56,6 +60,11 @@ def train(
             and, where it was evaluated, the scores; and in seconds from the start of the training, pauses
             between a stop and a restart left out: `train_time` (in updates), `wait_time` (for batches) and
             `wall_time` (all).
+        grad_accumulation: passes that a batch is cut into, to save memory: at most its datasets / so many go
+            through the model at once. The gradient is the same.
+        ranks: the processes that train together. `prior` gives this one its share of each batch, and tells
+            in `num_datasets` how many datasets the whole batch has. On ranks other than 0 leave `eval_func`,
+            `on_step` and `on_checkpoint` out: all have the same model.
         state: of an earlier training, to go on from as if nothing had happened, on the CPU to the bit. It
             sets torch's global generators too. A `prior` with `load_state_dict` is put where it was; another
             must begin with the batch that is due.
@@ -76,9 +85,14 @@ def train(
     """
     if not lr > 0:
         raise ValueError(f"lr must be above 0, got {lr}")
-    for name, steps in (("steps_per_eval", steps_per_eval), ("steps_per_checkpoint", steps_per_checkpoint)):
-        if steps is not None and steps < 1:
-            raise ValueError(f"{name} must be at least 1, got {steps}")
+    counts = {
+        "steps_per_eval": steps_per_eval,
+        "steps_per_checkpoint": steps_per_checkpoint,
+        "grad_accumulation": grad_accumulation,
+    }
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
     num_classes = getattr(prior, "max_num_classes", None)
     if num_classes is not None and num_classes > model.num_outputs:
         raise ValueError(
@@ -86,6 +100,7 @@ def train(
         )
     device = device or get_default_device()
     model.to(device)
+    ranks.share_weights(model)
     optimizer = schedulefree.AdamWScheduleFree(model.parameters(), lr=lr, weight_decay=0.0)
     model.train()
     optimizer.train()
@@ -103,14 +118,16 @@ def train(
             saved_at = step
 
     total = step + len(prior) if hasattr(prior, "__len__") else None
-    progress = tqdm(prior, initial=step, total=total, desc="train", unit="step", disable=None)
+    hidden = None if ranks.rank == 0 else True  # None: where nobody looks
+    progress = tqdm(prior, initial=step, total=total, desc="train", unit="step", disable=hidden)
+    shown = {}
     ended = time.perf_counter()
     began = ended - times["wall_time"]
     try:
         for batch in progress:
             started = time.perf_counter()
             times["wait_time"] += started - ended
-            loss, gradient_norm = _step(model, optimizer, batch, device, step + 1)
+            loss, gradient_norm = _step(model, optimizer, batch, device, step + 1, grad_accumulation, ranks)
             step += 1
             ended = time.perf_counter()
             times["train_time"] += ended - started
@@ -120,7 +137,7 @@ def train(
                     scores = eval_func(NanoTabPFNClassifier(model, device))
                 history.append((times["train_time"], scores))
             times["wall_time"] = time.perf_counter() - began
-            shown = {"loss": loss, **scores}
+            shown |= {"loss": loss, **scores}
             progress.set_postfix({name: f"{value:.4f}" for name, value in shown.items()}, refresh=False)
             if on_step is not None:
                 lr_now = optimizer.param_groups[0]["scheduled_lr"]
@@ -128,7 +145,7 @@ def train(
                 on_step(record | times | scores)
             if steps_per_checkpoint is not None and step % steps_per_checkpoint == 0:
                 save_checkpoint()
-            if should_stop is not None and should_stop():
+            if ranks.any(should_stop is not None and should_stop()):
                 break
             ended = time.perf_counter()
         save_checkpoint()
@@ -147,24 +164,32 @@ def _step(
     batch: dict[str, Any],
     device: str | torch.device,
     step: int,
+    grad_accumulation: int = 1,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
     """One update; returns the loss and the norm of its gradient.
 
     The loss is the mean over datasets of each one's cross entropy, as if they came one at a time: a batch of
-    one shape and split needs one pass for that, a mixed one a pass for each of its parts.
+    one shape and split needs one pass for that, a mixed one a pass for each of its parts. Each pass, on
+    whatever rank, counts by its share of the datasets of the whole batch.
     """
     parts = batch.get("parts", [batch])
-    num_datasets = sum(len(part["x"]) for part in parts)
+    own_datasets = sum(len(part["x"]) for part in parts)
+    num_datasets = batch.get("num_datasets", own_datasets)
+    datasets_per_pass = ceil(own_datasets / grad_accumulation)
     loss = torch.zeros((), device=device)
     for part in parts:
         num_train = part["train_test_split_index"]
-        x, y = part["x"].to(device), part["y"].to(device)
-        logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
-        targets = y[:, num_train:].long()  # (B, R - T)
-        cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        share = cross_entropy * (len(x) / num_datasets)
-        share.backward()
-        loss += share.detach()
+        passes = zip(part["x"].split(datasets_per_pass), part["y"].split(datasets_per_pass), strict=True)
+        for x, y in passes:
+            x, y = x.to(device), y.to(device)
+            logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
+            targets = y[:, num_train:].long()  # (B, R - T)
+            cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            share = cross_entropy * (len(x) / num_datasets)
+            share.backward()
+            loss += share.detach()
+    loss = ranks.sum_gradients(model.parameters(), loss)
     gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     if not (torch.isfinite(loss) and torch.isfinite(gradient_norm)):
         datasets = batch.get("datasets")

@@ -18,8 +18,8 @@ ORDER = {
         "audit", "plot", "console", "cli",
     ],
     "nanotabpfn": [
-        "precision", "model", "reference", "checkpoint", "run", "tracking", "data", "classifier", "train",
-        "held_out", "suites", "evaluate", "report", "cli",
+        "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",
+        "classifier", "train", "held_out", "suites", "evaluate", "report", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors.

@@ -1,0 +1,122 @@
+"""Training by several processes at once, one for each device, as `torchrun` starts them.
+
+Each has the whole model and takes its share of every batch (see `data.py`); the gradients are summed over all
+before each update, which all of them then make alike. So N processes train as one would, to rounding.
+
+The model is small: its gradients, 1.4 MB, go in one piece after the backward pass. That makes uneven shares,
+and batches in several passes, as simple as even ones in one. `DistributedDataParallel` averages over ranks,
+whatever their shares; its strength, to send large gradients during the backward pass, is not needed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+from torch import distributed, nn
+
+TIMEOUT = timedelta(minutes=30)
+"""How long the others wait for a process, such as the one that evaluates. A dead one is noticed at once."""
+
+
+class RankError(Exception):
+    """Processes that cannot train together; the message says why."""
+
+
+class RankLostError(Exception):
+    """Another process of the training has ended, or does not answer."""
+
+
+class Ranks:
+    """The processes that train together, seen from one of them.
+
+    Attributes:
+        rank: its number, from 0; the process of rank 0 writes the files.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, device: str | torch.device = "cpu"):
+        self.rank = rank
+        self.size = size
+        self.device = device
+
+    def share_weights(self, model: nn.Module) -> None:
+        """Give all the weights of rank 0."""
+        if self.size > 1:
+            for weight in model.state_dict().values():
+                self._together(distributed.broadcast, weight, 0)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: torch.Tensor) -> torch.Tensor:
+        """Sum the parameters' gradients over all ranks, in place; returns the sum of `loss`, a number."""
+        if self.size == 1:
+            return loss
+        owners = [parameter for parameter in parameters if parameter.requires_grad]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in owners]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), loss.reshape(1)])
+        self._together(distributed.all_reduce, flat)
+        *sums, total = flat.split([*(gradient.numel() for gradient in gradients), 1])
+        for parameter, summed in zip(owners, sums, strict=True):
+            parameter.grad = summed.view_as(parameter)
+        return total.reshape(())
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so for any rank."""
+        if self.size == 1:
+            return flag
+        count = torch.tensor(float(flag), device=self.device)
+        self._together(distributed.all_reduce, count)
+        return count.item() > 0
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.any(False)
+
+    def _together(self, operation: Callable, *arguments: object) -> None:
+        try:
+            operation(*arguments)
+        except RuntimeError as error:
+            raise RankLostError(
+                f"rank {self.rank} of {self.size} has lost another one: {str(error).splitlines()[0]}"
+            ) from error
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
+    """This process among those that `torchrun` started, or alone if it did not.
+
+    Args:
+        device: `cpu`, `cuda` (each process gets the GPU of its number on the machine) or `mps`.
+        timeout: for all that they do together.
+
+    Raises:
+        RankError: there is no GPU for this process, or the others cannot be reached.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or "RANK" not in os.environ:
+        yield Ranks(device=device)
+        return
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "mps":
+        raise RankError("device must be cpu or cuda where several processes train together, got mps")
+    if device == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise RankError(
+                f"rank {rank} has no GPU of its own: this machine has {torch.cuda.device_count()}; "
+                "start as many processes as there are"
+            )
+        device = f"cuda:{local_rank}"
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    try:
+        distributed.init_process_group(backend, timeout=timeout)
+    except (RuntimeError, ValueError) as error:
+        raise RankError(f"rank {rank} of {size} cannot reach the others: {error}") from error
+    try:
+        yield Ranks(rank, size, device)
+    finally:
+        distributed.destroy_process_group()
