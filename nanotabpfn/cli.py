@@ -22,6 +22,7 @@ from nanotabpfn.distributed import RankError, RankLostError, Ranks, join_ranks
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
+from nanotabpfn.precision import PRECISIONS, resolve_precision
 from nanotabpfn.report import (
     MODEL_NAME,
     ReportError,
@@ -147,6 +148,18 @@ def main() -> None:
     default=1,
     show_default=True,
     help="Passes that a batch is cut into, to save memory. The gradient is the same.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Of the model's passes while it trains; auto: bfloat16 where the hardware computes in it.",
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Run the model through torch.compile: faster steps, after a minute or more for the first.",
 )
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=4e-3, show_default=True)
 @click.option(
@@ -316,6 +329,8 @@ def _train(
             eval_func=eval_func,
             on_step=record if run else None,
             grad_accumulation=training["grad_accumulation"],
+            precision=training["precision"],
+            compile=training["compile"],
             ranks=ranks,
             state=state,
             steps_per_checkpoint=training["checkpoint_every"],
@@ -386,10 +401,12 @@ def _new_settings(data: list[dict[str, Any]], training: dict[str, Any]) -> dict[
     """What goes into config.json, but for the model, whose outputs depend on the data."""
     if training["workers"] is None:
         training |= {"workers": 1 if any("prior" in source for source in data) else 0}
+    device = _device(training["device"])
+    precision = resolve_precision(training["precision"], device)
     return {
         "id": uuid4().hex[:8],
         "data": data,
-        "training": training | {"device": _device(training["device"])},
+        "training": training | {"device": device, "precision": precision},
         "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
     }
 

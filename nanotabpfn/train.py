@@ -14,6 +14,7 @@ from tqdm import tqdm
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.distributed import ALONE, Ranks
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
+from nanotabpfn.precision import autocast, resolve_precision
 
 
 class TrainingError(RuntimeError):
@@ -34,6 +35,8 @@ def train(
     on_step: Callable[[dict[str, float]], None] | None = None,
     *,
     grad_accumulation: int = 1,
+    precision: str = "float32",
+    compile: bool = False,
     ranks: Ranks = ALONE,
     state: dict[str, Any] | None = None,
     steps_per_checkpoint: int | None = None,
@@ -62,6 +65,10 @@ def train(
             `wall_time` (all).
         grad_accumulation: passes that a batch is cut into, to save memory: at most its datasets / so many go
             through the model at once. The gradient is the same.
+        precision: of the forward and backward pass: `float32`, `bfloat16` or `auto`; see `precision.py`.
+            Weights, optimizer, normalization and loss are in float32.
+        compile: run the model through `torch.compile`, which takes a minute or more at the first step.
+            Evaluation is not compiled.
         ranks: the processes that train together. `prior` gives this one its share of each batch, and tells
             in `num_datasets` how many datasets the whole batch has. On ranks other than 0 leave `eval_func`,
             `on_step` and `on_checkpoint` out: all have the same model.
@@ -99,7 +106,10 @@ def train(
             f"the prior has up to {num_classes} classes, more than the model's {model.num_outputs} outputs"
         )
     device = device or get_default_device()
+    precision = resolve_precision(precision, device)
     model.to(device)
+    # One graph for all splits and shapes, instead of one for the first and another for the rest.
+    forward = torch.compile(model, dynamic=True) if compile else model
     ranks.share_weights(model)
     optimizer = schedulefree.AdamWScheduleFree(model.parameters(), lr=lr, weight_decay=0.0)
     model.train()
@@ -127,7 +137,9 @@ def train(
         for batch in progress:
             started = time.perf_counter()
             times["wait_time"] += started - ended
-            loss, gradient_norm = _step(model, optimizer, batch, device, step + 1, grad_accumulation, ranks)
+            loss, gradient_norm = _step(
+                forward, optimizer, batch, device, step + 1, grad_accumulation, precision, ranks
+            )
             step += 1
             ended = time.perf_counter()
             times["train_time"] += ended - started
@@ -165,6 +177,7 @@ def _step(
     device: str | torch.device,
     step: int,
     grad_accumulation: int = 1,
+    precision: str = "float32",
     ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
     """One update; returns the loss and the norm of its gradient.
@@ -183,7 +196,8 @@ def _step(
         passes = zip(part["x"].split(datasets_per_pass), part["y"].split(datasets_per_pass), strict=True)
         for x, y in passes:
             x, y = x.to(device), y.to(device)
-            logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
+            with autocast(device, precision):
+                logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
             targets = y[:, num_train:].long()  # (B, R - T)
             cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
             share = cross_entropy * (len(x) / num_datasets)

@@ -49,7 +49,9 @@ def gradients(ranks, grad_accumulation=1):
         lambda *_: found.update({name: p.grad.clone() for name, p in model.named_parameters()})
     )
     batch = share_of(ranks.rank, ranks.size)
-    found["loss"], found["norm"] = _step(model, optimizer, batch, "cpu", 1, grad_accumulation, ranks)
+    found["loss"], found["norm"] = _step(
+        model, optimizer, batch, "cpu", 1, grad_accumulation, "float32", ranks
+    )
     return found
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from test_priors_cli import assert_refused
 
 import nanotabpfn.cli
+import nanotabpfn.precision
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.cli import main
 from nanotabpfn.data import PriorDumpDataLoader
@@ -207,6 +208,23 @@ def test_a_live_run_goes_on_where_it_was(tmp_path):
     assert result.exit_code == 0, result.output
     assert losses(parts) == losses(whole)
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_precision_and_accumulation_are_settings_of_the_run(tmp_path, tiny_dump, monkeypatch):
+    monkeypatch.setattr(nanotabpfn.precision, "has_native_bfloat16", lambda device: True)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--precision", "auto", "--grad-accumulation", 2, "--eval-every", 0]
+    assert train_tiny(tiny_dump, whole, *options, "--steps", 9).exit_code == 0
+    assert train_tiny(tiny_dump, parts, *options).exit_code == 0
+    training = json.loads((parts / "config.json").read_text())["training"]
+    assert (training["precision"], training["grad_accumulation"]) == ("bfloat16", 2)
+    monkeypatch.undo()  # as on another machine: what auto was at the start stays
+    assert run("train", "--resume", parts, "--steps", 9).exit_code == 0
+    assert losses(parts) == losses(whole)
+    plain = tmp_path / "plain"
+    assert train_tiny(tiny_dump, plain, "--eval-every", 0, "--steps", 9).exit_code == 0
+    assert losses(parts) != losses(plain)
+    assert losses(parts) == pytest.approx(losses(plain), rel=0.02)
 
 
 def test_dumps_and_priors_are_mixed(tmp_path, tiny_dump):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import schedulefree
 import torch
+import torch._dynamo
 from torch import nn
 
+import nanotabpfn.precision
 from nanotabpfn.checkpoint import load_model, load_state, save_checkpoint
 from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.model import NanoTabPFNModel
@@ -101,6 +103,47 @@ def test_records_tell_step_loss_gradient_and_time():
         assert times[0] > 0
     for record in records:
         assert record["train_time"] + record["wait_time"] <= record["wall_time"]
+
+
+def test_in_bfloat16_the_weights_stay_float32_and_the_losses_near(monkeypatch):
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        records = []
+        model, _ = train(tiny_model(), batches(20), 1e-2, "cpu", precision=precision, on_step=records.append)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        losses[precision] = [record["loss"] for record in records]
+    assert losses["float32"] != losses["bfloat16"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    monkeypatch.setattr(nanotabpfn.precision, "has_native_bfloat16", lambda device: True)
+    records = []
+    train(tiny_model(), batches(20), 1e-2, "cpu", precision="auto", on_step=records.append)
+    assert [record["loss"] for record in records] == losses["bfloat16"]
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, auto, got 'float8'"):
+        train(tiny_model(), batches(1), device="cpu", precision="float8")
+
+
+def test_compiled_it_trains_alike_with_one_graph_for_all_splits(monkeypatch):
+    """With the compiler's front end alone, which is what can go wrong: its code generator takes a minute."""
+
+    def front_end(model, **settings):
+        return original(model, backend="eager", **settings)
+
+    def two_splits():
+        for number, batch in enumerate(batches(6)):
+            yield batch | {"train_test_split_index": 9 + number % 3}
+
+    original = torch.compile
+    losses = []
+    for compiled in (False, True):
+        records = []
+        monkeypatch.setattr(torch, "compile", front_end)
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        train(tiny_model(), two_splits(), 1e-2, "cpu", compile=compiled, on_step=records.append)
+        losses.append([record["loss"] for record in records])
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
+        assert not torch._dynamo.utils.counters["graph_break"]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_ctrl_c_keeps_what_was_learned():
