@@ -131,7 +131,7 @@ def test_a_finished_run_says_so_and_is_left_alone_or_prolonged(tmp_path, tiny_du
     before = contents(short)
     result = run("train", "--resume", short)
     assert result.exit_code == 0, result.output
-    assert "finished, its 6 steps are done" in result.output
+    assert "finished, all of its 6 steps are done" in result.output
     assert contents(short) == before
     assert run("train", "--resume", short, "--steps", 9).exit_code == 0
     assert without_times(history(short)) == without_times(history(long))
