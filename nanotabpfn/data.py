@@ -76,7 +76,8 @@ def collate(records: Sequence[Record], device: str | torch.device) -> dict[str, 
         kinds.setdefault((*record.x.shape, record.single_eval_pos), []).append(record)
     parts = [
         {
-            "x": torch.from_numpy(np.stack([record.x for record in part])).to(device),
+            # Row by row, however a record lies in memory: the model's rounding depends on it.
+            "x": torch.from_numpy(np.ascontiguousarray(np.stack([record.x for record in part]))).to(device),
             "y": torch.from_numpy(np.stack([record.y for record in part])).to(device),
             "train_test_split_index": part[0].single_eval_pos,
             "datasets": [record.index for record in part],
