@@ -30,15 +30,20 @@ def sample_block(
         first: place in the block of the first that is sampled.
     """
     size = config.block_size - first if num_datasets is None else num_datasets
-    rng = stream(seed, BLOCK, block)
-    single_eval_pos = sample_integer(config.split_range, rng)
-    num_features = sample_integer(config.num_features, rng)
-    config = replace(config, num_features=(num_features, num_features))
+    config, single_eval_pos = shared_in_block(config, seed, block)
     start = block * config.block_size + first
     return [
         sample_dataset(config, stream(seed, DATASET, index), single_eval_pos)
         for index in range(start, start + size)
     ]
+
+
+def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorConfig, int]:
+    """What the datasets of a block share: the prior with their number of features, and their split."""
+    rng = stream(seed, BLOCK, block)
+    single_eval_pos = sample_integer(config.split_range, rng)
+    num_features = sample_integer(config.num_features, rng)
+    return replace(config, num_features=(num_features, num_features)), single_eval_pos
 
 
 def generate_blocks(

@@ -1,15 +1,17 @@
 """Figures of priors and dumps, in one style; they need matplotlib (the extra `plots`)."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from priors.audit import AT_CHANCE, LEVELS, LINEAR, MARGIN, METRIC, TRIVIAL, Audit, chance_correlation
-from priors.dump import replaced_when_done
+from priors.audit import AT_CHANCE, LEVELS, LINEAR, MARGIN, METRIC, TRIVIAL, Audit, audit, chance_correlation
+from priors.console import printable
+from priors.dump import open_dump, replaced_when_done
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, which the colour-blind tell apart too (https://jfly.uni-koeln.de/color/).
 BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
 BLACK, DARK, GREY, LIGHT = "#000000", "#555555", "#AAAAAA", "#EEEEEE"
+CLASS_COLOURS = (BLUE, RED, GREEN, ORANGE, PINK, SKY, BLACK, "#B8A200", GREY, "#7A3E00")
 
 STYLE = {
     "font.size": 9,
@@ -40,6 +43,7 @@ STYLE = {
 }
 ENDINGS = (".png", ".svg", ".pdf")
 DPI = 130
+MOST_NAMES = 10  # of graph families in one panel
 
 
 class PlotError(Exception):
@@ -61,7 +65,7 @@ def check_figure(out: str | Path) -> None:
 
 
 @contextmanager
-def _drawn(out: str | Path, width: float, height: float, title: str, caption: str) -> Iterator["Figure"]:
+def drawn(out: str | Path, width: float, height: float, title: str, caption: str) -> Iterator["Figure"]:
     """An empty figure with a title and, below, a caption; written to `out` when it is drawn.
 
     Args:
@@ -74,12 +78,107 @@ def _drawn(out: str | Path, width: float, height: float, title: str, caption: st
     out = Path(out)
     with mpl.rc_context(STYLE), replaced_when_done(out) as partial:
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+        # Matplotlib does not wrap them in a constrained layout; so many letters fill an inch.
+        title, caption = textwrap.fill(title, round(width * 11)), textwrap.fill(caption, round(width * 17))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        lines = textwrap.fill(caption, round(width * 17))
-        figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color=DARK)
+        figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=DARK)
         yield figure
-        metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[out.suffix]
-        figure.savefig(partial, format=out.suffix[1:], metadata=metadata)
+        if out.suffix == ".png":
+            _save_png(figure, partial)
+        else:
+            metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[out.suffix]
+            figure.savefig(partial, format=out.suffix[1:], metadata=metadata)
+
+
+def _save_png(figure: "Figure", path: Path) -> None:
+    """With 256 colours, in a third of the bytes."""
+    from PIL import Image  # matplotlib needs it too
+
+    drawing = BytesIO()
+    figure.savefig(drawing, format="png")
+    image = Image.open(drawing).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(path, format="png", optimize=True)
+
+
+# ------------------------------------------------------------------------------------------------- dumps
+
+
+def plot_dump(
+    path: str | Path,
+    out: str | Path,
+    num_datasets: int = 200,
+    seed: int = 0,
+    num_workers: int = 1,
+    on_read: Callable[[int], None] | None = None,
+    on_measured: Callable[[int], None] | None = None,
+) -> None:
+    """Draw how the datasets of a dump differ: sizes, splits, classes, correlation, learnability.
+
+    Args:
+        num_datasets: how many to measure, as `audit` does; sizes and splits are of all.
+        seed: of the sample.
+        num_workers: processes; so are the callbacks those of `audit`.
+
+    Raises:
+        PlotError: as `check_figure`, or every record is damaged.
+        DumpError: the dump cannot be opened, or the figure not be written.
+    """
+    check_figure(out)
+    found = audit(path, num_datasets, seed, "own", num_workers, on_read, on_measured)
+    if not found.datasets:
+        raise PlotError(f"{path}: every record is damaged, so there is nothing to draw")
+    with open_dump(path, check_sizes=False) as dump:
+        sound = np.setdiff1d(np.arange(len(dump)), found.damaged)
+        features, rows = dump.num_features[sound], dump.num_datapoints[sound]
+        split = dump.single_eval_pos[sound] / rows
+        families = dump.read_property("graph")[sound] if "graph" in dump.properties else np.array([])
+    is_classification = found.problem_type == "classification"
+    classes = found.column("num_classes").astype(int) if is_classification else np.array([], int)
+    # What is the same in every dataset is said in words.
+    constants = [
+        f"{values[0]:,} {unit}"
+        for values, unit in ((rows, "rows"), (features, "features"))
+        if (values == values[0]).all()
+    ]
+    metric = METRIC[found.problem_type]
+    panels = [
+        (_histogram, split, np.linspace(0, 1, 26), "training rows / rows", "Splits", BLUE),
+        (_bars, rows, None, "rows", "Rows", BLUE),
+        (_bars, features, None, "features", "Features", BLUE),
+        (_bars, classes, None, "classes", "Classes *", GREEN),
+        (
+            *(_histogram, found.column("smallest_class"), np.linspace(0, 0.5, 26)),
+            *("share of the rows", "The smallest class *", GREEN),
+        ),
+        (
+            *(_histogram, found.column("correlation"), np.linspace(0, 1, 26)),
+            *("mean |correlation| of features", "How correlated the features are *", GREEN),
+        ),
+        (
+            *(_histogram, np.clip(found.scores()[:, 0], 0, 1), np.linspace(0, 1, 26)),
+            *(f"{metric} of a random forest", "How much there is to learn *", GREEN),
+        ),
+        (_named_bars, families, None, "datasets", "Graph families", BLUE),
+    ]
+    panels = [panel for panel in panels if len(panel[1]) and (panel[0] != _bars or np.ptp(panel[1]) > 0)]
+    same = f", all of {' and '.join(constants)}" if constants else ""
+    damaged = f", {len(found.damaged):,} damaged and left out" if found.damaged else ""
+    title = f"{Path(path).name}: {found.num_records:,} datasets{same}{damaged}"
+    of_classes = f", all of {classes[0]} classes" if is_classification and np.ptp(classes) == 0 else ""
+    caption = (
+        f"* Green: a sample of {len(found.datasets):,} datasets{of_classes}. {metric}: of a forest of trees "
+        f"that learns from a dataset's training rows and predicts the others "
+        f"({'0.5 is chance' if is_classification else '0 is the mean, or worse'}, 1 is perfect)."
+    )
+    num_columns = {4: 2, 7: 4, 8: 4}.get(len(panels), 3)
+    num_rows = -(-len(panels) // num_columns)
+    with drawn(out, 3.1 * num_columns, 0.9 + 2.4 * num_rows, title, caption) as figure:
+        grid = figure.subplots(num_rows, num_columns, squeeze=False)
+        for axes in grid.flat[len(panels) :]:
+            axes.axis("off")
+        for axes, (draw, values, bins, label, heading, colour) in zip(grid.flat, panels, strict=False):
+            draw(axes, values, bins, label, colour)
+            axes.set_title(heading)
 
 
 # ------------------------------------------------------------------------------------------------ audits
@@ -108,7 +207,7 @@ def plot_audit(audit: Audit, out: str | Path) -> None:
     )
     panels = "ab\ncd" if audit.problem_type == "classification" else "abd"
     size = (8.5, 6.4) if audit.problem_type == "classification" else (11, 3.6)
-    with _drawn(out, *size, title, caption) as figure:
+    with drawn(out, *size, title, caption) as figure:
         axes = figure.subplot_mosaic(panels)
         low = 0.0 if audit.problem_type == "classification" else -0.5
         scores = np.clip(scores, low, 1)  # R2 has no lower end
@@ -161,8 +260,8 @@ def plot_audits(audits: Sequence[Audit], out: str | Path) -> None:
     """
     if len({audit.problem_type for audit in audits}) != 1:
         raise PlotError("audits to compare must be of one problem type, and there must be one at least")
-    for audit in audits:
-        _check_scored(audit)
+    for one in audits:
+        _check_scored(one)
     problem_type = audits[0].problem_type
     metric, linear, chance = METRIC[problem_type], LINEAR[problem_type], AT_CHANCE[problem_type]
     found = [audit.summary() for audit in audits]
@@ -173,7 +272,7 @@ def plot_audits(audits: Sequence[Audit], out: str | Path) -> None:
         f"trained on one part of a dataset's rows and scored on the rest. Shaded: at or below {chance} a "
         f"dataset teaches next to nothing."
     )
-    with _drawn(out, 10, 1.7 + 0.42 * len(audits), "What these priors have to teach", caption) as figure:
+    with drawn(out, 10, 1.7 + 0.42 * len(audits), "What these priors have to teach", caption) as figure:
         learn, ends, correlate = figure.subplots(1, 3, sharey=True, width_ratios=[2, 1.3, 1.3])
         places = np.arange(len(audits))
         low = -0.5 if problem_type == "regression" else 0.3
@@ -221,3 +320,31 @@ def _histogram(axes: "Axes", values: np.ndarray, bins: Any, label: str, colour: 
     axes.hist(values, bins=bins, color=colour, edgecolor="white", linewidth=0.4)
     axes.set(xlabel=label, ylabel="datasets")
     axes.margins(x=0)
+    _whole_counts(axes)
+
+
+def _bars(axes: "Axes", values: np.ndarray, _: None, label: str, colour: str) -> None:
+    """How often each whole number occurs; many different ones share bars."""
+    if np.ptp(values) > 30:
+        _histogram(axes, values, 26, label, colour)
+        return
+    numbers, counts = np.unique(values, return_counts=True)
+    axes.bar(numbers, counts, color=colour, width=0.8)
+    axes.set(xlabel=label, ylabel="datasets")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _whole_counts(axes)
+
+
+def _named_bars(axes: "Axes", values: np.ndarray, _: None, label: str, colour: str) -> None:
+    """How often each name occurs, the most frequent ones on top."""
+    names, counts = np.unique(values.astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_NAMES]
+    shown = [printable(name.rpartition(":")[2].replace("_", " ")) for name in names[order]]
+    axes.barh(range(len(order)), counts[order], color=colour, height=0.7)
+    axes.set_yticks(range(len(order)), ["\n".join(textwrap.wrap(name, 18)) for name in shown], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+
+
+def _whole_counts(axes: "Axes") -> None:
+    axes.yaxis.get_major_locator().set_params(integer=True)

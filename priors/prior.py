@@ -50,6 +50,15 @@ class Dataset(NamedTuple):
     over the nodes), attempts; with a `learnability` also out_of_bag_score."""
 
 
+class Structure(NamedTuple):
+    """The graph behind a dataset, and what of it the table shows."""
+
+    graph: nx.DiGraph
+    features: list[Hashable]
+    """The node behind each column of x."""
+    target: Hashable
+
+
 def sample_dataset(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
 ) -> Dataset:
@@ -70,6 +79,13 @@ def sample_dataset(
         ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
         RuntimeError: every one of 1000 draws was refused: the config asks for what it cannot give.
     """
+    return sample_with_structure(config, rng, single_eval_pos)[0]
+
+
+def sample_with_structure(
+    config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
+) -> tuple[Dataset, Structure]:
+    """What `sample_dataset` draws, and the graph that it comes from."""
     is_classification = config.problem_type == "classification"
     least = config.num_classes[0] if is_classification else 2  # one row has no variance
     if single_eval_pos is not None and not least <= single_eval_pos <= config.num_datapoints - least:
@@ -80,10 +96,10 @@ def sample_dataset(
         )
     scores = _score_range(config, rng.random())
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        dataset = _sample_once(config, rng, single_eval_pos, scores)
-        if dataset is not None:
-            dataset.properties["attempts"] = attempt
-            return dataset
+        drawn = _sample_once(config, rng, single_eval_pos, scores)
+        if drawn is not None:
+            drawn[0].properties["attempts"] = attempt
+            return drawn
     raise RuntimeError(f"{MAX_ATTEMPTS} draws in a row were refused; this prior is too narrow: {config}")
 
 
@@ -103,7 +119,7 @@ def _sample_once(
     rng: np.random.Generator,
     single_eval_pos: int | None,
     scores: tuple[float, float] | None,
-) -> Dataset | None:
+) -> tuple[Dataset, Structure] | None:
     size_rng, graph_rng, column_rng, model_rng, node_rng, target_rng, table_rng = split(rng, 7)
     num_features = sample_integer(config.num_features, size_rng)
     num_classes = sample_integer(config.num_classes, size_rng)
@@ -158,7 +174,7 @@ def _sample_once(
         if not scores[0] <= score <= scores[1]:
             return None
         properties["out_of_bag_score"] = score
-    return Dataset(x, y, single_eval_pos, properties)
+    return Dataset(x, y, single_eval_pos, properties), Structure(graph, features, target)
 
 
 def sample_scm(

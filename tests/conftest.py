@@ -36,3 +36,20 @@ def tiny_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dumps") / "tiny.h5"
     generate_dump(path, TINY, 64, seed=0)
     return path
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All that figures say, gathered when they are saved."""
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    found = []
+    save = Figure.savefig
+
+    def savefig(self, *args, **kwargs):
+        found.extend(" ".join(text.get_text().split()) for text in self.findobj(Text) if text.get_text())
+        save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return found

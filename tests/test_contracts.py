@@ -15,7 +15,7 @@ ORDER = {
         "streams", "families", "graphs", "mechanisms", "noise", "categories", "classes", "coherence",
         "learnability", "scm", "table", "own_graph", "graph_files", "config", "presets", "prior", "dump",
         "engines", "shards", "generate", "inspect", "derive", "arrange", "convert", "validate", "download",
-        "audit", "plot", "console", "cli",
+        "console", "audit", "plot", "gallery", "cli",
     ],
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",
