@@ -23,6 +23,7 @@ from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.precision import PRECISIONS, resolve_precision
+from nanotabpfn.recipes import RECIPES
 from nanotabpfn.report import (
     MODEL_NAME,
     ReportError,
@@ -161,7 +162,18 @@ def main() -> None:
     is_flag=True,
     help="Run the model through torch.compile: faster steps, after a minute or more for the first.",
 )
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=4e-3, show_default=True)
+@click.option(
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    default="published",
+    show_default=True,
+    help="Architecture and optimizer, as docs/training.md describes them.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help=f"Learning rate.  [default: the recipe's, of `published` {RECIPES['published'].training['lr']}]",
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**63 - 1),
@@ -268,7 +280,12 @@ def train_command(
             loader = _loader(settings, ranks)
             if resume is None:
                 settings["model"] = _architecture(
-                    embedding_size, heads, hidden, layers, loader.max_num_classes
+                    embedding_size,
+                    heads,
+                    hidden,
+                    layers,
+                    loader.max_num_classes,
+                    settings["training"]["recipe"],
                 )
             torch.manual_seed(training["seed"])
             model = NanoTabPFNModel(**settings["model"])
@@ -324,6 +341,8 @@ def _train(
             model,
             loader,
             lr=training["lr"],
+            optimizer=training["optimizer"],
+            warmup_steps=training["warmup_steps"],
             device=ranks.device,
             steps_per_eval=training["eval_every"] or training["steps"],
             eval_func=eval_func,
@@ -401,6 +420,8 @@ def _new_settings(data: list[dict[str, Any]], training: dict[str, Any]) -> dict[
     """What goes into config.json, but for the model, whose outputs depend on the data."""
     if training["workers"] is None:
         training |= {"workers": 1 if any("prior" in source for source in data) else 0}
+    recipe = RECIPES[training["recipe"]].training
+    training = recipe | training | {"lr": training["lr"] or recipe["lr"]}
     device = _device(training["device"])
     precision = resolve_precision(training["precision"], device)
     return {
@@ -485,10 +506,13 @@ def _eval_func(
     return scores if tasks or batches else None
 
 
-def _architecture(embedding_size: int, heads: int, hidden: int, layers: int, outputs: int) -> dict[str, Any]:
+def _architecture(
+    embedding_size: int, heads: int, hidden: int, layers: int, outputs: int, recipe: str
+) -> dict[str, Any]:
+    changes = RECIPES[recipe].architecture
     try:
         with torch.device("meta"):
-            return NanoTabPFNModel(embedding_size, heads, hidden, layers, outputs).config
+            return NanoTabPFNModel(embedding_size, heads, hidden, layers, outputs, **changes).config
     except ValueError as error:
         raise PlainError(str(error)) from error
 

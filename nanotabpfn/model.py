@@ -4,7 +4,8 @@ The architecture, its names and its state dict are those of nanoTabPFN (Pfefferl
 TabPFN v2 (Hollmann et al., Nature 2025). `reference.py` has the same function in its plain form; this one
 leaves out what nobody reads, and computes the first and the last layer's attention between columns in a
 cheaper order. Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns
-(the target is the last), E embedding, H heads, D = E / H, K outputs.
+(the target is the last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding,
+H heads, D = E / H, K outputs.
 """
 
 import math
@@ -36,7 +37,8 @@ class NanoTabPFNModel(nn.Module):
     """Predicts the classes of a table's test rows from its training rows, in one forward pass.
 
     A test row never influences another row; the order of the training rows and of the features does not
-    matter. The defaults are the published configuration: 356,066 parameters.
+    matter (of the features it does with `feature_group_size` above 1). The defaults are the published
+    configuration: 356,066 parameters. The last four are changes to it, which `recipes.py` puts together.
 
     Args:
         embedding_size: E, a multiple of `num_attention_heads`.
@@ -44,9 +46,19 @@ class NanoTabPFNModel(nn.Module):
         mlp_hidden_size: hidden units of each layer's MLP and of the decoder.
         num_layers: transformer layers.
         num_outputs: K, the most classes that the model can tell apart.
+        pre_norm: normalize what each attention and each MLP reads, and once what the decoder reads, in place
+            of every sum (Xiong et al., ICML 2020).
+        residual_decay: with `pre_norm`, the cells are multiplied by its i-th power before layer i = 0, 1 ...:
+            without norms between them, the sums of later layers would grow.
+        mean_pooling: decode a test row from the mean over its features' cells, not from its target's. Costs
+            the shortcuts of the last layer, which then computes every column.
+        feature_group_size: G, features that each column is embedded from: itself and those 1, 3, 7 ... to its
+            right, going on from the first after the last. Tells features of equal distribution apart (Qu et
+            al., TabICLv2, 2026); their order matters then.
 
     Raises:
-        ValueError: a size below 1, or an embedding that the heads do not divide.
+        ValueError: a size below 1, an embedding that the heads do not divide, a decay outside of (0, 1] or
+            without `pre_norm`.
     """
 
     def __init__(
@@ -56,29 +68,45 @@ class NanoTabPFNModel(nn.Module):
         mlp_hidden_size: int = 192,
         num_layers: int = 3,
         num_outputs: int = 2,
+        pre_norm: bool = False,
+        residual_decay: float = 1.0,
+        mean_pooling: bool = False,
+        feature_group_size: int = 1,
     ):
         super().__init__()
-        self.config = {
+        sizes = {
             "embedding_size": embedding_size,
             "num_attention_heads": num_attention_heads,
             "mlp_hidden_size": mlp_hidden_size,
             "num_layers": num_layers,
             "num_outputs": num_outputs,
+            "feature_group_size": feature_group_size,
         }
-        for name, size in self.config.items():
+        for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
+        if not 0 < residual_decay <= 1:
+            raise ValueError(f"residual_decay must be above 0 and at most 1, got {residual_decay}")
+        if residual_decay < 1 and not pre_norm:
+            raise ValueError(f"residual_decay must be 1 without pre_norm, got {residual_decay}")
         if embedding_size % num_attention_heads:
             raise ValueError(
                 f"embedding_size must be a multiple of num_attention_heads, "
                 f"got {embedding_size} and {num_attention_heads}"
             )
+        self.config = sizes | {
+            "pre_norm": pre_norm,
+            "residual_decay": residual_decay,
+            "mean_pooling": mean_pooling,
+        }
         self.num_outputs = num_outputs
-        self.feature_encoder = NumberEncoder(embedding_size)
+        self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
         self.target_encoder = NumberEncoder(embedding_size)
         self.transformer_blocks = nn.ModuleList(
-            TransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size) for _ in range(num_layers)
+            TransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
+            for _ in range(num_layers)
         )
+        self.norm = nn.LayerNorm(embedding_size) if pre_norm else nn.Identity()
         self.decoder = Decoder(embedding_size, mlp_hidden_size, num_outputs)
 
     def forward(self, data: tuple[torch.Tensor, torch.Tensor], train_test_split_index: int) -> torch.Tensor:
@@ -106,45 +134,66 @@ class NanoTabPFNModel(nn.Module):
         features = normalize_features(x, *feature_statistics(x[:, :num_train]))
         mean = y_train.mean(dim=1, keepdim=True)  # stands for the targets of the test rows
         targets = torch.cat([y_train, mean.expand(-1, num_rows - num_train)], dim=1)
-        cells = encode_scalars(features, targets)  # (B, R, C, 4)
+        cells = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, R, C, S)
         for number, layer in enumerate(self.transformer_blocks):
             cells = self._attend_between_columns(number, cells)
             keys_and_values = layer.keys_and_values(cells[:, :num_train])
             if number == len(self.transformer_blocks) - 1:
                 cells = cells[:, num_train:]
             cells = layer.attend_between_rows(cells, *keys_and_values)
-        return in_float32(self.decoder(cells.squeeze(2)))  # (B, R - T, K)
+        return self._decode(cells)  # (B, R - T, K)
 
     def _attend_between_columns(self, number: int, cells: torch.Tensor) -> torch.Tensor:
-        """(B, R, C, E) -> (B, R, C, E), normalized; the first layer is given (B, R, C, 4), the scalars.
+        """(B, R, C, E) -> (B, R, C, E), as rows attend to it; the first layer is given (B, R, C, S).
 
-        The last returns the target column alone, (B, R, 1, E): nobody reads more of it. There the other cells
-        are keys and values, nothing more, which saves most of the layer.
+        The last returns the columns alone that the decoder reads, of which the others are keys and values,
+        nothing more: (B, R, 1, E), the target, which saves most of the layer; or the features, (B, R, F, E).
         """
         layer = self.transformer_blocks[number]
         attention, is_last = layer.self_attention_between_features, number == len(self.transformer_blocks) - 1
+        target_alone = is_last and not self.config["mean_pooling"]
         if number == 0:
-            basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (4, E)
+            basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (S, E)
+        if number == 0 and not self.config["pre_norm"]:
             cells = attention.between_encoded_cells(cells, basis)
-            return layer.norm1(cells[:, :, -1:] if is_last else cells)
-        if is_last:
-            return layer.norm1(cells[:, :, -1:] + attention.of_target(cells))
-        return layer.norm1(cells + attention.between_columns(cells))
+            cells = cells[:, :, -1:] if target_alone else cells
+        else:
+            if number == 0:
+                with without_autocast(cells):
+                    cells = cells @ basis
+            if self.config["pre_norm"]:
+                cells = cells * self.config["residual_decay"] ** number
+            read = layer.before(layer.norm1, cells)
+            if target_alone:
+                cells = cells[:, :, -1:] + attention.of_target(read)
+            else:
+                cells = cells + attention.between_columns(read)
+        if is_last and not target_alone:
+            cells = cells[:, :, :-1]
+        return layer.after(layer.norm1, cells)
+
+    def _decode(self, cells: torch.Tensor) -> torch.Tensor:
+        """The columns that the last layer left, (B, R, 1, E) or (B, R, F, E) -> (B, R, K)."""
+        cells = self.norm(cells)
+        row = cells.mean(dim=2) if self.config["mean_pooling"] else cells.squeeze(2)  # (B, R, E)
+        return in_float32(self.decoder(row))
 
     @torch.no_grad()
     def encode_training(self, x_train: torch.Tensor, y_train: torch.Tensor) -> "TrainingRows":
         """What test rows need of the training rows: `predict` is given it as often as one likes.
 
         Training rows never attend to test rows, so each layer's keys and values are theirs alone. Holds
-        8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of layers. The rows are
-        worked on in chunks: beyond that and a table of embedded cells, the memory that it needs is bounded.
+        8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of layers (with
+        `mean_pooling` F in place of the 1). The rows are worked on in chunks: beyond that and a table of
+        embedded cells, the memory that it needs is bounded.
 
         Args:
             x_train: features (B, T, F).
             y_train: targets (B, T).
         """
         mean, deviation = feature_statistics(x_train)
-        cells = encode_scalars(normalize_features(x_train, mean, deviation), y_train)  # (B, T, C, 4)
+        features = normalize_features(x_train, mean, deviation)
+        cells = encode_scalars(features, y_train, self.config["feature_group_size"])  # (B, T, C, S)
         size = self._rows_per_chunk(cells)
         keys_and_values = []
         for number, layer in enumerate(self.transformer_blocks):
@@ -164,18 +213,19 @@ class NanoTabPFNModel(nn.Module):
         `training_rows` must come from the same weights.
         """
         features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
-        scalars = encode_scalars(features, training_rows.target_mean.expand(-1, x_test.shape[1]))
+        targets = training_rows.target_mean.expand(-1, x_test.shape[1])
+        scalars = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, N, C, S)
         logits = []
         for cells in scalars.split(self._rows_per_chunk(scalars), dim=1):
             for number, (layer, (k, v)) in enumerate(
                 zip(self.transformer_blocks, training_rows.keys_and_values, strict=True)
             ):
                 cells = layer.attend_between_rows(self._attend_between_columns(number, cells), k, v)
-            logits.append(in_float32(self.decoder(cells.squeeze(2))))
+            logits.append(self._decode(cells))
         return torch.cat(logits, dim=1)
 
     def _rows_per_chunk(self, scalars: torch.Tensor) -> int:
-        """Rows of (B, R, C, 4) whose way through a layer takes about CHUNK_BYTES."""
+        """Rows of (B, R, C, S) whose way through a layer takes about CHUNK_BYTES."""
         num_datasets, _, num_columns, _ = scalars.shape
         # Of a cell: its embedding, queries, keys, values, what was mixed and normalized; the hidden layer
         # before and after its activation; the scores between columns, before and after the softmax.
@@ -194,29 +244,31 @@ class TrainingRows(NamedTuple):
 
 
 class NumberEncoder(nn.Module):
-    """Embeds each cell by itself: number * weight + bias."""
+    """Embeds a cell by its numbers: numbers @ weights + bias."""
 
-    def __init__(self, embedding_size: int):
+    def __init__(self, embedding_size: int, num_numbers: int = 1):
         super().__init__()
-        self.linear_layer = nn.Linear(1, embedding_size)
+        self.linear_layer = nn.Linear(num_numbers, embedding_size)
 
     def basis(self) -> torch.Tensor:
-        """(2, E), weight and bias: the embedding is (number, 1) @ basis."""
+        """Weights and bias, a row for each number and one: the embedding is (numbers, 1) @ basis."""
         return torch.cat([self.linear_layer.weight.t(), self.linear_layer.bias.unsqueeze(0)])
 
 
-def encode_scalars(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Normalized features (B, R, F) and targets (B, R) as (B, R, C, 4).
+def encode_scalars(features: torch.Tensor, targets: torch.Tensor, group_size: int = 1) -> torch.Tensor:
+    """Normalized features (B, R, F) and targets (B, R) as (B, R, C, S).
 
-    A feature's cell is (feature, 1, 0, 0), a target's (0, 0, target, 1): times the two encoders' bases, one
-    upon the other, that is the embedded table.
+    A feature's cell is (its group of G features, 1, 0, 0), a target's (zeros, 0, target, 1): times the two
+    encoders' bases, one upon the other, that is the embedded table.
     """
     num_datasets, num_rows, num_features = features.shape
-    scalars = features.new_zeros(num_datasets, num_rows, num_features + 1, 4)
-    scalars[:, :, :-1, 0] = features
-    scalars[:, :, :-1, 1] = 1
-    scalars[:, :, -1, 2] = targets
-    scalars[:, :, -1, 3] = 1
+    scalars = features.new_zeros(num_datasets, num_rows, num_features + 1, group_size + 3)
+    for i in range(group_size):
+        # Shifts of 0, 1, 3, 7 ...: from F = 7 on, no two features share two groups of three.
+        scalars[:, :, :-1, i] = features.roll(1 - 2**i, dims=2) if i else features
+    scalars[:, :, :-1, group_size] = 1
+    scalars[:, :, -1, group_size + 1] = targets
+    scalars[:, :, -1, group_size + 2] = 1
     return scalars
 
 
@@ -242,10 +294,14 @@ def normalize_features(x: torch.Tensor, mean: torch.Tensor, deviation: torch.Ten
 
 
 class TransformerLayer(nn.Module):
-    """Attention across the features of a row, attention across the rows of a column, MLP; post-norm."""
+    """Attention across the features of a row, attention across the rows of a column, MLP.
 
-    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int):
+    A norm stands after each sum, as published, or before what each part reads.
+    """
+
+    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int, pre_norm: bool):
         super().__init__()
+        self.pre_norm = pre_norm
         self.self_attention_between_datapoints = Attention(embedding_size, num_attention_heads)
         self.self_attention_between_features = Attention(embedding_size, num_attention_heads)
         self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
@@ -256,15 +312,25 @@ class TransformerLayer(nn.Module):
 
     def keys_and_values(self, train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What all rows attend to: of training rows (B, T, C, E), (B, CH, T, D) each."""
-        return self.self_attention_between_datapoints.keys_and_values(train)
+        return self.self_attention_between_datapoints.keys_and_values(self.before(self.norm2, train))
 
     def attend_between_rows(self, rows: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """What follows the attention between columns: (B, R, C, E) -> (B, R, C, E).
 
         Training and test rows alike attend to the training rows, and to no others.
         """
-        rows = self.norm2(rows + self.self_attention_between_datapoints(rows, k, v))
-        return self.norm3(rows + self.linear2(F.gelu(self.linear1(rows))))
+        read = self.before(self.norm2, rows)
+        rows = self.after(self.norm2, rows + self.self_attention_between_datapoints(read, k, v))
+        read = self.before(self.norm3, rows)
+        return self.after(self.norm3, rows + self.linear2(F.gelu(self.linear1(read))))
+
+    def before(self, norm: nn.Module, cells: torch.Tensor) -> torch.Tensor:
+        """What a part of the layer reads of the cells."""
+        return norm(cells) if self.pre_norm else cells
+
+    def after(self, norm: nn.Module, cells: torch.Tensor) -> torch.Tensor:
+        """What becomes of the cells when a part has been added."""
+        return cells if self.pre_norm else norm(cells)
 
 
 class Attention(nn.Module):
@@ -322,23 +388,23 @@ class Attention(nn.Module):
         return self.out_proj(v).unsqueeze(2)
 
     def between_encoded_cells(self, scalars: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """The first layer's attention between columns, residual included: (B, R, C, 4) -> (B, R, C, E).
+        """The first layer's attention between columns, residual included: (B, R, C, S) -> (B, R, C, E).
 
-        The embedded cells, scalars (B, R, C, 4) @ basis (4, E), have rank 4, and so have their queries, keys
+        The embedded cells, scalars (B, R, C, S) @ basis (S, E), have rank S, and so have their queries, keys
         and values. So the attention runs on the scalars, with the basis multiplied into the weights.
         """
         with without_autocast(scalars):
-            # The bias belongs to the second and the fourth scalar, of which each cell has one.
-            has_bias = basis.new_tensor([0, 1, 0, 1]).unsqueeze(1)
-            qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (4, 3E)
+            # The bias belongs to the two scalars that are 1 in features' and in targets' cells.
+            has_bias = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, 1]).unsqueeze(1)
+            qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (S, 3E)
             heads = (3, self.num_heads, basis.shape[1] // self.num_heads)
-            q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, 4, D) each
-            to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (4, H4)
-            to_output = v @ self.out_proj.weight.t().unflatten(0, heads[1:])  # (H, 4, E)
-            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, 4)
-            mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, 4)
-            mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, H4)
-            terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, H4 + 4)
+            q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, S, D) each
+            to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (S, HS)
+            to_output = v @ self.out_proj.weight.t().unflatten(0, heads[1:])  # (H, S, E)
+            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, S)
+            mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, S)
+            mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, HS)
+            terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, HS + S)
             cells = F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
         return in_autocast(cells)
 
@@ -363,13 +429,13 @@ def attend_explicitly(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: 
 
 
 class Decoder(nn.Module):
-    """Two layers from the embedding of a row's target to its logits."""
+    """Two layers from the embedding of a row, its target's or the mean of its features', to its logits."""
 
     def __init__(self, embedding_size: int, mlp_hidden_size: int, num_outputs: int):
         super().__init__()
         self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
         self.linear2 = nn.Linear(mlp_hidden_size, num_outputs)
 
-    def forward(self, target: torch.Tensor) -> torch.Tensor:
+    def forward(self, row: torch.Tensor) -> torch.Tensor:
         """(B, R, E) -> (B, R, K)."""
-        return self.linear2(F.gelu(self.linear1(target)))
+        return self.linear2(F.gelu(self.linear1(row)))

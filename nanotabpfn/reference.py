@@ -25,14 +25,21 @@ class PlainNanoTabPFNModel(nn.Module):
         mlp_hidden_size: int = 192,
         num_layers: int = 3,
         num_outputs: int = 2,
+        pre_norm: bool = False,
+        residual_decay: float = 1.0,
+        mean_pooling: bool = False,
+        feature_group_size: int = 1,
     ):
         super().__init__()
-        self.feature_encoder = PlainFeatureEncoder(embedding_size)
+        self.residual_decay = residual_decay
+        self.mean_pooling = mean_pooling
+        self.feature_encoder = PlainFeatureEncoder(embedding_size, feature_group_size)
         self.target_encoder = PlainTargetEncoder(embedding_size)
         self.transformer_blocks = nn.ModuleList(
-            PlainTransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size)
+            PlainTransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
             for _ in range(num_layers)
         )
+        self.norm = nn.LayerNorm(embedding_size) if pre_norm else nn.Identity()
         self.decoder = PlainDecoder(embedding_size, mlp_hidden_size, num_outputs)
 
     def forward(self, data: tuple[torch.Tensor, torch.Tensor], train_test_split_index: int) -> torch.Tensor:
@@ -43,21 +50,30 @@ class PlainNanoTabPFNModel(nn.Module):
         features = self.feature_encoder(x, train_test_split_index)  # (B, R, F, E)
         target = self.target_encoder(y_train, x.shape[1])  # (B, R, 1, E)
         table = torch.cat([features, target], dim=2)  # (B, R, C, E)
-        for block in self.transformer_blocks:
-            table = block(table, train_test_split_index)
-        return self.decoder(table[:, train_test_split_index:, -1])  # (B, R - T, K)
+        for i, block in enumerate(self.transformer_blocks):
+            table = block(table * self.residual_decay**i, train_test_split_index)
+        test = self.norm(table[:, train_test_split_index:])
+        rows = test[:, :, :-1].mean(dim=2) if self.mean_pooling else test[:, :, -1]  # (B, R - T, E)
+        return self.decoder(rows)  # (B, R - T, K)
 
 
 class PlainFeatureEncoder(nn.Module):
-    def __init__(self, embedding_size: int):
+    def __init__(self, embedding_size: int, group_size: int):
         super().__init__()
-        self.linear_layer = nn.Linear(1, embedding_size)
+        self.group_size = group_size
+        self.linear_layer = nn.Linear(group_size, embedding_size)
 
     def forward(self, x: torch.Tensor, num_train: int) -> torch.Tensor:
         """(B, R, F) -> (B, R, F, E)."""
         mean = x[:, :num_train].mean(dim=1, keepdim=True)
         deviation = x[:, :num_train].std(dim=1, keepdim=True) + 1e-20
-        return self.linear_layer(((x - mean) / deviation).clip(-100, 100).unsqueeze(-1))
+        x = ((x - mean) / deviation).clip(-100, 100)
+        num_features = x.shape[2]
+        groups = [
+            torch.stack([x[:, :, (j + 2**i - 1) % num_features] for i in range(self.group_size)], dim=-1)
+            for j in range(num_features)
+        ]
+        return self.linear_layer(torch.stack(groups, dim=2))
 
 
 class PlainTargetEncoder(nn.Module):
@@ -73,8 +89,9 @@ class PlainTargetEncoder(nn.Module):
 
 
 class PlainTransformerLayer(nn.Module):
-    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int):
+    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int, pre_norm: bool):
         super().__init__()
+        self.pre_norm = pre_norm
         self.self_attention_between_datapoints = nn.MultiheadAttention(
             embedding_size, num_attention_heads, batch_first=True
         )
@@ -89,17 +106,28 @@ class PlainTransformerLayer(nn.Module):
 
     def forward(self, table: torch.Tensor, num_train: int) -> torch.Tensor:
         """(B, R, C, E) -> (B, R, C, E)."""
+        if self.pre_norm:
+            table = table + self.attend_between_features(self.norm1(table))
+            table = table + self.attend_between_datapoints(self.norm2(table), num_train)
+            return table + self.linear2(F.gelu(self.linear1(self.norm3(table))))
+        table = self.norm1(table + self.attend_between_features(table))
+        table = self.norm2(table + self.attend_between_datapoints(table, num_train))
+        return self.norm3(table + self.linear2(F.gelu(self.linear1(table))))
+
+    def attend_between_features(self, table: torch.Tensor) -> torch.Tensor:
+        """(B, R, C, E) -> (B, R, C, E)."""
+        cells = table.flatten(0, 1)  # (BR, C, E)
+        return self.self_attention_between_features(cells, cells, cells)[0].reshape(table.shape)
+
+    def attend_between_datapoints(self, table: torch.Tensor, num_train: int) -> torch.Tensor:
+        """(B, R, C, E) -> (B, R, C, E)."""
         batch, rows, columns, size = table.shape
-        cells = table.reshape(batch * rows, columns, size)
-        cells = cells + self.self_attention_between_features(cells, cells, cells)[0]
-        table = self.norm1(cells.reshape(batch, rows, columns, size))
         cells = table.transpose(1, 2).reshape(batch * columns, rows, size)
         train, test = cells[:, :num_train], cells[:, num_train:]
         attended_train = self.self_attention_between_datapoints(train, train, train)[0]
         attended_test = self.self_attention_between_datapoints(test, train, train)[0]
-        cells = cells + torch.cat([attended_train, attended_test], dim=1)
-        table = self.norm2(cells.reshape(batch, columns, rows, size).transpose(1, 2))
-        return self.norm3(table + self.linear2(F.gelu(self.linear1(table))))
+        attended = torch.cat([attended_train, attended_test], dim=1)
+        return attended.reshape(batch, columns, rows, size).transpose(1, 2)
 
 
 class PlainDecoder(nn.Module):

@@ -19,7 +19,7 @@ ORDER = {
     ],
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",
-        "classifier", "train", "held_out", "suites", "evaluate", "report", "cli",
+        "classifier", "optimizer", "train", "recipes", "held_out", "suites", "evaluate", "report", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors.

@@ -1,0 +1,68 @@
+"""RECIPES: named settings of model and training, the published ones and changes to them that learn faster."""
+
+from typing import Any, NamedTuple
+
+
+class Recipe(NamedTuple):
+    """`NanoTabPFNModel(**recipe.architecture)`, then `train(model, prior, **recipe.training)`.
+
+    Attributes:
+        purpose: what it changes, and what for.
+        source: who published it.
+        architecture: arguments of the model beside its sizes.
+        training: arguments of `train`.
+    """
+
+    purpose: str
+    source: str
+    architecture: dict[str, Any]
+    training: dict[str, Any]
+
+
+_SPEEDRUN = "the nanoTabPFN speedrun, 2026"
+_LR = 4e-3  # published; the same in all, so that a recipe is what its name says
+
+RECIPES = {
+    "published": Recipe(
+        "nanoTabPFN as published.",
+        "Pfefferle et al., nanoTabPFN, 2025",
+        {},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+    ),
+    "warm-up": Recipe(
+        "The learning rate rises in the first steps, when AdamW's moments say little yet.",
+        "Defazio et al., The road less scheduled, NeurIPS 2024",
+        {},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 20},
+    ),
+    "muon": Recipe(
+        "Orthogonal updates of the layers' matrices, which move in all directions alike.",
+        f"Jordan et al., Muon, 2024; {_SPEEDRUN}",
+        {},
+        {"lr": _LR, "optimizer": "muon", "warmup_steps": 0},
+    ),
+    "pre-norm": Recipe(
+        "A straight way for the gradient past the layers, which later layers do not drown.",
+        f"Xiong et al., On layer normalization, ICML 2020; {_SPEEDRUN}",
+        {"pre_norm": True, "residual_decay": 0.95},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+    ),
+    "mean-pooling": Recipe(
+        "A row is decoded from the mean of its features' cells, so that each of them is taught directly.",
+        _SPEEDRUN,
+        {"mean_pooling": True},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+    ),
+    "feature-groups": Recipe(
+        "A column sees two others from the start, and is told from those of equal distribution.",
+        f"Qu et al., TabICLv2, 2026; {_SPEEDRUN}",
+        {"feature_group_size": 3},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+    ),
+    "combined": Recipe(
+        "All of these but the feature groups.",
+        _SPEEDRUN,
+        {"pre_norm": True, "residual_decay": 0.95, "mean_pooling": True},
+        {"lr": _LR, "optimizer": "muon", "warmup_steps": 20},
+    ),
+}
