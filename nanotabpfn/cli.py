@@ -34,6 +34,7 @@ from nanotabpfn.report import (
     read_history,
 )
 from nanotabpfn.run import CONFIG_FILE, Run, RunError, create_run, last_state, read_settings, resume_run
+from nanotabpfn.study_cli import study_group
 from nanotabpfn.suites import SUITES, load_suite
 from nanotabpfn.tracking import TRACKERS, TrackingError, check_trackers, open_trackers
 from nanotabpfn.train import StateError, TrainingError, train
@@ -91,6 +92,9 @@ def main() -> None:
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # measure
     nanotabpfn plot runs/mine                                       # look
     """
+
+
+main.add_command(study_group)
 
 
 @main.command("train")

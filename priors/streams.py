@@ -3,7 +3,7 @@
 import numpy as np
 
 # Named first keys of `stream`: who draws from it. Never reuse or renumber one.
-BLOCK, DATASET, TRAIN, SHUFFLE = 0, 1, 2, 3
+BLOCK, DATASET, TRAIN, SHUFFLE, STUDY = 0, 1, 2, 3, 4
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:

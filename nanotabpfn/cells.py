@@ -1,0 +1,646 @@
+"""The cells of a study: each is trained and scored once, under a key made of all that it depends on.
+
+DIR/study.json                  the study, as it was run last
+DIR/cells/KEY/                  the directory of a training run, and
+    models/step-00000096...     the averaged model after each step at which it is scored
+    done.json                   written last: the training is complete
+    scores/TARGET.parquet       what it reached on one target: a suite, or an arm's held-out datasets
+DIR/baselines/                  what the baselines reached on a suite
+DIR/errors/KEY.txt              the traceback of a cell that failed
+DIR/records.parquet, .csv       all scores, tidy
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stderr
+from functools import lru_cache, partial
+from importlib.metadata import version
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from nanotabpfn.checkpoint import CheckpointError, load_model, save_model, write_atomically
+from nanotabpfn.classifier import NanoTabPFNClassifier
+from nanotabpfn.data import Loader
+from nanotabpfn.evaluate import BASELINES, Task, predict_out_of_fold, prepare
+from nanotabpfn.metrics import METRICS, measure
+from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.run import CONFIG_FILE, HISTORY_FILE, Run, RunError, create_run, resume_run
+from nanotabpfn.study import Arm, Cell, Study, StudyError, architecture, cells_of, resolve_arms
+from nanotabpfn.suites import load_suite
+from nanotabpfn.train import train
+from priors.engines import run_tasks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STUDY_FILE, DONE_FILE, MODELS_FOLDER, SCORES_FOLDER = "study.json", "done.json", "models", "scores"
+RECORDS = "records.parquet", "records.csv"
+POOLED = "all"  # in the place of a fold: the out-of-fold probabilities of all folds together
+COLUMNS = [
+    "arm", "role", "data_seed", "model_seed", "step", "is_final", "target", "suite", "task", "fold",
+    "metric", "value",
+]  # fmt: skip
+"""Of the records. role: arm, control or baseline. target: `real` for tables, `prior` for held-out datasets.
+suite: that of the tables, or the arm whose datasets they are. task: the table, or the dataset's number."""
+
+
+# ---------------------------------------------------------------------------------------------- planning
+
+
+class Target(NamedTuple):
+    """What models are scored on: a suite of real tables, or the held-out datasets of an arm's prior."""
+
+    kind: str  # "real" or "prior"
+    name: str  # of the suite or the arm
+    arm: Arm | None
+    data_seed: int | None
+    key: str
+    data_key: str | None = None  # of the prior's datasets
+
+
+class PlannedCell(NamedTuple):
+    """A cell with the key of its folder, or with the error that keeps it from having one."""
+
+    cell: Cell
+    key: str
+    data_key: str  # of its own prior's datasets
+    model: dict[str, int]
+    error: str | None = None
+
+
+class Plan(NamedTuple):
+    """A study made ready to run."""
+
+    study: Study
+    cells: tuple[PlannedCell, ...]
+    targets: tuple[Target, ...]
+
+    def targets_of(self, planned: PlannedCell) -> list[Target]:
+        """What a cell is scored on: all suites, and every arm's datasets of the cell's data seed."""
+        return [target for target in self.targets if target.data_seed in (None, planned.cell.data_seed)]
+
+
+def plan_study(study: Study) -> Plan:
+    """Give every cell and target of a study its key. Samples a batch of each prior: some seconds.
+
+    Raises:
+        StudyError: an arm cannot be resolved.
+        ModuleNotFoundError: a suite's extra is not installed.
+    """
+    model = architecture(study)
+    data_keys: dict[tuple[str, int], tuple[str, str | None]] = {}
+    for arm in resolve_arms(study):
+        for data_seed in study.data_seeds:
+            try:
+                data_keys[arm.name, data_seed] = data_key(arm.loader(study, data_seed)), None
+            except Exception as error:  # whatever a user's own mechanism raises
+                data_keys[arm.name, data_seed] = "", f"{type(error).__name__}: {error}"
+    cells = []
+    for cell in cells_of(study):
+        own_data, error = data_keys[cell.arm.name, cell.data_seed]
+        settings = {
+            "data": own_data if cell.arm.has_prior else None,
+            "model": model,
+            "model_seed": cell.model_seed,
+            "steps": cell.arm.steps,
+            "eval_every": study.eval_every if cell.arm.has_prior else None,
+            "batch_size": study.batch_size,
+            "lr": study.lr,
+            "version": version("nanotabpfn-priors"),
+        }
+        cells.append(PlannedCell(cell, _key(settings), own_data, model, error))
+    targets = [Target("real", name, None, None, suite_key(name)) for name in study.suites]
+    for arm in resolve_arms(study):
+        for data_seed in study.data_seeds:
+            own_data, error = data_keys[arm.name, data_seed]
+            if arm.has_prior and not error:
+                key = _key({"data": own_data, "held_out": study.held_out, "metrics": list(METRICS)})
+                targets.append(Target("prior", arm.name, arm, data_seed, key, own_data))
+    return Plan(study, tuple(cells), tuple(targets))
+
+
+def data_key(loader: Loader) -> str:
+    """A hash of what a loader gives: its settings, and its first batch, which tells of changes of code."""
+    settings = loader.state_dict()
+    del settings["position"], settings["skipped"]
+    return _key({"settings": settings, "first_batch": hash_batch(next(iter(loader)))})
+
+
+def hash_batch(batch: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for part in batch.get("parts", [batch]):
+        for name in ("x", "y"):
+            digest.update(part[name].numpy().tobytes())
+        digest.update(str(part["train_test_split_index"]).encode())
+    return digest.hexdigest()
+
+
+@lru_cache
+def suite_tasks(name: str) -> tuple[Task, ...]:
+    """The tables of a suite made ready for the protocol, once for each process."""
+    return tuple(prepare(table) for table in load_suite(name))
+
+
+@lru_cache
+def suite_key(name: str) -> str:
+    """A hash of the tables of a suite, their folds and encoded cells."""
+    digest = hashlib.sha256(" ".join(METRICS).encode())
+    for task in suite_tasks(name):
+        digest.update(task.name.encode())
+        for fold in task.folds:
+            for array in (fold.x_train, fold.x_test, fold.test_rows):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update((task.y == task.classes[1]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _key(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# --------------------------------------------------------------------------------------------- the jobs
+
+Score = tuple[str, str, str, float]
+"""task, fold, metric, value"""
+
+
+class Job(NamedTuple):
+    """Something that a worker does on its own; what it leaves are files of the study's folder."""
+
+    label: str
+    key: str
+    work: Callable[[Path, Study], None]
+
+
+class Outcome(NamedTuple):
+    """How a job ended: well, or with an error, or not at all since another process is at it."""
+
+    label: str
+    error: str | None
+    is_busy: bool = False
+
+
+def jobs_of(plan: Plan, folder: Path) -> list[Job]:
+    """What is left to do: the baselines, and the cells that are not trained or not scored on everything.
+    Cells of one key, such as those of two arms that are the same, are one job."""
+    jobs: dict[str, Job] = {}
+    targets_of_key: dict[str, dict[str, Target]] = {}
+    for target in plan.targets:
+        if target.kind == "real":
+            for name in plan.study.baselines:
+                path = baseline_path(folder, target, name)
+                if not path.exists():
+                    label = f"baseline {name} on {target.name}"
+                    jobs[path.stem] = Job(label, path.stem, partial(_score_baseline, target, name))
+    for planned in plan.cells:
+        if planned.error is None and not is_complete(plan, planned, folder):
+            targets = targets_of_key.setdefault(planned.key, {})
+            targets |= {target.key: target for target in plan.targets_of(planned)}
+            work = partial(_run_cell, planned, targets)
+            jobs.setdefault(planned.key, Job(planned.cell.label, planned.key, work))
+    return list(jobs.values())
+
+
+def run_job(folder: Path, study: Study, job: Job, num_threads: int) -> Outcome:
+    """Do a job, in this process. An error of it is told in its outcome, and its traceback kept in a file."""
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    (folder / "locks").mkdir(exist_ok=True)
+    lock, note = folder / "locks" / f"{job.key}.lock", folder / "errors" / f"{job.key}.txt"
+    try:
+        # Bars of many workers in one terminal are unreadable; the one of the study is enough.
+        with FileLock(lock, blocking=False), redirect_stderr(StringIO()), torch.random.fork_rng():
+            job.work(folder, study)
+        note.unlink(missing_ok=True)
+        return Outcome(job.label, None)
+    except Timeout:
+        return Outcome(job.label, "another process is at it", is_busy=True)
+    except Exception as error:
+        note.parent.mkdir(exist_ok=True)
+        write_atomically(note, f"{job.label}\n{traceback.format_exc()}".encode())
+        return Outcome(job.label, f"{type(error).__name__}: {error}")
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def _run_cell(planned: PlannedCell, targets: dict[str, Target], folder: Path, study: Study) -> None:
+    """Train the cell unless that is done, and score it on the targets that it was not scored on."""
+    place = folder / "cells" / planned.key
+    if not (place / DONE_FILE).exists():
+        _train_cell(planned, place, study)
+    errors = []
+    for target in targets.values():
+        path = scores_path(folder, planned, target)
+        if not path.exists():
+            steps = eval_steps(planned.cell, study)
+            if target.kind == "prior" and planned.data_key != target.data_key:
+                steps = steps[-1:]  # of other priors, what it knows in the end
+            scores = []
+            try:
+                for step in steps:
+                    model = load_model(place / MODELS_FOLDER / f"step-{step:08}.safetensors")
+                    scores += [(step, *score) for score in _score_model(model, target, study)]
+            except Exception as error:  # one arm's broken prior must not keep the others' scores from all
+                error.add_note(f"while scoring on {target.name}")
+                errors.append(error)
+                continue
+            _write_scores(path, ["step", "task", "fold", "metric", "value"], scores)
+    if errors:
+        raise errors[0]
+
+
+def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
+    cell = planned.cell
+    begun, cpu_begun = time.time(), time.process_time()
+    torch.manual_seed(cell.model_seed)  # the same weights for every arm; `run_job` forks the generator
+    model = NanoTabPFNModel(**planned.model)
+    settings = {
+        "cell": planned.key,
+        "label": cell.label,  # of the first arm that asked for it
+        "prior": json.loads(cell.arm.config.to_json()) if cell.arm.config else str(cell.arm.dump),
+        "sampling_seed": cell.arm.sampling_seed(cell.data_seed),
+        "model_seed": cell.model_seed,
+        "provenance": provenance(),
+    }
+    models = place / MODELS_FOLDER
+    models.mkdir(parents=True, exist_ok=True)
+    num_skipped = 0
+    with ExitStack() as stack:
+        run = _open_run(place, settings, stack)
+        done = run.state["step"] if run.state else 0
+        if not cell.arm.has_prior:
+            save_model(model, models / f"step-{0:08}.safetensors")
+        elif done < cell.arm.steps:
+            loader = cell.arm.loader(study, cell.data_seed)
+            loader.num_steps = cell.arm.steps - done
+
+            def keep(averaged: NanoTabPFNModel, state: dict[str, Any]) -> None:
+                save_model(averaged, models / f"step-{state['step']:08}.safetensors")
+                run.checkpoint(averaged, state)
+
+            def record(values: dict[str, float]) -> None:
+                nonlocal done
+                done = values["step"]
+                run.record(values)
+
+            train(
+                model,
+                loader,
+                lr=study.lr,
+                device="cpu",
+                on_step=record,
+                state=run.state,
+                steps_per_checkpoint=study.eval_every,
+                on_checkpoint=keep,
+            )
+            num_skipped = loader.num_skipped
+            if done < cell.arm.steps:  # Ctrl-C ends a training quietly
+                raise KeyboardInterrupt
+    shutil.rmtree(place / "checkpoints")  # nothing goes on from here
+    note = {
+        "seconds": time.time() - begun,
+        "cpu_seconds": time.process_time() - cpu_begun,
+        "num_skipped": num_skipped,
+    }
+    write_atomically(place / DONE_FILE, json.dumps(note, indent=1).encode())
+
+
+def _open_run(place: Path, settings: dict[str, Any], stack: ExitStack) -> Run:
+    """The cell's run where it was stopped, or a new one: a damaged one, in a cache, is simply made again."""
+    if (place / CONFIG_FILE).exists():
+        try:
+            return stack.enter_context(resume_run(place, settings))
+        except (RunError, CheckpointError):
+            pass
+    return stack.enter_context(create_run(place, settings, overwrite=True))
+
+
+def _score_model(model: NanoTabPFNModel, target: Target, study: Study) -> Iterator[Score]:
+    if target.kind == "real":
+        yield from score_tables(NanoTabPFNClassifier(model, "cpu"), suite_tasks(target.name))
+    else:
+        yield from score_datasets(model, target.arm.loader(study, target.data_seed).held_out_batches())
+
+
+def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
+    """(table, fold, metric, value) of an estimator, refitted in place: for each fold, and over all folds."""
+    for task in tasks:
+        positive = predict_out_of_fold(estimator, task)
+        probabilities = np.stack([1 - positive, positive], axis=1)  # (R, 2)
+        y = (task.y == task.classes[1]).astype(int)
+        rows_of = {str(number): fold.test_rows for number, fold in enumerate(task.folds)}
+        for fold, rows in (rows_of | {POOLED: np.arange(len(y))}).items():
+            for metric, value in measure(y[rows], probabilities[rows]).items():
+                yield task.name, fold, metric, value
+
+
+def score_datasets(model: NanoTabPFNModel, batches: list[dict[str, Any]]) -> Iterator[Score]:
+    """(dataset's number, "all", metric, value) of a model on the test rows of held-out datasets.
+
+    Metrics that a dataset does not have, such as the ROC AUC of test rows of one class, are left out.
+    """
+    for batch in batches:
+        for part in batch.get("parts", [batch]):
+            num_train = part["train_test_split_index"]
+            with torch.inference_mode():
+                logits = model((part["x"], part["y"][:, :num_train]), train_test_split_index=num_train)
+            labels = part["y"].numpy().astype(int)  # (B, R)
+            for number, own_logits, own_labels in zip(part["datasets"], logits, labels, strict=True):
+                num_classes = own_labels.max() + 1
+                probabilities = torch.softmax(own_logits[:, :num_classes].double(), dim=1).numpy()
+                for metric, value in measure(own_labels[num_train:], probabilities).items():
+                    if np.isfinite(value):
+                        yield str(number), POOLED, metric, value
+
+
+def _score_baseline(target: Target, name: str, folder: Path, study: Study) -> None:
+    scores = list(score_tables(BASELINES[name](), suite_tasks(target.name)))
+    _write_scores(baseline_path(folder, target, name), ["task", "fold", "metric", "value"], scores)
+
+
+# -------------------------------------------------------------------------------------------- the folder
+
+
+def eval_steps(cell: Cell, study: Study) -> list[int]:
+    """The steps after which this cell is scored; the untrained model, before the first."""
+    return study.eval_steps if cell.arm.has_prior else [0]
+
+
+def scores_path(folder: Path, planned: PlannedCell, target: Target) -> Path:
+    return folder / "cells" / planned.key / SCORES_FOLDER / f"{target.key}.parquet"
+
+
+def baseline_path(folder: Path, target: Target, name: str) -> Path:
+    return folder / "baselines" / f"{name}-{target.key}.parquet"
+
+
+def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
+    """Whether a cell is trained and scored on all that the study has."""
+    return (folder / "cells" / planned.key / DONE_FILE).exists() and all(
+        scores_path(folder, planned, target).exists() for target in plan.targets_of(planned)
+    )
+
+
+def steps_done(planned: PlannedCell, folder: Path) -> int:
+    """How many training steps of a cell are behind it, from its history."""
+    history = folder / "cells" / planned.key / HISTORY_FILE
+    try:
+        return history.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
+    """done, failed, waiting, or how far it is."""
+    if planned.error is None and is_complete(plan, planned, folder):
+        return "done"
+    if planned.error is not None or (folder / "errors" / f"{planned.key}.txt").exists():
+        return "failed"
+    if (folder / "cells" / planned.key / DONE_FILE).exists():
+        return "trained"
+    steps = steps_done(planned, folder)
+    return f"step {steps} of {planned.cell.arm.steps}" if steps else "waiting"
+
+
+def _write_scores(path: Path, columns: list[str], scores: list[tuple]) -> None:
+    content = BytesIO()
+    pandas().DataFrame(scores, columns=columns).to_parquet(content, index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def pandas() -> Any:
+    """The module, or an error that says what to install.
+
+    Raises:
+        StudyError: pandas, or pyarrow beside it, is not installed.
+    """
+    try:
+        import pandas
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise StudyError(
+            f'a study needs what is not installed ({error}): pip install "nanotabpfn-priors[studies]"'
+        ) from error
+    return pandas
+
+
+@lru_cache
+def provenance() -> dict[str, str]:
+    """What computed: versions of packages, a hash of our code, its commit where it is in a repository."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted([*root.glob("priors/*.py"), *root.glob("nanotabpfn/*.py")]):
+        digest.update(path.read_bytes())
+    found = {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree", "numpy")}
+    found |= {"python": platform.python_version(), "machine": platform.platform()}
+    found["code"] = digest.hexdigest()[:12]
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, check=False
+    )
+    if git.returncode == 0:
+        found["commit"] = git.stdout.decode().strip()
+    return found
+
+
+# ------------------------------------------------------------------------------------------ running it all
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    backend: str = "loky",
+    num_workers: int = 1,
+    scheduler: str | None = None,
+    num_threads: int = 1,
+    on_plan: Callable[[Plan, list[Job]], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Train and score all cells that `folder` does not have yet, and write its records.
+
+    Whatever stopped it, the same call goes on: a finished cell is kept, one that was under way goes on from
+    the last step at which it was to be scored. A cell depends on its arm, its seeds and the settings of the
+    training alone, so that another arm, suite or seed adds cells and leaves those that are there.
+
+    Args:
+        folder: of the study; on a cluster, a place that all machines see under that name.
+        backend: what runs the cells, see `run_tasks`: loky, dask or ray.
+        num_workers: processes of this machine.
+        scheduler: address of a running cluster of dask or ray.
+        num_threads: of each worker. With another number the last digits differ.
+        on_plan: told the plan and what is left to do, before any work.
+        on_outcome: told how each job ended.
+
+    Returns:
+        How the jobs ended; those that failed, or could not be planned, have an `error`.
+
+    Raises:
+        StudyError: an arm cannot be resolved, a package is missing, another process runs this study.
+        EngineError: the backend cannot be had.
+        WorkerLostError: a worker was killed; the same call goes on.
+    """
+    pandas()
+    folder = Path(folder).absolute()  # workers may have another current folder
+    plan = plan_study(study)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+        with lock.acquire(blocking=False):
+            write_atomically(folder / STUDY_FILE, study.model_dump_json(indent=1).encode())
+            jobs = jobs_of(plan, folder)
+            if on_plan is not None:
+                on_plan(plan, jobs)
+            outcomes = []
+            for planned in plan.cells:
+                if planned.error is not None:
+                    outcomes.append(Outcome(planned.cell.label, planned.error))
+                    if on_outcome is not None:
+                        on_outcome(outcomes[-1])
+            tasks = [(folder, study, job, num_threads) for job in jobs]
+            try:
+                for outcome in run_tasks(run_job, tasks, backend, num_workers, scheduler) if tasks else ():
+                    outcomes.append(outcome)
+                    if on_outcome is not None:
+                        on_outcome(outcome)
+            finally:  # what is there is worth a look, even if the rest was stopped
+                write_records(collect_records(plan, folder), folder)
+    except Timeout:
+        raise StudyError(f"{folder}: another process is running this study") from None
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {error}") from error
+    return outcomes
+
+
+def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
+    """All scores of a study that are there, with COLUMNS; one row for each metric of each fold."""
+    pd = pandas()
+    frames = []
+    for planned in plan.cells:
+        cell = planned.cell
+        for target in plan.targets_of(planned) if planned.error is None else []:
+            path = scores_path(folder, planned, target)
+            if path.exists():
+                frame = pd.read_parquet(path)
+                frames.append(
+                    frame.assign(
+                        arm=cell.arm.name,
+                        role=cell.arm.role,
+                        data_seed=cell.data_seed,
+                        model_seed=cell.model_seed,
+                        is_final=frame["step"] == cell.arm.steps,
+                        target=target.kind,
+                        suite=target.name,
+                    )
+                )
+    for target in plan.targets:
+        for name in plan.study.baselines:
+            path = baseline_path(folder, target, name)
+            if target.kind == "real" and path.exists():
+                frame = pd.read_parquet(path)
+                frames.append(
+                    frame.assign(arm=name, role="baseline", is_final=True, target="real", suite=target.name)
+                )
+    if not frames:
+        return pd.DataFrame(columns=COLUMNS)
+    whole = pd.concat([frame.reindex(columns=COLUMNS) for frame in frames], ignore_index=True)
+    return whole.astype(dict.fromkeys(["data_seed", "model_seed", "step"], "Int64"))  # baselines have none
+
+
+def write_records(records: "pd.DataFrame", folder: Path) -> None:
+    """Write `records.parquet` and `records.csv`, each complete or not at all."""
+    content = BytesIO()
+    records.to_parquet(content, index=False)
+    write_atomically(folder / RECORDS[0], content.getvalue())
+    write_atomically(folder / RECORDS[1], records.to_csv(index=False).encode())
+
+
+def read_study(folder: str | Path) -> Study:
+    """The study that was run in `folder`.
+
+    Raises:
+        StudyError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        return Study.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+
+
+# ------------------------------------------------------------------------------------------ what it takes
+
+
+class Estimate(NamedTuple):
+    """What is left of a study to do, from a few steps and tables that were timed."""
+
+    train_seconds: float  # of one process, all cells
+    score_seconds: float
+    disk_bytes: int
+    step_seconds: float
+
+
+TIMED_STEPS, TIMED_TABLES = 3, 2
+
+
+def estimate(plan: Plan, folder: Path | None, num_threads: int = 1) -> Estimate:
+    """Time some steps of the first arm and some tables, and count."""
+    study = plan.study
+    todo = [
+        planned
+        for planned in {planned.key: planned for planned in plan.cells}.values()
+        if planned.error is None and not (folder and is_complete(plan, planned, folder))
+    ]
+    sound = [planned.cell for planned in plan.cells if planned.error is None and planned.cell.arm.has_prior]
+    if not todo or not sound:
+        return Estimate(0.0, 0.0, 0, 0.0)
+    with torch.random.fork_rng():
+        model = NanoTabPFNModel(**architecture(study))
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        loader = sound[0].arm.loader(study, sound[0].data_seed)
+        loader.num_steps = 1 + TIMED_STEPS
+        times: list[float] = []
+        with redirect_stderr(StringIO()):
+            train(model, loader, study.lr, "cpu", on_step=lambda record: times.append(record["wall_time"]))
+        step_seconds = (times[-1] - times[0]) / TIMED_STEPS
+        classifier = NanoTabPFNClassifier(model, "cpu")
+        begun = time.perf_counter()
+        for name in study.suites:
+            list(score_tables(classifier, suite_tasks(name)[:TIMED_TABLES]))
+        num_tables = [len(suite_tasks(name)) for name in study.suites]
+        num_timed = sum(min(TIMED_TABLES, count) for count in num_tables)
+        suite_seconds = (time.perf_counter() - begun) * sum(num_tables) / num_timed
+        begun = time.perf_counter()
+        list(score_datasets(model, sound[0].arm.loader(study, sound[0].data_seed).held_out_batches()))
+        held_out_seconds = time.perf_counter() - begun
+    finally:
+        torch.set_num_threads(before)
+    num_priors = len(plan.targets) - len(study.suites)
+    steps = scored = models = 0
+    for planned in todo:
+        trained = folder is not None and (folder / "cells" / planned.key / DONE_FILE).exists()
+        steps += 0 if trained else planned.cell.arm.steps - (steps_done(planned, folder) if folder else 0)
+        models += 0 if trained else len(eval_steps(planned.cell, study)) + 1
+        scored += len(eval_steps(planned.cell, study))
+    held_out_runs = scored + len(todo) * num_priors / len(study.data_seeds)
+    model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
+    return Estimate(
+        steps * step_seconds,
+        scored * suite_seconds + held_out_runs * held_out_seconds,
+        models * model_bytes + steps * 200,
+        step_seconds,
+    )

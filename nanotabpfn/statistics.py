@@ -1,0 +1,264 @@
+"""What the records of a study say: intervals, paired differences, ranks, and words that follow them.
+
+Tables are the units: the scores of a table are averaged over seeds first, for seeds are repetitions of one
+table, not more tables. Whether a difference is one between priors, or between the few models that happened to
+be trained, takes the seeds in too: see `compare`.
+
+Axis letters: A arms, D data seeds, M model seeds, T tables.
+
+References:
+    Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006) 1-30
+    Benavoli, Corani, Demsar, Zaffalon, Time for a change: a tutorial for comparing multiple classifiers
+    through Bayesian analysis, JMLR 18 (2017) 1-36
+    Searle, Casella, McCulloch, Variance components, Wiley 1992
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, stats
+
+NUM_RESAMPLES = 10_000
+SMALLEST_LOG_P = -34.0
+SEED = 0  # of the resampling: the same records say the same thing twice
+
+
+def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval of the mean of `values` (T,), tables as units.
+
+    With fewer than about ten tables it is too narrow, as every bootstrap is.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=NUM_RESAMPLES, confidence_level=level, rng=np.random.default_rng(SEED)
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+class Comparison(NamedTuple):
+    """An arm minus the reference, in a metric turned so that more is better."""
+
+    tables: np.ndarray  # (T,) differences, means over the seeds
+    mean: float
+    bootstrap: tuple[float, float]  # tables as units: these trained models, on other tables
+    error: float  # standard error with tables, data seeds and model seeds as units
+    interval: tuple[float, float]  # models of other seeds, on other tables
+    p_value: float  # that the mean is 0, by that interval
+    wilcoxon: float  # p-value of the signed-rank test, tables as units
+    wins: int
+    losses: int
+
+
+def seed_parts(scores: np.ndarray) -> list[tuple[float, int]]:
+    """What data seeds and model seeds add to the variance of the difference of two arms' means.
+
+    Two models of one prior differ too, on all tables together, as one of them happened to learn more. How
+    much is estimated from all arms (A, D, M, T) together, after each arm's mean and each seed's mean are
+    taken off: two data seeds of two arms would say next to nothing of it. Give it arms that learn alike: one
+    that learns nothing does not vary with its data.
+
+    Returns:
+        (variance, degrees of freedom) for each kind of seed of which there are two at least.
+    """
+    parts = []
+    for axes in ((2, 3), (1, 3)):
+        means = scores.mean(axis=axes)  # (A, D) or (A, M)
+        num_arms, num_seeds = means.shape
+        freedom = (num_arms - 1) * (num_seeds - 1)
+        if freedom > 0:
+            rest = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()
+            parts.append((float(2 * (rest**2).sum() / freedom / num_seeds), freedom))
+    return parts
+
+
+def mean_interval(parts: list[tuple[float, int]], level: float) -> float:
+    """Half the width of an interval of a mean whose variance is the sum of `parts`, each an estimate with its
+    degrees of freedom: the root of the sum of the squares of Student's intervals of each. Its coverage is at
+    least `level`, whatever the parts' true sizes (Banerjee, Sankhya 22 (1960) 317-328)."""
+    return float(np.sqrt(sum(part * stats.t.ppf((1 + level) / 2, own) ** 2 for part, own in parts)))
+
+
+def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
+    """1 - the level at which `mean_interval` just reaches 0."""
+    if mean == 0 or not parts:
+        return 1.0
+    if not any(part for part, _ in parts):
+        return 0.0
+
+    def excess(log_p: float) -> float:
+        return mean_interval(parts, 1 - np.exp(log_p)) - abs(mean)
+
+    return float(np.exp(optimize.brentq(excess, SMALLEST_LOG_P, 0))) if excess(SMALLEST_LOG_P) > 0 else 0.0
+
+
+def compare(
+    differences: np.ndarray, level: float = 0.95, seeds: list[tuple[float, int]] | None = None
+) -> Comparison:
+    """What differences (D, M, T) of two arms, paired by seeds and tables, say of their priors.
+
+    With tables alone as units the luck of a few models is found to be real, which it is, of these models.
+    To speak of the priors, the variance of the mean is made of three: with tables, with data seeds and with
+    model seeds as units. (What two of them do together is counted twice: the interval is too wide rather than
+    too narrow.) A study of one data seed says nothing of that part, and speaks of these very datasets.
+
+    Args:
+        seeds: `seed_parts` of all arms; by default those of these two alone.
+    """
+    differences = np.asarray(differences, float)
+    tables = differences.mean(axis=(0, 1))
+    mean = float(tables.mean())
+    parts = seed_parts(np.stack([differences, np.zeros_like(differences)])) if seeds is None else seeds
+    if len(tables) > 1:
+        parts = [(float(stats.sem(tables)) ** 2, len(tables) - 1), *parts]
+    half = mean_interval(parts, level) if parts else float("nan")
+    moved = tables[tables != 0]
+    return Comparison(
+        tables,
+        mean,
+        bootstrap_interval(tables, level),
+        float(np.sqrt(sum(part for part, _ in parts))) if parts else float("nan"),
+        (mean - half, mean + half),
+        mean_p_value(mean, parts),
+        float(stats.wilcoxon(moved).pvalue) if len(moved) else 1.0,
+        int((tables > 0).sum()),
+        int((tables < 0).sum()),
+    )
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's adjustment of the p-values of several tests, in their order: the chance of one wrong claim among
+    all that are made at a level stays below it."""
+    order = np.argsort(p_values)
+    adjusted, largest = np.empty(len(p_values)), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted.tolist()
+
+
+def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level: float, rope: float) -> str:
+    """One sentence on a comparison, which claims no more than it shows.
+
+    Args:
+        adjusted: the comparison's p-value, adjusted for all that were made (`holm`).
+        rope: differences below it do not matter.
+    """
+    low, high = found.interval
+    span = f"({low:+.3f} to {high:+.3f})"
+    if np.isnan(found.error):
+        return f"{arm} and {reference}: one table and one seed show nothing."
+    if low <= 0 <= high:
+        small = -rope < low and high < rope
+        more = f", and a difference of {rope:g} or more is ruled out" if small else ""
+        return f"{arm} and {reference}: no difference was shown {span}{more}."
+    direction = "better" if found.mean > 0 else "worse"
+    if adjusted >= 1 - level:
+        return (
+            f"{arm} and {reference}: no difference was shown once the number of comparisons is accounted for "
+            f"{span}; taken alone, {arm} is {direction} by {abs(found.mean):.3f}."
+        )
+    small = ", less than what is said to matter" if abs(found.mean) < rope else ""
+    return f"{arm} is {direction} than {reference} by {abs(found.mean):.3f} {span}{small}."
+
+
+def shows_difference(found: Comparison, adjusted: float, level: float) -> bool:
+    """Whether `verdict` claims a difference."""
+    return not found.interval[0] <= 0 <= found.interval[1] and adjusted < 1 - level
+
+
+class Ranks(NamedTuple):
+    """Average ranks of several arms over tables; 1 is the best."""
+
+    means: np.ndarray  # (A,)
+    friedman: float  # p-value that all arms are alike
+    critical_difference: float  # of Nemenyi's test: mean ranks that are closer are not told apart
+
+
+def average_ranks(scores: np.ndarray, level: float = 0.95) -> Ranks:
+    """Ranks of scores (A, T), more is better, with Friedman's test and Nemenyi's critical difference.
+
+    Raises:
+        ValueError: fewer than two arms or tables.
+    """
+    num_arms, num_tables = scores.shape
+    if num_arms < 2 or num_tables < 2:
+        raise ValueError(f"scores must be of at least 2 arms and 2 tables, got {scores.shape}")
+    ranks = stats.rankdata(-scores, axis=0)  # (A, T)
+    if num_arms == 2:  # scipy's needs three; with two it is the sign test
+        wins, losses = int((scores[0] > scores[1]).sum()), int((scores[0] < scores[1]).sum())
+        friedman = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    elif np.ptp(ranks) == 0:
+        friedman = 1.0
+    else:
+        friedman = float(stats.friedmanchisquare(*scores).pvalue)
+    quantile = float(stats.studentized_range.ppf(level, num_arms, np.inf)) / np.sqrt(2)
+    critical = quantile * np.sqrt(num_arms * (num_arms + 1) / (6 * num_tables))
+    return Ranks(ranks.mean(axis=1), friedman, float(critical))
+
+
+def bayesian_signed_rank(differences: np.ndarray, rope: float) -> tuple[float, float, float]:
+    """Probabilities that the reference, neither, or the arm is better by `rope` or more, in this order.
+
+    Benavoli's Bayesian signed-rank test of differences (T,): a Dirichlet process over tables, with one
+    pseudo-table of difference 0; of each draw, which of the three has most of the weight of the pairs' means.
+    """
+    z = np.append(0.0, differences)  # (T + 1,)
+    means = (z[:, None] + z[None, :]) / 2
+    left, right = (means < -rope).astype(float), (means > rope).astype(float)
+    # The prior weighs as much as half a table (Benavoli et al., section 4.2.2).
+    concentration = np.append(0.5, np.ones(len(differences)))
+    w = np.random.default_rng(SEED).dirichlet(concentration, NUM_RESAMPLES)  # (N, T + 1)
+    shares = np.stack([((w @ side) * w).sum(axis=1) for side in (left, right)])  # (2, N)
+    shares = np.stack([shares[0], 1 - shares.sum(axis=0), shares[1]])  # worse, equivalent, better
+    winner = shares.argmax(axis=0)
+    worse, neither, better = (float((winner == k).mean()) for k in range(3))
+    return worse, neither, better
+
+
+def variance_components(scores: np.ndarray) -> dict[str, float]:
+    """Standard deviations that scores (A, D, M, T) owe to each factor, in the metric's units.
+
+    The model is score = mean + prior + table + prior x table + data seed (of each prior) + model seed (of
+    each prior) + rest; analysis of variance, expected mean squares solved for the components, those below 0
+    taken as 0. A factor with one level has none (NaN).
+    """
+    num_arms, num_data, num_model, num_tables = scores.shape
+    of_arm = scores.mean(axis=(1, 2, 3), keepdims=True)
+    of_table = scores.mean(axis=(0, 1, 2), keepdims=True)
+    of_both = scores.mean(axis=(1, 2), keepdims=True)
+    of_data = scores.mean(axis=(2, 3), keepdims=True)
+    of_model = scores.mean(axis=(1, 3), keepdims=True)
+    whole = scores.mean()
+    effects = {  # effect: (its deviations, degrees of freedom)
+        "prior": (of_arm - whole, num_arms - 1),
+        "table": (of_table - whole, num_tables - 1),
+        "prior x table": (of_both - of_arm - of_table + whole, (num_arms - 1) * (num_tables - 1)),
+        "data seed": (of_data - of_arm, num_arms * (num_data - 1)),
+        "model seed": (of_model - of_arm, num_arms * (num_model - 1)),
+    }
+    rest = scores - of_both - of_data - of_model + 2 * of_arm
+    freedom = scores.size - 1 - sum(own for _, own in effects.values())
+    squares = {
+        name: float((np.broadcast_to(deviations, scores.shape) ** 2).sum() / own) if own else float("nan")
+        for name, (deviations, own) in effects.items()
+    }
+    squares["rest"] = float((rest**2).sum() / freedom) if freedom > 0 else float("nan")
+    known = {name: 0.0 if np.isnan(square) else square for name, square in squares.items()}
+    e, both = known["rest"], known["prior x table"]
+    seeds = sum(known[name] - e for name in ("data seed", "model seed") if not np.isnan(squares[name]))
+    variances = {
+        "prior": (known["prior"] - both - seeds) / (num_data * num_model * num_tables),
+        "table": (known["table"] - both) / (num_arms * num_data * num_model),
+        "prior x table": (both - e) / (num_data * num_model),
+        "data seed": (known["data seed"] - e) / (num_model * num_tables),
+        "model seed": (known["model seed"] - e) / (num_data * num_tables),
+        "rest": e,
+    }
+    return {
+        name: float("nan") if np.isnan(squares[name]) else float(np.sqrt(max(0.0, variance)))
+        for name, variance in variances.items()
+    }
