@@ -117,6 +117,7 @@ def plan_study(study: Study) -> Plan:
             "eval_every": study.eval_every if cell.arm.has_prior else None,
             "batch_size": study.batch_size,
             "lr": study.lr,
+            "precision": study.precision,
             "version": version("nanotabpfn-priors"),
         }
         cells.append(PlannedCell(cell, _key(settings), own_data, model, error))
@@ -299,6 +300,7 @@ def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
                 loader,
                 lr=study.lr,
                 device="cpu",
+                precision=study.precision,
                 on_step=record,
                 state=run.state,
                 steps_per_checkpoint=study.eval_every,
@@ -615,7 +617,14 @@ def estimate(plan: Plan, folder: Path | None, num_threads: int = 1) -> Estimate:
         loader.num_steps = 1 + TIMED_STEPS
         times: list[float] = []
         with redirect_stderr(StringIO()):
-            train(model, loader, study.lr, "cpu", on_step=lambda record: times.append(record["wall_time"]))
+            train(
+                model,
+                loader,
+                study.lr,
+                "cpu",
+                on_step=lambda record: times.append(record["wall_time"]),
+                precision=study.precision,
+            )
         step_seconds = (times[-1] - times[0]) / TIMED_STEPS
         classifier = NanoTabPFNClassifier(model, "cpu")
         begun = time.perf_counter()

@@ -121,6 +121,8 @@ class Study(Settings):
     batch_size: Count = 32
     """Datasets of a step."""
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward and backward pass in training; scoring is in float32."""
     eval_every: Count = 96
     """The model is kept and scored after every so many steps, and after the last."""
     model: ModelSettings = ModelSettings()

@@ -223,7 +223,15 @@ def test_a_finished_study_does_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"steps": 6}, {"lr": 0.01}, {"batch_size": 3}, {"model_seeds": [5]}, {"data_seeds": [5]}]
+    "changes",
+    [
+        {"steps": 6},
+        {"precision": "bfloat16"},
+        {"lr": 0.01},
+        {"batch_size": 3},
+        {"model_seeds": [5]},
+        {"data_seeds": [5]},
+    ],
 )
 def test_the_key_knows_all_that_a_training_depends_on(changes):
     arms = {"a": prior()}

@@ -52,7 +52,17 @@ def test_the_example_shows_every_field_and_its_default():
     shown = yaml.safe_load(EXAMPLE.read_text())
     defaults = type(load_study(EXAMPLE)).model_fields
     assert set(shown) == set(defaults) - {"name"}
-    for field in ("steps", "batch_size", "lr", "eval_every", "held_out", "metric", "level", "rope"):
+    for field in (
+        "steps",
+        "batch_size",
+        "lr",
+        "precision",
+        "eval_every",
+        "held_out",
+        "metric",
+        "level",
+        "rope",
+    ):
         assert shown[field] == defaults[field].default
     for field in ("suites", "baselines", "controls", "data_seeds", "model_seeds"):
         assert tuple(shown[field]) == defaults[field].default
