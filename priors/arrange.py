@@ -24,6 +24,7 @@ from priors.derive import (
 )
 from priors.dump import (
     COUNT_KEYS,
+    TWIN_KEYS,
     Dump,
     DumpError,
     Outline,
@@ -39,10 +40,11 @@ def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, 
     """Write the records of several dumps one after the other, padded to the largest shape.
 
     The number of classes is the largest of theirs, the block the largest that divides all of theirs; only
-    properties that all have (of one kind) are kept, and names of columns that are the same in all.
+    properties that all have (of one kind) are kept, names of columns that are the same in all, and twins
+    where all have them.
 
     Returns:
-        The outline of the new dump, and the names of the properties that were left out.
+        The outline of the new dump, and the names of what was left out: properties, twins.
 
     Raises:
         DumpError: a file cannot be read or written, or they do not fit together: classification with
@@ -81,30 +83,34 @@ def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, 
         kinds = [_property_kinds(dump) for dump in dumps]
         kept = {name for name, kind in kinds[0].items() if all(other.get(name) == kind for other in kinds)}
         write_records(out, outline, _merged(dumps, outline, kept))
-    return outline, sorted({name for names in kinds for name in names} - kept)
+    left_out = {name for names in kinds for name in names} - kept
+    if len({dump.has_twins for dump in dumps}) > 1:
+        left_out.update(TWIN_KEYS)
+    return outline, sorted(left_out)
 
 
 def _merged(dumps: list[Dump], outline: Outline, kept: set[str]) -> Iterator[dict[str, np.ndarray]]:
-    """The records of all dumps, padded alike, with the properties that all have."""
+    """The records of all dumps, padded alike, with the properties, and the twins, that all have."""
+    pairs = [("X", "y"), TWIN_KEYS][: 1 + all(dump.has_twins for dump in dumps)]
     step = step_size(outline.max_rows, outline.max_features, outline.block_size)
     for dump in dumps:
         start = 0
         for piece in pieces_of(dump, step):
-            x, y = piece["X"], piece["y"]  # (n, R, F), (n, R)
-            if outline.allow_missing and not dump.allow_missing:
-                sound = finite_records(x, y, piece["num_features"], piece["num_datapoints"])
-                if not sound.all():
-                    raise DumpError(
-                        f"{dump.path}: record {start + int(sound.argmin())} is damaged (not finite), and "
-                        f"could not be told from missing values, which other dumps have"
-                    )
-            n, rows, features = x.shape
-            padded = {
-                "X": np.zeros((n, outline.max_rows, outline.max_features), np.float32),
-                "y": np.zeros((n, outline.max_rows), np.float32),
-            }
-            padded["X"][:, :rows, :features] = x
-            padded["y"][:, :rows] = y
+            padded = {}
+            for x_key, y_key in pairs:
+                x, y = piece[x_key], piece[y_key]  # (n, R, F), (n, R)
+                if outline.allow_missing and not dump.allow_missing:
+                    sound = finite_records(x, y, piece["num_features"], piece["num_datapoints"])
+                    if not sound.all():
+                        raise DumpError(
+                            f"{dump.path}: record {start + int(sound.argmin())} is damaged (not finite), and "
+                            f"could not be told from missing values, which other dumps have"
+                        )
+                n, rows, features = x.shape
+                padded[x_key] = np.zeros((n, outline.max_rows, outline.max_features), np.float32)
+                padded[x_key][:, :rows, :features] = x
+                padded[y_key] = np.zeros((n, outline.max_rows), np.float32)
+                padded[y_key][:, :rows] = y
             names = [*COUNT_KEYS, *(f"properties/{name}" for name in sorted(kept))]
             yield padded | {name: piece[name] for name in names}
             start += n

@@ -340,7 +340,7 @@ def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> Non
 
     Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
     dataset, row, is_train, y, x0, x1 ... or the features' own names (null where a dataset has fewer
-    features). It and the published layout do not hold the properties.
+    features). It and the published layout do not hold the properties and the twins.
 
     \b
     priors convert 300k_150x5_2.h5 ours.h5                        # from the published layout to ours

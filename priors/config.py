@@ -197,6 +197,22 @@ class PriorConfig:
     """Smallest share of the features that share an ancestor with the target, drawn per dataset. The rest
     may happen to, or be pure noise, as columns of real tables often are."""
 
+    drift_fraction: ShareRange = (0.0, 0.0)
+    """Share of the mechanisms that drift along the rows, drawn per dataset: each turns from one draw of its
+    family in the first row into another in the last (`priors.mechanisms.drifting`). Rows are then in the
+    order of time, training rows first."""
+    shift: Share = 0.0
+    """How often the test rows of a dataset are drawn under an intervention: some nodes are cut off from their
+    causes and moved (`priors.interventions`). The training rows are as they are without."""
+    shift_nodes: IntRange = (1, 1)
+    """Nodes moved by a shift, drawn per dataset: features, or causes of features or of the target."""
+    shift_size: ScaleRange = (0.5, 2.0)
+    """How far a shift moves them, in standard deviations; log-uniform, drawn per dataset."""
+
+    twins: bool = False
+    """Whether each dataset has a twin (`Dataset.twin`): the same rows with the same noise, in the world in
+    which one feature, drawn at random, is set in all rows to the value of a random row."""
+
     warp_fraction: ShareRange = (0.0, 0.0)
     """Share of real columns that go through a monotone warp, drawn per dataset."""
     quantized_fraction: ShareRange = (0.0, 0.0)
@@ -231,6 +247,12 @@ class PriorConfig:
             raise ValueError(f"num_classes: needs at least 2 classes, got {self.num_classes}")
         if self.num_nodes[0] < 2:
             raise ValueError(f"num_nodes: needs at least 2 nodes, got {self.num_nodes}")
+        if self.twins and self.shift > 0:
+            raise ValueError(f"twins: are of datasets without a shift, got shift={self.shift}")
+        if self.twins and self.outlier_fraction[1] > 0:
+            raise ValueError(f"twins: are of tables without outliers, got {self.outlier_fraction}")
+        if self.shift_nodes[0] < 1:
+            raise ValueError(f"shift_nodes: needs at least 1 node, got {self.shift_nodes}")
         smallest = min(min(split, self.num_datapoints - split) for split in self.split_range)
         if self.problem_type == "regression" and smallest < 2:
             raise ValueError(

@@ -33,6 +33,7 @@ from priors.dump import (
     MOST_DATASETS,
     NAMES,
     SPLIT_KEYS,
+    TWIN_KEYS,
     DumpError,
     Outline,
     check_target,
@@ -77,14 +78,15 @@ class Records(NamedTuple):
     outline: Outline
     pieces: Callable[[], Pieces]
     """Reads them from the first on, as `write_records` takes them."""
+    has_twins: bool = False
 
 
 def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outline:
     """Write the records of `source` to `out`; the kinds of file follow from the endings of their names.
 
     HDF5 (.h5, .hdf5) in our layout and npz hold all that a dump holds. The published layout has no
-    properties; Parquet, one row per datapoint, has neither properties nor padding. Every kind carries the
-    provenance.
+    properties and no twins; Parquet, one row per datapoint, has neither these nor padding. Every kind carries
+    the provenance.
 
     Args:
         layout: of LAYOUTS; for an `out` in HDF5.
@@ -120,7 +122,7 @@ def _read_hdf5(path: Path) -> Iterator[Records]:
         outline = outline_of(dump)
         outline.attributes.update(derived("convert", [source_entry(dump, checked_hash(dump))]))
         step = step_size(dump.max_rows, dump.max_features, outline.block_size)
-        yield Records(outline, lambda: pieces_of(dump, step))
+        yield Records(outline, lambda: pieces_of(dump, step), dump.has_twins)
 
 
 def _outline(path: Path, fields: Any) -> Outline:
@@ -172,10 +174,10 @@ def _check_sizes(path: Path, piece: dict[str, np.ndarray], start: int, outline: 
 def _write_npz(path: Path, records: Records) -> None:
     """As `numpy.savez_compressed` does, but never with a whole array in memory."""
     outline = records.outline
-    shapes = {
-        "X": (outline.num_datasets, outline.max_rows, outline.max_features),
-        "y": (outline.num_datasets, outline.max_rows),
-    }
+    shapes = {}
+    for x_key, y_key in [("X", "y"), TWIN_KEYS][: 1 + records.has_twins]:
+        shapes[x_key] = (outline.num_datasets, outline.max_rows, outline.max_features)
+        shapes[y_key] = (outline.num_datasets, outline.max_rows)
     small: dict[str, list[np.ndarray]] = {}
     with (
         _one_line(path, "cannot be written", OSError),
@@ -215,7 +217,8 @@ def _read_npz(path: Path) -> Iterator[Records]:
         with _one_line(path, "cannot be read", _ERRORS):
             archive = stack.enter_context(zipfile.ZipFile(path))
             outline, columns = _npz_outline(path, archive)
-        yield Records(outline, lambda: _npz_pieces(path, archive, outline, columns))
+            has_twins = {f"{key}.npy" for key in TWIN_KEYS} <= {*archive.namelist()}
+        yield Records(outline, lambda: _npz_pieces(path, archive, outline, columns, has_twins), has_twins)
 
 
 def _npz_outline(path: Path, archive: zipfile.ZipFile) -> tuple[Outline, dict[str, np.ndarray]]:
@@ -252,27 +255,32 @@ def _npz_outline(path: Path, archive: zipfile.ZipFile) -> tuple[Outline, dict[st
 
 
 def _npz_pieces(
-    path: Path, archive: zipfile.ZipFile, outline: Outline, columns: dict[str, np.ndarray]
+    path: Path,
+    archive: zipfile.ZipFile,
+    outline: Outline,
+    columns: dict[str, np.ndarray],
+    has_twins: bool,
 ) -> Iterator[dict[str, np.ndarray]]:
     count, rows, features = outline.num_datasets, outline.max_rows, outline.max_features
     step = step_size(rows, features, outline.block_size)
-    with (
-        _one_line(path, "cannot be read", _ERRORS),
-        _npy(path, archive, "X", "iuf") as (x_file, _, x_dtype),
-        _npy(path, archive, "y", "iufb") as (y_file, y_shape, y_dtype),
-    ):
-        if y_shape != (count, rows):
-            raise DumpError(f"{path}: y must have the shape {(count, rows)}, got {y_shape}")
+    with _one_line(path, "cannot be read", _ERRORS), ExitStack() as stack:
+        tables = {}
+        for x_key, y_key in [("X", "y"), TWIN_KEYS][: 1 + has_twins]:
+            for key, kinds, shape in [(x_key, "iuf", (rows, features)), (y_key, "iufb", (rows,))]:
+                file, stored, dtype = stack.enter_context(_npy(path, archive, key, kinds))
+                if stored != (count, *shape):
+                    raise DumpError(f"{path}: {key} must have the shape {(count, *shape)}, got {stored}")
+                tables[key] = file, shape, dtype
         for start in range(0, count, step):
             stop = min(start + step, count)
             piece = {name: column[start:stop] for name, column in columns.items()}
             _check_sizes(path, piece, start, outline)
-            x = _values(path, "X", x_file, (stop - start, rows, features), x_dtype)
-            y = _values(path, "y", y_file, (stop - start, rows), y_dtype)
-            with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf: a damaged record
-                piece |= {"X": x.astype(np.float32, copy=False), "y": y.astype(np.float32, copy=False)}
+            for name, (file, shape, dtype) in tables.items():
+                values = _values(path, name, file, (stop - start, *shape), dtype)
+                with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf: a damaged record
+                    piece[name] = values.astype(np.float32, copy=False)
             yield piece
-        for name, file in (("X", x_file), ("y", y_file)):
+        for name, (file, _, _) in tables.items():
             if file.read(1):  # at the end of the file its checksum is looked at
                 raise DumpError(f"{path}: {name} is longer than its shape says")
 

@@ -14,6 +14,7 @@ from priors.dump import (
     NAMES,
     READ_BYTES,
     READ_RECORDS,
+    TWIN_KEYS,
     Dump,
     DumpError,
     Outline,
@@ -156,10 +157,12 @@ def pieces_of(dump: Dump, step: int, order: np.ndarray | None = None) -> Iterato
             stop = min(start + step, len(dump))
             chosen: Any = slice(start, stop)
             x, y = dump.read(start, stop)
+            twins = dump.read_twins(start, stop) if dump.has_twins else ()
             columns = {name: dump.read_property(name.split("/")[1], start, stop) for name in names}
         else:
             chosen = order[start : start + step]
             x, y = dump.read_records(chosen)
+            twins = dump.read_records(chosen, twins=True) if dump.has_twins else ()
             columns = {name: column[chosen] for name, column in whole.items()}
         counts = {name: getattr(dump, name)[chosen] for name in COUNT_KEYS}
-        yield {"X": x, "y": y} | counts | columns
+        yield {"X": x, "y": y} | dict(zip(TWIN_KEYS, twins, strict=False)) | counts | columns

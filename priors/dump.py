@@ -44,6 +44,7 @@ MOST_BYTES = 2**27
 
 SPLIT_KEYS = ("single_eval_pos", "train_test_split_index")  # ours, and a later public writer's name for it
 COUNT_KEYS = ("num_features", "num_datapoints", SPLIT_KEYS[0])
+TWIN_KEYS = ("X_do", "y_do")  # X and y of each dataset's twin, where they have such
 NAMES = ("feature_names", "target_name")  # attributes: the columns' own, a JSON list, and the target's
 PROBLEM_TYPES = ("classification", "regression")
 STORAGE = {"compression": "lzf", "shuffle": True, "fletcher32": True}
@@ -53,7 +54,7 @@ LIBRARY_VERSIONS = ("v110", "v110")
 
 SHARDS_SUFFIX = ".shards"  # the folder of the shards of the dump NAME is NAME.shards, beside it
 SHARD_NAME = re.compile(r"shard-[0-9]{6,}\.h5")
-VIRTUAL_KEYS = ("X", "y")  # what an index of shards does not hold itself
+VIRTUAL_KEYS = ("X", "y", *TWIN_KEYS)  # what an index of shards does not hold itself
 MAX_INDEXED_SHARDS = 512  # HDF5 keeps all of them open, and 1,024 is a usual limit of open files
 
 # A property's type: the values that are taken for it, in the order asked, and what they are stored as.
@@ -88,6 +89,7 @@ def write_dump(
     seed: int,
     allow_missing: bool = False,
     first_dataset: int = 0,
+    twins: bool = False,
     feature_names: Sequence[str] | None = None,
     target_name: str | None = None,
 ) -> str:
@@ -111,6 +113,7 @@ def write_dump(
         seed: the seed that the datasets were drawn from, of any size.
         allow_missing: whether x may hold NaN, a missing value.
         first_dataset: the number that record 0 has among all datasets of (config, seed): above 0 in a shard.
+        twins: whether each dataset has a twin (x and y of its shape), to be written beside it.
         feature_names: of the `max_features` columns of X, where all datasets have the same.
         target_name: of y.
 
@@ -153,6 +156,9 @@ def write_dump(
         with _one_line(path, "cannot be written"):
             create("X", (num_datasets, max_rows, max_features), np.float32)
             create("y", (num_datasets, max_rows), np.float32)
+            if twins:
+                create("X_do", (num_datasets, max_rows, max_features), np.float32)
+                create("y_do", (num_datasets, max_rows), np.float32)
             for name in COUNT_KEYS:
                 create(name, (num_datasets,), np.int32)
 
@@ -173,11 +179,15 @@ def write_dump(
                 "X": np.zeros((len(block), max_rows, max_features), np.float32),
                 "y": np.zeros((len(block), max_rows), np.float32),
             }
+            if twins:
+                values |= {"X_do": np.zeros_like(values["X"]), "y_do": np.zeros_like(values["y"])}
             counts = []
             for i, dataset in enumerate(block):
                 try:
                     x, y = _checked_dataset(dataset, max_rows, max_features, max_num_classes, allow_missing)
                     _check_properties(dataset.properties, property_types)
+                    if twins:
+                        _check_twin(dataset, y, allow_missing)
                     counts.append((x.shape[1], x.shape[0], int(dataset.single_eval_pos)))
                     if counts[i] != counts[0]:
                         raise DumpError(
@@ -188,6 +198,9 @@ def write_dump(
                     raise DumpError(f"{path}: record {start + i}: {error}") from None
                 values["X"][i, : x.shape[0], : x.shape[1]] = x
                 values["y"][i, : x.shape[0]] = y
+                if twins:
+                    values["X_do"][i, : x.shape[0], : x.shape[1]] = dataset.twin.x
+                    values["y_do"][i, : x.shape[0]] = dataset.twin.y
             values |= dict(zip(COUNT_KEYS, np.array(counts).T, strict=True))
             for name, kind in property_types.items():
                 column = [kind(dataset.properties[name]) for dataset in block]
@@ -351,6 +364,19 @@ def _checked_dataset(
     return x, y
 
 
+def _check_twin(dataset: "Dataset", y: np.ndarray, allow_missing: bool) -> None:
+    """Stop at a twin that is not of its dataset's shape, or has cells or labels that it could not have."""
+    if dataset.twin is None:
+        raise DumpError("must have a twin, got none")
+    x_do, y_do = (np.asarray(values) for values in dataset.twin)
+    if (x_do.shape, y_do.shape) != (np.shape(dataset.x), y.shape):
+        raise DumpError(
+            f"twin must be {np.shape(dataset.x)} and {y.shape}, got {x_do.shape} and {y_do.shape}"
+        )
+    if not np.isfinite(y_do).all() or not (np.isfinite(x_do) | (allow_missing & np.isnan(x_do))).all():
+        raise DumpError("twin must be finite")
+
+
 def _property_types(path: Path, properties: dict) -> dict[str, type]:
     """int, float or str for each property, from the first dataset's."""
     types = {}
@@ -394,7 +420,7 @@ def generator_name() -> str:
 
 # What the pieces of one dump have in common.
 _COMMON_ATTRIBUTES = ("format_version", "generator", "config", "seed", "allow_missing", *NAMES)
-_COMMON_LAYOUT = ("max_rows", "max_features", "max_num_classes", "block_size", "properties")
+_COMMON_LAYOUT = ("max_rows", "max_features", "max_num_classes", "block_size", "properties", "has_twins")
 
 
 def join_shards(
@@ -447,7 +473,7 @@ def join_shards(
                         if index_of is not None and name in VIRTUAL_KEYS:
                             layouts[name] = h5py.VirtualLayout(shape, np.float32)
                             continue
-                        kind = {"X": np.float32, "y": np.float32} | dict.fromkeys(COUNT_KEYS, np.int32)
+                        kind = dict.fromkeys(VIRTUAL_KEYS, np.float32) | dict.fromkeys(COUNT_KEYS, np.int32)
                         dtype = kind[name] if name in kind else shard.arrays[name].dtype
                         with _one_line(path, "cannot be written"):
                             arrays[name] = _create(file, name, shape, dtype, common["block_size"])
@@ -524,8 +550,8 @@ def write_records(
     Args:
         path: the file to write, as by `write_dump`.
         outline: what holds for all of them.
-        pieces: consecutive records by key: X (n, max_rows, max_features), y (n, max_rows), the sizes and the
-            split (n,) and each properties/NAME (n,); the same keys in every piece.
+        pieces: consecutive records by key: X (n, max_rows, max_features), y (n, max_rows), perhaps X_do and
+            y_do alike, the sizes and the split (n,), each properties/NAME (n,); the same keys in all pieces.
         published_split: if given, the file has the six published keys alone, the split under this name.
 
     Returns:
@@ -549,10 +575,11 @@ def write_records(
             if stop > count:
                 raise DumpError(f"{path}: must get {count} records, got more")
             if not arrays:
-                names = [name for name in values if not (published_split and name.startswith("properties/"))]
+                published = ("X", "y", *COUNT_KEYS)
+                names = [name for name in values if published_split is None or name in published]
                 with _one_line(path, "cannot be written"):
                     for name in names:
-                        shape = shapes.setdefault(name, (count,))
+                        shape = shapes.setdefault(name, (count, *values[name].shape[1:]))
                         stored = published_split if published_split and name == SPLIT_KEYS[0] else name
                         dtype = _stored_as(name, values[name])
                         arrays[name] = _create(file, stored, shape, dtype, outline.block_size)
@@ -586,7 +613,7 @@ def write_records(
 
 
 def _stored_as(name: str, values: np.ndarray) -> Any:
-    if name in ("X", "y"):
+    if name in VIRTUAL_KEYS:
         return np.float32
     if name in COUNT_KEYS:
         return np.int32
@@ -620,10 +647,9 @@ def _hashed_shapes(dump: "Dump", num_datasets: int) -> dict[str, tuple[int, ...]
     """The shape of each array that is hashed, in a dump like `dump` of `num_datasets` datasets."""
     names = [*COUNT_KEYS, *(f"properties/{name}" for name in dump.properties)]
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(names, (num_datasets,))
-    return shapes | {
-        "X": (num_datasets, dump.max_rows, dump.max_features),
-        "y": (num_datasets, dump.max_rows),
-    }
+    for x, y in [("X", "y"), TWIN_KEYS][: 1 + dump.has_twins]:
+        shapes |= {x: (num_datasets, dump.max_rows, dump.max_features), y: (num_datasets, dump.max_rows)}
+    return shapes
 
 
 def _pieces(dump: "Dump") -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
@@ -631,13 +657,15 @@ def _pieces(dump: "Dump") -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
     for start, stop in dump.spans():
         values = {name: getattr(dump, name)[start:stop] for name in COUNT_KEYS}
         values["X"], values["y"] = dump.read(start, stop)
+        if dump.has_twins:
+            values["X_do"], values["y_do"] = dump.read_twins(start, stop)
         for name in dump.properties:
             values[f"properties/{name}"] = dump.read_property(name, start, stop)
         yield start, stop, values
 
 
 def _canonical_bytes(name: str, values: np.ndarray) -> bytes:
-    if name in ("X", "y"):
+    if name in VIRTUAL_KEYS:
         return np.ascontiguousarray(values, "<f4").tobytes()
     if values.dtype.kind in "OU":
         return b"".join(text.encode() + b"\0" for text in values)
@@ -716,20 +744,38 @@ class Dump:
             IndexError: not 0 <= start <= stop <= D.
             DumpError: the file is damaged there; the message names the records.
         """
+        return self._read_pair(("X", "y"), start, stop)
+
+    @property
+    def has_twins(self) -> bool:
+        """Whether each dataset has a twin, which `read_twins` reads."""
+        return TWIN_KEYS[0] in self.arrays
+
+    def read_twins(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """The twins of datasets start..stop-1, as `read` gives the datasets.
+
+        Raises:
+            IndexError, DumpError: as `read`; or there are no twins.
+        """
+        if not self.has_twins:
+            raise DumpError(f"{self.path}: has no twins ({', '.join(TWIN_KEYS)})")
+        return self._read_pair(TWIN_KEYS, start, stop)
+
+    def _read_pair(self, keys: tuple[str, str], start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= start <= stop <= self.num_datasets:
             raise IndexError(f"start and stop must keep 0 <= {start} <= {stop} <= {self.num_datasets}")
         with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf: a damaged record
-            x = self._read_array("X", start, stop).astype(np.float32, copy=False)
-            y = self._read_array("y", start, stop).astype(np.float32, copy=False)
+            x, y = (self._read_array(key, start, stop).astype(np.float32, copy=False) for key in keys)
         return x, y
 
-    def read_records(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Datasets of any indices (n,), in that order, repeats allowed; otherwise as `read`."""
+    def read_records(self, indices: np.ndarray, twins: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Datasets (or twins) of any indices (n,), in that order, repeats allowed; otherwise as `read`."""
+        read = self.read_twins if twins else self.read
         records, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
         if not len(records):
-            return self.read(0, 0)
+            return read(0, 0)
         runs = np.split(records, np.flatnonzero(np.diff(records) > 1) + 1)
-        xs, ys = zip(*(self.read(int(run[0]), int(run[-1]) + 1) for run in runs), strict=True)
+        xs, ys = zip(*(read(int(run[0]), int(run[-1]) + 1) for run in runs), strict=True)
         return np.concatenate(xs)[positions], np.concatenate(ys)[positions]
 
     def read_property(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -835,7 +881,7 @@ def _checked_dump(path: Path, file: h5py.File, check_sizes: bool) -> Dump:
     y = _array(path, file, "y", "iufb", may_be_index=True)
     if y.shape != (num_datasets, max_rows):
         raise DumpError(f"{path}: y must have the shape {(num_datasets, max_rows)}, got {y.shape}")
-    arrays = {"X": x, "y": y}
+    arrays = {"X": x, "y": y} | _twins(path, file, x, y)
     for key, array in arrays.items():
         if not array.is_virtual and array.id.get_storage_size() == 0:
             raise DumpError(f"{path}: {key} was never written")
@@ -861,7 +907,9 @@ def _checked_dump(path: Path, file: h5py.File, check_sizes: bool) -> Dump:
         _check_counts(path, "num_features", counts["num_features"], 1, max_features)
         _check_counts(path, "num_datapoints", counts["num_datapoints"], 2, max_rows)
         _check_counts(path, split_key, counts[split_key], 1, counts["num_datapoints"] - 1)
-    for key in ("X", "y"):
+    for key in VIRTUAL_KEYS:
+        if key not in arrays:
+            continue
         record_bytes = prod(arrays[key].shape[1:]) * max(4, arrays[key].dtype.itemsize)
         if record_bytes > MOST_BYTES:
             raise DumpError(
@@ -919,6 +967,15 @@ def _checked_dump(path: Path, file: h5py.File, check_sizes: bool) -> Dump:
         unknown_keys=tuple(sorted(keys - arrays.keys() - {"properties"})),
         file=file,
     )
+
+
+def _twins(path: Path, file: h5py.File, x: h5py.Dataset, y: h5py.Dataset) -> dict[str, h5py.Dataset]:
+    """The arrays of twins, if the file has both, of the shapes of X and y; others are none of ours."""
+    try:
+        arrays = {key: _array(path, file, key, "iufb", may_be_index=True) for key in TWIN_KEYS}
+    except DumpError:
+        return {}
+    return arrays if [array.shape for array in arrays.values()] == [x.shape, y.shape] else {}
 
 
 def _array(path: Path, group: h5py.Group, key: str, kinds: str, may_be_index: bool = False) -> h5py.Dataset:

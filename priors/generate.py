@@ -188,6 +188,7 @@ def write_shard(plan: Plan, number: int, path: Path) -> int:
         seed=plan.seed,
         first_dataset=first,
         allow_missing=config.missing_fraction[1] > 0,
+        twins=config.twins,
         feature_names=config.graph.feature_names if config.graph else None,
         target_name=config.graph.target_name if config.graph else None,
     )

@@ -211,6 +211,18 @@ def weighted_sum(weights: list[float], parents: np.ndarray, rng: np.random.Gener
     return parents @ np.array(weights, np.float32)
 
 
+def drifting(mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A function that turns into another along the rows (R,), as a world does in which the table is recorded.
+
+    Row by row cos(angle) times one draw of `mechanism` plus sin(angle) times a second, the angle growing
+    evenly from 0 in the first row to a quarter turn in the last: two independent draws of one variance give
+    that variance in every row, and two linear functions the linear one of the turned weights.
+    """
+    first, last = mechanism(parents, rng), mechanism(parents, rng)
+    angle = np.linspace(0, np.pi / 2, len(parents), dtype=np.float32)
+    return np.cos(angle) * first + np.sin(angle) * last
+
+
 def aggregate(kind: str, mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One function of each parent, joined: no interactions in a `sum`, nothing but in a `product`.
 

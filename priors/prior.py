@@ -2,6 +2,7 @@
 
 from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping
+from copy import deepcopy
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -15,8 +16,9 @@ from priors.coherence import coherent_names, coherent_uniforms
 from priors.config import PriorConfig
 from priors.families import lookup
 from priors.graphs import GRAPHS
+from priors.interventions import sample_shift
 from priors.learnability import out_of_bag_score
-from priors.mechanisms import MECHANISMS, Mechanism, aggregate, weighted_sum
+from priors.mechanisms import MECHANISMS, Mechanism, aggregate, drifting, weighted_sum
 from priors.noise import NOISE_KINDS, NOISES, Noise
 from priors.own_graph import Node, nodes_of, weights_into
 from priors.scm import SCM, standardized
@@ -35,6 +37,15 @@ MAX_ATTEMPTS = 1000
 """Draws in a row that are refused before `sample_dataset` gives up; the presets need one or two."""
 
 
+class Twin(NamedTuple):
+    """A dataset's table in the world in which one feature is set, with the same treatment of columns."""
+
+    x: np.ndarray
+    """(R, F) float32; missing where the dataset's is."""
+    y: np.ndarray
+    """(R,), of the dataset's classes, not all of which need occur."""
+
+
 class Dataset(NamedTuple):
     """One table, training rows first."""
 
@@ -47,7 +58,11 @@ class Dataset(NamedTuple):
     """Number of training rows."""
     properties: dict[str, int | float | str]
     """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale (the mean
-    over the nodes), attempts; with a `learnability` also out_of_bag_score."""
+    over the nodes), attempts; with a `learnability` also out_of_bag_score; with a `drift_fraction`
+    num_drifting_nodes; with a `shift` num_shifted_nodes and shift_size, both 0 where there was none; with
+    `twins` do_feature, the column that is set in the twin, and do_value, its value there."""
+    twin: Twin | None = None
+    """With `twins`, the dataset under an intervention."""
 
 
 class Structure(NamedTuple):
@@ -153,8 +168,20 @@ def _sample_once(
         ordered = target_rng.random() < config.ordered_labels
         classify = partial(_classify, method, num_classes, single_eval_pos, ordered)
     scm, categorical, noise_scale = sample_scm(config, graph, model_rng, target, classify, told)
+    done, num_rows = {}, config.num_datapoints
     with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite: drawn again below
-        values = scm.sample(config.num_datapoints, node_rng, nodes=[*features, target])
+        world = deepcopy(node_rng) if config.shift or config.twins else node_rng
+        values = scm.sample(num_rows, node_rng, nodes=[*features, target])
+        # What is drawn for an intervention comes after all nodes: without one the dataset is the same.
+        if config.twins or (config.shift and node_rng.random() < config.shift):
+            if not all(np.isfinite(column).all() for column in values.values()):
+                return None
+            done, do = _intervention(config, values, features, target, categorical, node_rng)
+            after = scm.sample(num_rows, world, [*values], do)
+            # The rows of the twin follow those of the dataset; of a shifted world, they take their place.
+            before = num_rows if config.twins else single_eval_pos
+            begin = 0 if config.twins else single_eval_pos
+            values = {node: np.concatenate([values[node][:before], after[node][begin:]]) for node in values}
         y = _target(config, values[target], num_classes, single_eval_pos, target_rng)
         if y is None:
             return None
@@ -169,12 +196,44 @@ def _sample_once(
         "num_classes": num_classes,
         "noise_scale": noise_scale,
     }
+    if config.drift_fraction[1] > 0:
+        drifts = [m for m in scm.mechanisms.values() if isinstance(m, partial) and m.func is drifting]
+        properties["num_drifting_nodes"] = len(drifts)
+    if config.shift:
+        properties |= {"num_shifted_nodes": 0, "shift_size": 0.0}
+    properties |= done
     if scores is not None:
-        score = out_of_bag_score(x, y, table_rng)
+        score = out_of_bag_score(x[:num_rows], y[:num_rows], table_rng)
         if not scores[0] <= score <= scores[1]:
             return None
         properties["out_of_bag_score"] = score
-    return Dataset(x, y, single_eval_pos, properties), Structure(graph, features, target)
+    structure = Structure(graph, features, target)
+    if not config.twins:
+        return Dataset(x, y, single_eval_pos, properties), structure
+    twin = Twin(x[num_rows:], y[num_rows:])
+    properties["do_value"] = float(np.nanmax(twin.x[:, properties["do_feature"]]))  # the same in all rows
+    return Dataset(x[:num_rows], y[:num_rows], single_eval_pos, properties, twin), structure
+
+
+def _intervention(
+    config: PriorConfig,
+    values: dict[Hashable, np.ndarray],
+    features: list[Hashable],
+    target: Hashable,
+    categorical: set[Hashable],
+    rng: np.random.Generator,
+) -> tuple[dict[str, int | float], dict[Hashable, float | np.ndarray]]:
+    """Draw the intervention of a twin, or of a shift: the properties that tell of it, and what is set."""
+    if config.twins:
+        feature, row = int(rng.random() * len(features)), int(rng.random() * config.num_datapoints)
+        return {"do_feature": feature}, {features[feature]: values[features[feature]][row]}
+    low, high = config.shift_size
+    size = low * (high / low) ** rng.random()
+    num_nodes = sample_integer(config.shift_nodes, rng)
+    do = sample_shift(
+        {node: column for node, column in values.items() if node != target}, categorical, num_nodes, size, rng
+    )
+    return {"num_shifted_nodes": len(do), "shift_size": size}, do
 
 
 def sample_scm(
@@ -226,6 +285,10 @@ def sample_scm(
     mechanism_of, aggregation_of, root_of, noise_of, noise_kind_of, converter_of = names
     share = _from_range(config.categorical_fraction, category_rng.random())
     is_category = (category_rng.random(num_nodes) < share).tolist()
+    drifts = [False] * num_nodes
+    if config.drift_fraction[1] > 0:
+        share = _from_range(config.drift_fraction, category_rng.random())
+        drifts = (category_rng.random(num_nodes) < share).tolist()
 
     def with_parameters(registry: dict[str, Callable], name: str, place: int, **known: Any) -> Callable:
         family, ranges = lookup(registry, name), config.parameters.get(name, {})
@@ -239,11 +302,12 @@ def sample_scm(
         if told and (weights := weights_into(graph, node)):
             return partial(weighted_sum, weights)
         if "mechanism" in known:
-            return with_parameters(MECHANISMS, known["mechanism"], place, **known.get("parameters", {}))
-        mechanism = with_parameters(MECHANISMS, mechanism_of[place], place)
-        if num_parents > 1 and aggregation_of[place] != "joint":
-            return partial(aggregate, aggregation_of[place], mechanism)
-        return mechanism
+            mechanism = with_parameters(MECHANISMS, known["mechanism"], place, **known.get("parameters", {}))
+        else:
+            mechanism = with_parameters(MECHANISMS, mechanism_of[place], place)
+            if num_parents > 1 and aggregation_of[place] != "joint":
+                mechanism = partial(aggregate, aggregation_of[place], mechanism)
+        return partial(drifting, mechanism) if drifts[place] else mechanism
 
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, converters = {}, {}
@@ -301,22 +365,27 @@ def _classify(
 def _target(
     config: PriorConfig, values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """The target column (R,): classes by the order of their values, or real; None if it is degenerate."""
+    """The target column (R,): classes by the order of their values, or real; None if it is degenerate.
+
+    Rows past the config's are a twin's: they get what the dataset's own decide.
+    """
     if not np.isfinite(values).all():
         return None
+    num_rows = config.num_datapoints
     noise = _from_range(config.label_noise, rng.random())
     if noise > 0:  # random rows exchange their targets, which keeps the shares of the classes
-        chosen = np.flatnonzero(rng.random(len(values)) < noise)
-        values = values.copy()
-        values[chosen] = values[rng.permutation(chosen)]
+        chosen = np.flatnonzero(rng.random(num_rows) < noise)
+        worlds = values.copy().reshape(-1, num_rows)
+        worlds[:, chosen] = worlds[:, rng.permutation(chosen)]
+        values = worlds.ravel()
     if config.problem_type == "regression":
         y = scale_columns(values[:, None], num_train)
         return None if y is None else y[:, 0]
-    of_class = sorted(set(values.tolist()))
+    of_class = sorted(set(values[:num_rows].tolist()))
     if len(of_class) < num_classes:
         return None
     y = np.searchsorted(np.array(of_class, values.dtype), values)
-    return y if has_every_class(y, num_classes, num_train) else None
+    return y if has_every_class(y[:num_rows], num_classes, num_train) else None
 
 
 def _columns(
@@ -326,14 +395,18 @@ def _columns(
     num_train: int,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
-    """The features (R, F) from their nodes' values: warped, rounded, coded, scaled; None if degenerate."""
+    """The features (R, F) from their nodes' values: warped, rounded, coded, scaled; None if degenerate.
+
+    Rows past the config's are a twin's: they get what the dataset's own decide.
+    """
+    num_rows = config.num_datapoints
     shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
     warped, quantized, outliers, missing = map(_from_range, shares, rng.random(4).tolist())
     chances = rng.random((len(values), 2)).tolist()
     columns = []
     for column, is_category, (warp_chance, quantize_chance) in zip(values, categorical, chances, strict=True):
         if is_category:
-            column = category_codes(column, rng)
+            column = category_codes(column, rng, num_rows)
         else:
             if warp_chance < warped:
                 column = warp(column, num_train, rng)
@@ -343,10 +416,12 @@ def _columns(
     x = np.array(columns).T  # (R, F)
     if outliers > 0:
         x = add_outliers(x, outliers, num_train, rng)
-    x = scale_columns(x, num_train)
+    x = scale_columns(x, num_train, num_rows)
     if x is not None and missing > 0:
         kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
-        x[kind(x, missing, num_train, rng)] = np.nan
+        is_missing = kind(x[:num_rows], missing, num_train, rng)
+        for start in range(0, len(x), num_rows):
+            x[start : start + num_rows][is_missing] = np.nan
         if np.isnan(x[:num_train]).all(axis=0).any():
             return None
     return x

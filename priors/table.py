@@ -63,10 +63,22 @@ def choose_columns(
     return None
 
 
-def category_codes(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The categories (R,) behind the values of a categorical node, as codes 0, 1, ... in random order."""
-    distinct, codes = np.unique(values, return_inverse=True)
-    return rng.permutation(len(distinct)).astype(np.float32)[codes]
+def category_codes(values: np.ndarray, rng: np.random.Generator, num_rows: int | None = None) -> np.ndarray:
+    """The categories (R,) behind the values of a categorical node, as codes 0, 1, ... in random order.
+
+    Args:
+        num_rows: how many of the first rows decide the codes, all by default; what is new after them has the
+            next codes.
+    """
+    distinct, codes = np.unique(values[:num_rows], return_inverse=True)
+    code_of = rng.permutation(len(distinct)).astype(np.float32)
+    if len(codes) == len(values):
+        return code_of[codes]
+    more = np.setdiff1d(values, distinct)
+    code_of = np.concatenate([code_of, np.arange(len(distinct), len(distinct) + len(more), dtype=np.float32)])
+    distinct = np.concatenate([distinct, more])
+    order = np.argsort(distinct)
+    return code_of[order][np.searchsorted(distinct[order], values)]
 
 
 def warp(column: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
@@ -139,8 +151,11 @@ def _rising_probability(x: np.ndarray, fraction: float, num_train: int) -> np.nd
     return fraction * (1 + min(1, 1 / fraction - 1 if fraction else 1) * (2 * rank - 1))
 
 
-def scale_columns(x: np.ndarray, num_train: int) -> np.ndarray | None:
+def scale_columns(x: np.ndarray, num_train: int, num_rows: int | None = None) -> np.ndarray | None:
     """Bring columns (R, F) to mean 0 and variance 1 over the training rows.
+
+    Args:
+        num_rows: among how many of the first rows columns must differ, all by default.
 
     Returns:
         The scaled columns as float32; None if one does not vary among the training rows, is a copy of
@@ -153,7 +168,9 @@ def scale_columns(x: np.ndarray, num_train: int) -> np.ndarray | None:
     if not deviations.min() > 1e-6:
         return None
     columns = (columns / deviations[:, None]).astype(np.float32)
-    if not np.isfinite(columns).all() or len({column.tobytes() for column in columns}) < len(columns):
+    if not np.isfinite(columns).all() or len({column[:num_rows].tobytes() for column in columns}) < len(
+        columns
+    ):
         return None
     return columns.T
 

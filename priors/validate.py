@@ -16,6 +16,7 @@ from priors.derive import ORIGIN, first_dataset, recorded_hash, short
 from priors.dump import (
     COUNT_KEYS,
     SPLIT_KEYS,
+    TWIN_KEYS,
     Dump,
     DumpError,
     content_hash,
@@ -35,6 +36,7 @@ MOST_NODES = 10_000
 DTYPES = {
     "X": np.float32,
     "y": np.float32,
+    **dict.fromkeys(TWIN_KEYS, np.float32),
     "num_features": np.int32,
     "num_datapoints": np.int32,
     "single_eval_pos": np.int32,
@@ -106,6 +108,15 @@ def _report(dump: Dump) -> Report:
             chosen = np.flatnonzero(fits[low:high])
             for problem, wrong in _tables(dump, low + chosen, x[chosen], y[chosen]).items():
                 bad[problem] += (low + chosen)[wrong].tolist()
+            if dump.has_twins:
+                try:
+                    x_do, y_do = dump.read_twins(low, high)
+                except DumpError as error:
+                    unreadable[_without_records(error, dump)] += range(low, high)
+                    continue
+                table, twin = (x[chosen], y[chosen]), (x_do[chosen], y_do[chosen])
+                for problem, wrong in _twins(dump, low + chosen, *table, *twin).items():
+                    bad[problem] += (low + chosen)[wrong].tolist()
     for name in dump.properties:
         chunk = (dump.arrays[f"properties/{name}"].chunks or (1,))[0]
         for low in range(0, len(dump), chunk):
@@ -230,6 +241,33 @@ def _tables(dump: Dump, records: np.ndarray, x: np.ndarray, y: np.ndarray) -> di
     return found
 
 
+def _twins(
+    dump: Dump, records: np.ndarray, x: np.ndarray, y: np.ndarray, x_do: np.ndarray, y_do: np.ndarray
+) -> dict[str, np.ndarray]:
+    """For each rule about a twin, which of these records break it, (n,) bool.
+
+    Args:
+        records: (n,) their numbers.
+        x: (n, R, F), as `x_do`.
+        y: (n, R), as `y_do`.
+    """
+    features, rows, _ = (getattr(dump, name)[records] for name in COUNT_KEYS)
+    own_rows = np.arange(dump.max_rows) < rows[:, None]  # (n, R)
+    own_cells = own_rows[:, :, None] & (np.arange(dump.max_features) < features[:, None])[:, None, :]
+    wrong_cells = ~np.isfinite(x_do) & ~(np.isnan(x_do) & np.isnan(x)) & own_cells
+    padding = ((x_do != 0) & ~own_cells).any(axis=(1, 2)) | ((y_do != 0) & ~own_rows).any(axis=1)
+    found = {
+        "X_do, y_do: cells that are not finite": wrong_cells.any(axis=(1, 2))
+        | ~np.isfinite(y_do).all(axis=1),
+        "X_do, y_do: padding that is not 0": padding,
+    }
+    if dump.problem_type == "classification":
+        with np.errstate(invalid="ignore"):
+            labels = (y_do >= 0) & (y_do <= y.max(axis=1, keepdims=True)) & (y_do == np.floor(y_do))
+        found["y_do: labels that y does not have"] = (~labels & own_rows & np.isfinite(y_do)).any(axis=1)
+    return found
+
+
 def _blocks(dump: Dump) -> list[str]:
     if dump.block_size is None:
         return []
@@ -344,22 +382,31 @@ def _differing(
         x, y = dump.read_records(own)
         for i, record in enumerate(own):
             expected = datasets[first + record - begin]
-            for what in _differences(dump, int(record), x[i], y[i], expected):
+            twin = dump.read_twins(int(record), int(record) + 1) if dump.has_twins else None
+            for what in _differences(dump, int(record), x[i], y[i], expected, twin):
                 differing[what].append(int(record))
     return differing
 
 
-def _differences(dump: Dump, record: int, x: np.ndarray, y: np.ndarray, expected: Dataset) -> list[str]:
+def _differences(
+    dump: Dump,
+    record: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    expected: Dataset,
+    twin: tuple[np.ndarray, np.ndarray] | None,
+) -> list[str]:
     rows, features = expected.x.shape
-    full_x, full_y = np.zeros_like(x), np.zeros_like(y)  # (R, F), (R,)
-    full_x[:rows, :features] = expected.x
-    full_y[:rows] = expected.y
     sizes = tuple(int(getattr(dump, name)[record]) for name in COUNT_KEYS)
     found = []
-    if not np.array_equal(x.view(np.uint32), full_x.view(np.uint32)):
-        found.append("X")
-    if not np.array_equal(y.view(np.uint32), full_y.view(np.uint32)):
-        found.append("y")
+    tables = [("X", x, expected.x), ("y", y, expected.y)]
+    if twin is not None and expected.twin is not None:
+        tables += zip(TWIN_KEYS, (values[0] for values in twin), expected.twin, strict=True)
+    for name, stored, values in tables:
+        full = np.zeros_like(stored)  # (R, F) or (R,)
+        full[tuple(map(slice, values.shape))] = values
+        if not np.array_equal(stored.view(np.uint32), full.view(np.uint32)):
+            found.append(name)
     if sizes != (features, rows, expected.single_eval_pos):
         found.append(", ".join(COUNT_KEYS))
     for name in dump.properties:
@@ -406,6 +453,7 @@ def _origin(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
 def _unlike_config(dump: Dump, config: PriorConfig) -> list[str]:
     """Where the file is not as `generate` lays out datasets of `config`."""
     pairs = [
+        ("twins", dump.has_twins, config.twins),
         ("max_rows", dump.max_rows, config.num_datapoints),
         ("max_features", dump.max_features, config.num_features[1]),
         ("max_num_classes", dump.max_num_classes, config.most_classes),

@@ -182,6 +182,8 @@ def configs(draw):
         ),
         ordered_labels=shares[0],
         label_noise=shares,
+        drift_fraction=shares,
+        shift=shares[0],
         missing_fraction=pair(st.floats(0, 1)),
         learnability=draw(st.sampled_from([None, shares])),
         allow_descendants=draw(st.booleans()),

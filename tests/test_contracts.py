@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "priors": [
         "streams", "families", "graphs", "mechanisms", "noise", "categories", "classes", "coherence",
-        "learnability", "scm", "table", "own_graph", "graph_files", "config", "presets", "prior", "dump",
-        "engines", "shards", "generate", "inspect", "derive", "arrange", "convert", "validate", "download",
-        "console", "audit", "plot", "gallery", "cli",
+        "learnability", "scm", "interventions", "table", "own_graph", "graph_files", "config", "presets",
+        "prior", "dump", "engines", "shards", "generate", "inspect", "derive", "arrange", "convert",
+        "validate", "download", "console", "audit", "plot", "gallery", "cli",
     ],
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",

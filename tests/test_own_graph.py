@@ -66,7 +66,7 @@ def test_datasets_show_the_features_in_their_order_and_are_as_the_config_asks():
     assert CREDIT.feature_names == ["letters", "age", "school", "income", "debt"]
     assert CREDIT.target_name == "default"
     for index in range(20):
-        x, y, num_train, properties = sample_dataset(config, stream(0, DATASET, index))
+        x, y, num_train, properties, _ = sample_dataset(config, stream(0, DATASET, index))
         assert x.shape == (60, 5)
         assert num_train == 30
         assert set(y.tolist()) == {0, 1, 2}

@@ -47,7 +47,7 @@ def test_presets_differ():
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_hundred_datasets_are_not_degenerate(name):
     config, datasets = PRESETS[name], drawn(name, 100)
-    for x, y, split, properties in datasets:
+    for x, y, split, properties, _ in datasets:
         assert x.shape == (150, 5)
         assert x.dtype == np.float32
         assert y.dtype == np.int64
@@ -68,7 +68,7 @@ def test_presets_teach_and_the_control_does_not(name):
     """A small tree on half of the rows, against the larger class of the other half."""
     gains = []
     for index in range(60):
-        x, y, split, _ = sample_dataset(PRESETS[name], stream(0, DATASET, index), 75)
+        x, y, split, *_ = sample_dataset(PRESETS[name], stream(0, DATASET, index), 75)
         tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=4, random_state=0).fit(
             x[:split], y[:split]
         )
@@ -98,7 +98,7 @@ def test_presets_with_few_families_use_only_these():
 def fingerprint(name):
     """The hash of ten datasets, and of each a summary of rounded numbers."""
     content, summary = hashlib.sha256(), []
-    for x, y, split, properties in drawn(name, 10):
+    for x, y, split, properties, _ in drawn(name, 10):
         for array in (x, y):
             content.update(f"{array.dtype.str} {array.shape} ".encode())
             content.update(np.ascontiguousarray(array).tobytes())

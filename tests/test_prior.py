@@ -49,7 +49,7 @@ def global_state():
 
 
 def assert_whole(dataset, config):
-    x, y, single_eval_pos, properties = dataset
+    x, y, single_eval_pos, properties, _ = dataset
     num_classes = properties["num_classes"]
     assert x.dtype == np.float32
     assert y.dtype == (np.int64 if config.problem_type == "classification" else np.float32)
@@ -152,7 +152,7 @@ def gain_of_least_squares(config, num_datasets=100):
     """Test accuracy of least squares on the training rows, minus that of the largest test class."""
     gains = []
     for index in range(num_datasets):
-        x, y, split, _ = sample_dataset(config, stream(0, DATASET, index), 100)
+        x, y, split, *_ = sample_dataset(config, stream(0, DATASET, index), 100)
         design = np.column_stack([x, np.ones(len(x))])
         weights = np.linalg.lstsq(design[:split], y[:split], rcond=None)[0]
         share = y[split:].mean()
@@ -331,7 +331,7 @@ def test_difficulty_spreads_datasets_over_the_range_as_its_weights_say(monkeypat
 def test_a_column_without_a_cell_in_the_training_rows_is_refused():
     config = PriorConfig(num_datapoints=12, train_fraction=(0.25, 0.25), missing_fraction=(0.6, 0.6))
     datasets = [sample_dataset(config, stream(0, DATASET, index)) for index in range(50)]
-    assert all(not np.isnan(x[:num_train]).all(axis=0).any() for x, _, num_train, _ in datasets)
+    assert all(not np.isnan(x[:num_train]).all(axis=0).any() for x, _, num_train, *_ in datasets)
     assert max(dataset.properties["attempts"] for dataset in datasets) > 3
 
 
