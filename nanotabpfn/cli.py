@@ -142,7 +142,7 @@ main.add_command(study_group)
     type=click.IntRange(min=1),
     default=2500,
     show_default=True,
-    help="Batches; of a run that goes on, raised by --steps, so many in all.",
+    help="Batches in all; with --resume, more than before make the run longer.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Datasets each."
@@ -164,7 +164,7 @@ main.add_command(study_group)
 @click.option(
     "--compile",
     is_flag=True,
-    help="Run the model through torch.compile: faster steps, after a minute or more for the first.",
+    help="Run the model through torch.compile, which takes a minute or more at the first step.",
 )
 @click.option(
     "--recipe",

@@ -164,7 +164,7 @@ def tasks(num_tasks: int, backend: str, workers: int, scheduler: str | None) -> 
 
 @main.command()
 @click.option("--prior", default="default", show_default=True, help="As of `nanotabpfn train`.")
-@click.option("--steps", default=30, show_default=True, help="Of 32 datasets, of a run.")
+@click.option("--steps", default=20, show_default=True, help="Of 32 datasets, of a run.")
 @click.option(
     "--workers", "counts", multiple=True, default=(0, 1, 2), show_default=True, help="May be repeated."
 )
