@@ -313,13 +313,13 @@ def _real_tables(study: Study, scores: Scores) -> list[Block]:
     if len(ranked) > 1 and len(scores.tables) > 1:
         found = average_ranks(np.stack(list(ranked.values())), study.level)
         ranks = dict(zip(ranked, found.means.tolist(), strict=True))
-        alike = "do" if found.friedman < 1 - study.level else "do not"
+        shows = "shows" if found.friedman < 1 - study.level else "does not show"
         blocks.append(
             figure(
                 "ranks",
                 critical_differences(ranks, found.critical_difference),
                 f"Average ranks over tables, seeds averaged first; a bar joins arms that Nemenyi's test does "
-                f"not tell apart. By Friedman's test the ranks {alike} differ at all "
+                f"not tell apart. Friedman's test {shows} that they differ at all "
                 f"(p = {found.friedman:.2g}). Tables alone are units here: this speaks of these very models.",
             )
         )
@@ -526,7 +526,13 @@ def _metrics(study: Study, scores: Scores, records: "pd.DataFrame") -> list[Bloc
     for suite in study.suites:
         means = final[final["suite"] == suite].groupby(["arm", "metric"])["value"].mean().unstack()
         order = [name for name in [*scores.arms, *study.baselines] if name in means.index]
-        rows = [[_plain(name), *(_figure(means.loc[name, metric]) for metric in METRICS)] for name in order]
+        rows = [
+            [
+                name if name in scores.arms else _plain(name),
+                *(_figure(means.loc[name, metric]) for metric in METRICS),
+            ]
+            for name in order
+        ]
         header = [
             _metric_name(metric) + (" (less is better)" if metric in LOWER_IS_BETTER else "")
             for metric in METRICS
