@@ -200,7 +200,7 @@ class NanoTabPFNModel(nn.Module):
             chunks = cells.split(size, dim=1)
             cells = torch.cat([self._attend_between_columns(number, chunk) for chunk in chunks], dim=1)
             k, v = layer.keys_and_values(cells)
-            keys_and_values.append((k, v))
+            keys_and_values.append((k.contiguous(), v.contiguous()))  # read head by head, again and again
             if number < len(self.transformer_blocks) - 1:
                 for chunk in cells.split(size, dim=1):  # in place: the keys and values are taken
                     chunk.copy_(layer.attend_between_rows(chunk, k, v))

@@ -1,14 +1,15 @@
-"""What generation and storage cost on this machine: the tables of docs/scaling.md and docs/prior.md."""
+"""What generation, storage, training and prediction cost on this machine: the tables of docs/."""
 
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +31,23 @@ FILTERS = {
 }
 
 
+class Shape(click.ParamType):
+    """Three numbers, as 150x5x2."""
+
+    def __init__(
+        self, name: str = "RxFxK", words: str = "rows, features and classes", example: str = "150x5x2"
+    ):
+        self.name, self.words, self.example = name, words, example
+
+    def convert(self, value, param, ctx) -> tuple[int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", value)
+        if not found:
+            self.fail(f"must be {self.words} as in {self.example}, got {value!r}", param, ctx)
+        return tuple(int(number) for number in found.groups())
+
+
 @click.group()
 def main() -> None:
     """Measure, and print the figures as a Markdown table.
@@ -39,6 +57,8 @@ def main() -> None:
     python scripts/benchmark.py generate                  # one worker against two
     python scripts/benchmark.py tasks --backend dask      # the cost of handing out a task
     python scripts/benchmark.py live                      # training that waits for a live prior
+    python scripts/benchmark.py train                     # training steps, fast and plain (docs/engine.md)
+    python scripts/benchmark.py predict                   # a fitted classifier: time and memory
     python scripts/benchmark.py prior                     # datasets per CPU-second, memory (docs/prior.md)
     python scripts/benchmark.py prior --peers             # and of other generators, in the same run
     """
@@ -143,7 +163,8 @@ def _measured(command: list[str]) -> tuple[float, float, float]:
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         raise click.ClickException(f"{shlex.join(command)} failed")
     return time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
@@ -203,20 +224,6 @@ PEERS_TORCH = "torch==2.13.0"
 MEMORY_MARKS = (1_000, 10_000, 100_000)
 
 
-class Shape(click.ParamType):
-    """Rows, features and classes, as 150x5x2."""
-
-    name = "RxFxK"
-
-    def convert(self, value, param, ctx) -> tuple[int, int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", value)
-        if not found:
-            self.fail(f"must be rows, features and classes as in 150x5x2, got {value!r}", param, ctx)
-        return tuple(int(number) for number in found.groups())
-
-
 class Sampler:
     """A process of prior_speed.py."""
 
@@ -269,7 +276,7 @@ class Sampler:
 @click.option(
     "--shape",
     "shapes",
-    type=Shape(),
+    type=Shape("RxFxK", "rows, features and classes", "150x5x2"),
     multiple=True,
     default=["150x5x2", "1024x50x10"],
     show_default=True,
@@ -430,6 +437,210 @@ def _version(python: str) -> tuple[int, ...]:
     except (OSError, subprocess.CalledProcessError):
         return ()
     return tuple(map(int, done.stdout.split()))
+
+
+# ---------------------------------------------------------------------------- the model beside its plain form
+
+
+@main.command()
+@click.option(
+    "--shape",
+    type=Shape("BxRxF", "datasets, rows and features", "32x150x5"),
+    default="32x150x5",
+    show_default=True,
+    help="Datasets of a batch, rows, features.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=15, show_default=True, help="Alternating.")
+@click.option("--threads", type=click.IntRange(1), help="Of PyTorch.  [default: its own choice]")
+@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--compile/--no-compile",
+    "compiled",
+    default=None,
+    help="Rows with torch.compile.  [default: if there is a C++ compiler]",
+)
+def train(
+    shape: tuple[int, int, int], repeats: int, threads: int | None, device: str, compiled: bool | None
+) -> None:
+    """Training steps of the model beside its plain form, both of the published size, in float32 and bfloat16.
+
+    A step is forward, backward, clipping and optimizer on one batch, of which a third, half and two thirds of
+    the rows are for training in turn. How often as fast is measured round by round.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if compiled is None:
+        compiled = shutil.which(os.environ.get("CXX", "c++")) is not None
+    kinds = [("plain", "float32", False), ("fast", "float32", False), ("fast", "bfloat16", False)]
+    kinds += [("fast", "float32", True), ("fast", "bfloat16", True)] if compiled else []
+    splits = [max(1, shape[1] * thirds // 6) for thirds in (2, 3, 4)]
+    steps = [_training_step(*kind, shape, device) for kind in kinds]
+    for split in splits * 2:  # compilation, memory and caches warm up
+        for step in steps:
+            step(split)
+    seconds = np.empty((repeats, len(kinds), 2))  # by the clock, and of all cores
+    for i in tqdm(range(repeats), desc="train", unit="round", disable=None):
+        for j, step in enumerate(steps):
+            wall, cpu = time.perf_counter(), time.process_time()
+            step(splits[i % len(splits)])
+            seconds[i, j] = time.perf_counter() - wall, time.process_time() - cpu
+    datasets, rows, features = shape
+    click.echo(
+        f"{datasets} x {rows} x {features}, {device}, {torch.get_num_threads()} threads, "
+        f"median [quartiles] of {repeats}:\n"
+    )
+    click.echo("| model | precision | compiled | steps/s | times plain | CPU-seconds a step | times plain |")
+    click.echo("|---|---|---|---|---|---|---|")
+    for j, (name, precision, compiled) in enumerate(kinds):
+        wall, cpu = seconds[:, j].T
+        plain_wall, plain_cpu = seconds[:, 0].T
+        columns = (1 / wall, plain_wall / wall, cpu, plain_cpu / cpu)
+        click.echo(
+            f"| {name} | {precision} | {'yes' if compiled else 'no'} | {' | '.join(map(_spread, columns))} |"
+        )
+
+
+def _training_step(
+    name: str, precision: str, compiled: bool, shape: tuple[int, int, int], device: str
+) -> Callable[[int], None]:
+    """A function of the number of training rows that does one step, with a model and a batch of its own."""
+    import schedulefree
+    import torch
+    from torch import nn
+
+    from nanotabpfn.model import NanoTabPFNModel
+    from nanotabpfn.precision import autocast
+    from nanotabpfn.reference import PlainNanoTabPFNModel
+
+    torch.manual_seed(0)
+    datasets, rows, features = shape
+    x = torch.randn(datasets, rows, features, device=device)
+    y = (x[:, :, 0] > 0).float()
+    model = (PlainNanoTabPFNModel if name == "plain" else NanoTabPFNModel)().to(device).train()
+    optimizer = schedulefree.AdamWScheduleFree(model.parameters(), lr=4e-3)
+    optimizer.train()
+    if compiled:
+        model.compile(dynamic=True)
+
+    def step(split: int) -> None:
+        with autocast(device, precision):
+            logits = model((x, y[:, :split]), train_test_split_index=split)
+        nn.functional.cross_entropy(logits.flatten(0, 1), y[:, split:].flatten().long()).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()  # .item() waits for a GPU
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+@main.command()
+@click.option(
+    "--shape",
+    type=Shape("TxFxN", "training rows, features and test rows", "500x10x1"),
+    default="500x10x1",
+    show_default=True,
+    help="Training rows, features, test rows: for time.",
+)
+@click.option(
+    "--large",
+    type=Shape("TxFxN", "training rows, features and test rows", "10000x20x2000"),
+    default="10000x20x2000",
+    show_default=True,
+    help="The same, for memory.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=15, show_default=True, help="Alternating.")
+@click.option("--threads", type=click.IntRange(1), help="Of PyTorch.  [default: its own choice]")
+def predict(
+    shape: tuple[int, int, int], large: tuple[int, int, int], repeats: int, threads: int | None
+) -> None:
+    """What `fit` and `predict_proba` of the classifier cost beside a forward pass of the plain form; memory.
+
+    The model has the published size. Memory is the peak of a process that fits and predicts once.
+    """
+    import torch
+
+    from nanotabpfn.classifier import NanoTabPFNClassifier
+    from nanotabpfn.model import NanoTabPFNModel
+    from nanotabpfn.reference import PlainNanoTabPFNModel
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    rows, features, test_rows = shape
+    x, y = _table(rows + test_rows, features)
+    torch.manual_seed(0)
+    model = NanoTabPFNModel()
+    plain = PlainNanoTabPFNModel().eval()
+    plain.load_state_dict(model.state_dict())
+    classifier = NanoTabPFNClassifier(model, "cpu")
+    tensors = torch.from_numpy(x).unsqueeze(0), torch.from_numpy(y[:rows]).float().unsqueeze(0)
+
+    def forward() -> np.ndarray:
+        with torch.no_grad():
+            return plain(tensors, train_test_split_index=rows).softmax(dim=-1).squeeze(0).numpy()
+
+    calls = {
+        "plain, all rows": forward,
+        "fit": lambda: classifier.fit(x[:rows], y[:rows]),
+        "predict_proba": lambda: classifier.predict_proba(x[rows:]),
+    }
+    for call in list(calls.values()) * 2:
+        call()
+    seconds = np.empty((repeats, len(calls), 2))
+    for i in tqdm(range(repeats), desc="predict", unit="round", disable=None):
+        for j, call in enumerate(calls.values()):
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            seconds[i, j] = time.perf_counter() - wall, time.process_time() - cpu
+    off = np.abs(classifier.predict_proba(x[rows:]) - forward()).max()
+    kept = sum(part.nbytes for layer in classifier.training_rows_.keys_and_values for part in layer)
+    click.echo(
+        f"{rows:,} training rows x {features} features, {test_rows:,} test rows, {torch.get_num_threads()} "
+        f"threads, median [quartiles] of {repeats};\n{kept / 1e6:.1f} MB of keys and values; probabilities "
+        f"differ by at most {off:.0e}:\n"
+    )
+    click.echo("| | ms | plain / this | CPU-ms | plain / this |")
+    click.echo("|---|---|---|---|---|")
+    for j, name in enumerate(calls):
+        wall, cpu = seconds[:, j].T
+        columns = (wall * 1e3, seconds[:, 0, 0] / wall, cpu * 1e3, seconds[:, 0, 1] / cpu)
+        click.echo(f"| {name} | {' | '.join(map(_spread, columns))} |")
+    words = [sys.executable, __file__, "predict-once", *map(str, large)]
+    wall, cpu, peak = _measured(words + (["--threads", str(threads)] if threads is not None else []))
+    click.echo(
+        f"\n{large[0]:,} training rows x {large[1]} features, {large[2]:,} test rows, a process from start "
+        f"to end:\n{wall:.0f} seconds, {cpu:.0f} CPU-seconds, {peak / 1e6:,.0f} MB at its peak"
+    )
+
+
+@main.command(hidden=True)
+@click.argument("rows", type=int)
+@click.argument("features", type=int)
+@click.argument("test_rows", type=int)
+@click.option("--threads", type=int)
+def predict_once(rows: int, features: int, test_rows: int, threads: int | None) -> None:
+    """Fit and predict, for `predict` to measure."""
+    import torch
+
+    from nanotabpfn.classifier import NanoTabPFNClassifier
+    from nanotabpfn.model import NanoTabPFNModel
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    x, y = _table(rows + test_rows, features)
+    NanoTabPFNClassifier(NanoTabPFNModel(), "cpu").fit(x[:rows], y[:rows]).predict_proba(x[rows:])
+
+
+def _table(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(rows, features)).astype(np.float32)
+    return x, (x[:, 0] > 0).astype(int)
+
+
+def _spread(values: np.ndarray) -> str:
+    """Median [quartiles], to three digits."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
 if __name__ == "__main__":
