@@ -275,7 +275,7 @@ def plot_datasets(config: PriorConfig, name: str, out: str | Path, num_draws: in
 def _draw_dataset(
     panel: "SubFigure", draw: Draw, names: list[str], is_classification: bool, seed: int
 ) -> None:
-    x, y, num_train, _ = draw.dataset
+    x, y, num_train, *_ = draw.dataset
     score = measure(x, y, num_train, is_classification, draw.index, seed).forest
     kind = "classification" if is_classification else "regression"
     panel.suptitle(
