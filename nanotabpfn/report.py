@@ -77,10 +77,11 @@ def read_baselines(path: str | Path) -> dict[str, float]:
 def plot_training(
     history: list[dict[str, float]], baselines: dict[str, float], out: str | Path, title: str
 ) -> None:
-    """Draw loss and ROC AUC against steps, the baselines' ROC AUC as lines.
+    """Draw loss and ROC AUC against steps, of held-out datasets too; the baselines' ROC AUC as lines.
 
     Args:
-        history: records with `step`, `loss` and, where the model was evaluated, `roc_auc`.
+        history: records with `step`, `loss` and, where the model was evaluated, `roc_auc` (real tables),
+            `held_out_loss` and `held_out_roc_auc`.
         baselines: name -> mean ROC AUC on the same tables; may be empty.
         out: the picture; its ending chooses the format.
         title: what was trained on and scored.
@@ -94,10 +95,11 @@ def plot_training(
         raise ReportError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
     steps = np.array([record["step"] for record in history])
     losses = np.array([record["loss"] for record in history])
-    scored, held_out = (
-        [(record["step"], record[name]) for record in history if name in record]
-        for name in ("roc_auc", "held_out_loss")
-    )
+    points = {
+        name: [(record["step"], record[name]) for record in history if name in record]
+        for name in ("roc_auc", "held_out_loss", "held_out_roc_auc")
+    }
+    held_out = {"marker": "o", "markersize": 3, "color": "tab:orange", "label": "held out"}
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss_axes, score_axes = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=10)
@@ -106,9 +108,8 @@ def plot_training(
     width = max(1, len(losses) // 20)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
     loss_axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
-    if held_out:
-        held_out_points = zip(*held_out, strict=True)
-        loss_axes.plot(*held_out_points, marker="o", markersize=3, color="tab:orange", label="held out")
+    if points["held_out_loss"]:
+        loss_axes.plot(*zip(*points["held_out_loss"], strict=True), **held_out)
     loss_axes.set(xlabel="training step", ylabel="loss (cross entropy)")
     loss_axes.legend(frameon=False, fontsize=8)
 
@@ -119,10 +120,17 @@ def plot_training(
         score_axes.annotate(
             label, (1, roc_auc), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
         )
-    if scored:
+    if points["roc_auc"]:
         score_axes.plot(
-            *zip(*scored, strict=True), marker="o", markersize=3, color="tab:blue", label=MODEL_NAME
+            *zip(*points["roc_auc"], strict=True),
+            marker="o",
+            markersize=3,
+            color="tab:blue",
+            label=f"{MODEL_NAME}, real tables" if points["held_out_roc_auc"] else MODEL_NAME,
         )
+    if points["held_out_roc_auc"]:
+        score_axes.plot(*zip(*points["held_out_roc_auc"], strict=True), **held_out)
+    if points["roc_auc"] or points["held_out_roc_auc"]:
         score_axes.legend(frameon=False, fontsize=8, loc="lower right")
-    score_axes.set(xlabel="training step", ylabel="ROC AUC, mean over tables", xlim=(0, steps[-1]))
+    score_axes.set(xlabel="training step", ylabel="mean ROC AUC", xlim=(0, steps[-1]))
     figure.savefig(out, dpi=150)
