@@ -105,8 +105,7 @@ class Run:
         # Last of all: it says that the files before it are complete up to this step.
         name = f"step-{state['step']:08}.safetensors"
         save_checkpoint(model, state, self.folder / CHECKPOINTS_FOLDER / name)
-        for old in checkpoints(self.folder)[: -self._keep]:
-            old.unlink()
+        _remove_old_checkpoints(self.folder, self._keep)
 
     def close(self) -> None:
         self._history.close()
@@ -168,6 +167,7 @@ def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterato
     with _locked(folder):
         state = last_state(folder)
         _remove_partial_files(folder)
+        _remove_old_checkpoints(folder, keep)
         _cut_history(folder / HISTORY_FILE, state["step"] if state else 0)
         (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
         if settings != read_settings(folder):
@@ -192,6 +192,11 @@ def _cut_history(file: Path, num_steps: int) -> None:
         )
     if file.exists() and file.stat().st_size > sum(map(len, lines)):
         os.truncate(file, sum(map(len, lines)))
+
+
+def _remove_old_checkpoints(folder: Path, keep: int) -> None:
+    for old in checkpoints(folder)[:-keep]:
+        old.unlink()
 
 
 def _remove_partial_files(folder: Path) -> None:

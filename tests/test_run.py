@@ -15,6 +15,7 @@ from test_priors_cli import assert_refused
 
 import nanotabpfn.cli
 from nanotabpfn.checkpoint import load_model, load_state
+from nanotabpfn.model import NanoTabPFNModel
 from nanotabpfn.run import RunError, checkpoints, create_run, last_state, read_settings, resume_run
 
 TIMES = {"train_time", "wait_time", "wall_time"}
@@ -242,6 +243,19 @@ def test_a_run_that_replaces_another_leaves_nothing_of_it(tmp_path):
     left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*"))
     assert left == ["checkpoints", "config.json", "history.jsonl", "lock", "mine.txt"]
     assert (tmp_path / "history.jsonl").read_text() == ""
+
+
+def test_what_was_to_go_when_the_run_was_killed_goes_when_it_goes_on(tmp_path):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(8, 2, 8, 1, 2)
+    with create_run(tmp_path, {}, keep=3) as begun:
+        for step in (1, 2, 3):
+            begun.record({"step": step})
+            begun.checkpoint(model, {"step": step})
+    assert len(checkpoints(tmp_path)) == 3
+    with resume_run(tmp_path, {}, keep=2) as again:
+        assert again.step == 3
+    assert [load_state(file)["step"] for file in checkpoints(tmp_path)] == [2, 3]
 
 
 def test_a_half_written_record_is_cut(tmp_path):
