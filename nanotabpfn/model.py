@@ -383,7 +383,7 @@ class Attention(nn.Module):
         heads = (self.num_heads, cells.shape[-1] // self.num_heads)
         q = F.linear(cells[:, :, -1], q_weight, q_bias).unflatten(-1, heads)  # (B, R, H, D)
         q = torch.einsum("brhd,hde->brhe", q, k_weight.unflatten(0, heads))  # (B, R, H, E)
-        mixed = attend_explicitly(q, cells, cells, scale=heads[1] ** -0.5)  # (B, R, H, E)
+        mixed = attend_explicitly(q, cells, cells, scale=1 / math.sqrt(heads[1]))  # (B, R, H, E)
         v = torch.einsum("brhe,hde->brhd", mixed, v_weight.unflatten(0, heads)).flatten(2) + v_bias
         return self.out_proj(v).unsqueeze(2)
 
@@ -412,7 +412,7 @@ class Attention(nn.Module):
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the kernel that is fastest."""
     if k.shape[2] <= MAX_KEYS_EXPLICIT:
-        return attend_explicitly(q, k, v, scale=q.shape[-1] ** -0.5)
+        return attend_explicitly(q, k, v, scale=1 / math.sqrt(q.shape[-1]))
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v)
     with without_autocast(q):  # the CPU's fused kernel is slow in bfloat16

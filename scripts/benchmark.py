@@ -465,9 +465,11 @@ def train(
     """Training steps of the model beside its plain form, both of the published size, in float32 and bfloat16.
 
     A step is forward, backward, clipping and optimizer on one batch, of which a third, half and two thirds of
-    the rows are for training in turn. How often as fast is measured round by round.
+    the rows are for training in turn. How often as fast is measured round by round. GFLOP are those of the
+    linear layers' products, forward and backward, at half.
     """
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -480,6 +482,13 @@ def train(
     for split in splits * 2:  # compilation, memory and caches warm up
         for step in steps:
             step(split)
+    work = {}
+    for kind, step in zip(kinds, steps, strict=True):
+        if kind[1:] == ("float32", False):
+            with FlopCounterMode(display=False) as counter:
+                step(splits[1])
+            counts = counter.get_flop_counts()["Global"]
+            work[kind[0]] = counts[torch.ops.aten.mm] + counts[torch.ops.aten.addmm]
     seconds = np.empty((repeats, len(kinds), 2))  # by the clock, and of all cores
     for i in tqdm(range(repeats), desc="train", unit="round", disable=None):
         for j, step in enumerate(steps):
@@ -491,14 +500,17 @@ def train(
         f"{datasets} x {rows} x {features}, {device}, {torch.get_num_threads()} threads, "
         f"median [quartiles] of {repeats}:\n"
     )
-    click.echo("| model | precision | compiled | steps/s | times plain | CPU-seconds a step | times plain |")
-    click.echo("|---|---|---|---|---|---|---|")
+    click.echo(
+        "| model | precision | compiled | GFLOP | steps/s | times plain | CPU-seconds a step | times plain |"
+    )
+    click.echo("|---|---|---|---|---|---|---|---|")
     for j, (name, precision, compiled) in enumerate(kinds):
         wall, cpu = seconds[:, j].T
         plain_wall, plain_cpu = seconds[:, 0].T
         columns = (1 / wall, plain_wall / wall, cpu, plain_cpu / cpu)
         click.echo(
-            f"| {name} | {precision} | {'yes' if compiled else 'no'} | {' | '.join(map(_spread, columns))} |"
+            f"| {name} | {precision} | {'yes' if compiled else 'no'} | {work[name] / 1e9:.3g} "
+            f"| {' | '.join(map(_spread, columns))} |"
         )
 
 

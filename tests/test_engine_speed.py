@@ -45,14 +45,17 @@ def test_each_step_runs_the_model_and_the_precision_of_its_row(monkeypatch):
         monkeypatch.setattr(model, "forward", forward)
     output = invoke("train", "--shape", "2x12x2", "--repeats", "3", "--no-compile")
     kinds = [("PlainNanoTabPFNModel", False), ("NanoTabPFNModel", False), ("NanoTabPFNModel", True)]
-    assert seen == [(*kind, split) for split in (4, 6, 8) * 3 for kind in kinds]
+    counted = [(*kind, 6) for kind in kinds[:2]]
+    rounds = [(*kind, split) for split in (4, 6, 8) for kind in kinds]
+    assert seen == [*rounds, *rounds, *counted, *rounds]
     rows = table(output)[2:]
     assert [row[:3] for row in rows] == [
         ["plain", "float32", "no"],
         ["fast", "float32", "no"],
         ["fast", "bfloat16", "no"],
     ]
-    assert rows[0][4] == rows[0][6] == "1 [1, 1]"
+    assert rows[0][5] == rows[0][7] == "1 [1, 1]"
+    assert float(rows[0][3]) > 1.5 * float(rows[1][3])
     assert output.startswith("2 x 12 x 2, cpu, 1 threads, median [quartiles] of 3:")
 
 
