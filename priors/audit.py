@@ -379,13 +379,13 @@ def audit_prior(
         for start in range(block, min(block + size, num_datasets), DATASETS_PER_TASK)
     )
     found = _run(_measure_drawn, tasks, num_workers, on_measured)
-    seen: dict[bytes, int] = {}
+    digests = np.array([digest for _, digest in found], np.uint64)
     return Audit(
         source=name,
         problem_type=config.problem_type,
         num_records=num_datasets,
         damaged=(),
-        repeats=tuple(_repeats(seen, [(dataset.record, digest) for dataset, digest in found])),
+        repeats=_repeats(np.arange(num_datasets), digests),
         split=split,
         seed=seed,
         datasets=tuple(dataset for dataset, _ in found),
@@ -413,20 +413,18 @@ def _sound_records(
 ) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     """The records that can be used, (n,), and which of them repeat an earlier one."""
     fits, _ = fitting_sizes(dump)  # (D,)
-    sound: list[int] = []
-    repeats: list[tuple[int, int]] = []
-    seen: dict[bytes, int] = {}
+    is_sound, digests = np.zeros(len(dump), bool), np.zeros(len(dump), np.uint64)
     for start, stop in dump.spans():
         for low, high, x, y in readable(dump, start, stop, defaultdict(list)):
             chosen = np.flatnonzero(fits[low:high])
             rows, features = dump.num_datapoints[low + chosen], dump.num_features[low + chosen]
-            finite = finite_records(x[chosen], y[chosen], features, rows, dump.allow_missing)
-            whole = [(low + i, *_own(dump, low + i, x[i], y[i])) for i in chosen[finite].tolist()]
-            sound += [record for record, *_ in whole]
-            repeats += _repeats(seen, [(record, _digest(*own)) for record, *own in whole])
+            chosen = chosen[finite_records(x[chosen], y[chosen], features, rows, dump.allow_missing)]
+            is_sound[low + chosen] = True
+            digests[low + chosen] = [_digest(*_own(dump, low + i, x[i], y[i])) for i in chosen]
         if on_read is not None:
             on_read(stop - start)
-    return np.array(sound, np.int64), tuple(repeats)
+    sound = np.flatnonzero(is_sound)
+    return sound, _repeats(sound, digests[sound])
 
 
 def _own(dump: Dump, record: int, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -435,18 +433,20 @@ def _own(dump: Dump, record: int, x: np.ndarray, y: np.ndarray) -> tuple[np.ndar
     return x[:rows, : dump.num_features[record]], y[:rows]
 
 
-def _digest(x: np.ndarray, y: np.ndarray) -> bytes:
-    """What two datasets have in common, but for accidents of 1 in 2**64 pairs, only if they are equal."""
-    content = hashlib.blake2b(str(x.shape).encode(), digest_size=16)
+def _digest(x: np.ndarray, y: np.ndarray) -> int:
+    """64 bits that datasets have in common if they are equal; else by accident, for 1 in 2**64 pairs."""
+    content = hashlib.blake2b(str(x.shape).encode(), digest_size=8)
     content.update(np.ascontiguousarray(x, np.float32))
     content.update(np.ascontiguousarray(y, np.float32))
-    return content.digest()
+    return int.from_bytes(content.digest())
 
 
-def _repeats(seen: dict[bytes, int], digests: Iterable[tuple[int, bytes]]) -> list[tuple[int, int]]:
-    """(record, earlier record) for those whose digest was `seen`, which grows by the others."""
-    pairs = [(record, seen.setdefault(digest, record)) for record, digest in digests]
-    return [(record, earlier) for record, earlier in pairs if record != earlier]
+def _repeats(records: np.ndarray, digests: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """(record, earlier record) for those whose digest (n,) an earlier one has."""
+    _, first, which = np.unique(digests, return_index=True, return_inverse=True)
+    earlier = records[first[which]]
+    again = records != earlier
+    return tuple(zip(records[again].tolist(), earlier[again].tolist(), strict=True))
 
 
 def _num_train(split: Split, num_datapoints: int, single_eval_pos: int) -> int:
@@ -471,7 +471,7 @@ def _measure_records(tables: list[tuple]) -> list[Measures]:
 
 def _measure_drawn(
     config: PriorConfig, seed: int, split: Split, start: int, num_datasets: int
-) -> list[tuple[Measures, bytes]]:
+) -> list[tuple[Measures, int]]:
     """Some datasets of one block, from number `start` on: what is measured of each, and its digest."""
     found = []
     block, first = divmod(start, config.block_size)
