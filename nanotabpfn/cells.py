@@ -75,7 +75,7 @@ class PlannedCell(NamedTuple):
     cell: Cell
     key: str
     data_key: str  # of its own prior's datasets
-    model: dict[str, int]
+    model: dict[str, Any]
     error: str | None = None
 
 
@@ -116,8 +116,7 @@ def plan_study(study: Study) -> Plan:
             "steps": cell.arm.steps,
             "eval_every": study.eval_every if cell.arm.has_prior else None,
             "batch_size": study.batch_size,
-            "lr": study.lr,
-            "precision": study.precision,
+            "training": study.training,
             "version": version("nanotabpfn-priors"),
         }
         cells.append(PlannedCell(cell, _key(settings), own_data, model, error))
@@ -298,13 +297,12 @@ def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
             train(
                 model,
                 loader,
-                lr=study.lr,
                 device="cpu",
-                precision=study.precision,
                 on_step=record,
                 state=run.state,
                 steps_per_checkpoint=study.eval_every,
                 on_checkpoint=keep,
+                **study.training,
             )
             num_skipped = loader.num_skipped
             if done < cell.arm.steps:  # Ctrl-C ends a training quietly
@@ -620,10 +618,9 @@ def estimate(plan: Plan, folder: Path | None, num_threads: int = 1) -> Estimate:
             train(
                 model,
                 loader,
-                study.lr,
-                "cpu",
+                device="cpu",
                 on_step=lambda record: times.append(record["wall_time"]),
-                precision=study.precision,
+                **study.training,
             )
         step_seconds = (times[-1] - times[0]) / TIMED_STEPS
         classifier = NanoTabPFNClassifier(model, "cpu")

@@ -20,6 +20,7 @@ from nanotabpfn.data import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES
 from nanotabpfn.metrics import METRICS
 from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.recipes import RECIPES
 from nanotabpfn.suites import SUITES
 from priors.config import ConfigError, PriorConfig, explain, load_config, with_overrides
 from priors.dump import DumpError, open_dump
@@ -120,7 +121,10 @@ class Study(Settings):
     """Training steps, the same for every arm."""
     batch_size: Count = 32
     """Datasets of a step."""
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4e-3
+    recipe: Literal[tuple(RECIPES)] = "published"  # type: ignore[valid-type]
+    """Settings of model and training by name; see `recipes.py`."""
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Learning rate in the place of the recipe's."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward and backward pass in training; scoring is in float32."""
     eval_every: Count = 96
@@ -175,6 +179,20 @@ class Study(Settings):
                 f"got {self.model.embedding_size} and {self.model.num_attention_heads}"
             )
         return self
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Arguments of `train`: the recipe's, and what the study says itself."""
+        own = {"precision": self.precision} | ({} if self.lr is None else {"lr": self.lr})
+        return RECIPES[self.recipe].training | own
+
+    @property
+    def budget(self) -> str:
+        """What every arm gets, in a line."""
+        return (
+            f"{self.steps} steps of {self.batch_size} datasets, recipe {self.recipe}, "
+            f"learning rate {self.training['lr']:g}, {self.precision}"
+        )
 
     @property
     def eval_steps(self) -> list[int]:
@@ -373,11 +391,12 @@ def cells_of(study: Study) -> list[Cell]:
     ]
 
 
-def architecture(study: Study) -> dict[str, int]:
+def architecture(study: Study) -> dict[str, Any]:
     """The model of every cell: as many outputs as the arm with most classes has."""
     num_outputs = max(arm.max_num_classes for arm in resolve_arms(study) if arm.has_prior)
+    changes = RECIPES[study.recipe].architecture
     with torch.device("meta"):
-        return NanoTabPFNModel(**study.model.model_dump(), num_outputs=num_outputs).config
+        return NanoTabPFNModel(**study.model.model_dump(), num_outputs=num_outputs, **changes).config
 
 
 def _resolve(name: str, settings: ArmSettings, steps: int) -> list[Arm]:

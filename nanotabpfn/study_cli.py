@@ -97,7 +97,8 @@ def plan_command(file: Path, out: Path | None, threads: int, workers: int) -> No
     states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
     found = estimate(plan, folder, threads)
     per_process = found.train_seconds + found.score_seconds
-    click.echo(f"\n{len(plan.cells)} cells, {states['done']} done, of {study.steps} steps each in {folder}")
+    click.echo(f"\n{len(plan.cells)} cells, {states['done']} done, in {folder}")
+    click.echo(f"each: {study.budget}")
     click.echo(
         f"left to do, with {workers} worker{'s' * (workers > 1)}: about {_duration(per_process / workers)} "
         f"({_duration(found.train_seconds)} of training at {found.step_seconds:.2f} s a step, "

@@ -273,9 +273,8 @@ def _arms(study: Study, scores: Scores) -> list[Block]:
     return [
         table(["arm", "role", "what it is, beside the default prior"], rows, "The arms.", (1, 2)),
         text(
-            f"Every arm: {study.steps} steps of {study.batch_size} datasets, learning rate {study.lr:g}, "
-            "the same "
-            "initial weights for a model seed, paired graphs for a data seed. Model: "
+            f"Every arm: {study.budget}; the same initial weights for a model seed, paired graphs for a data "
+            "seed. Model: "
             + ", ".join(f"{name} {value}" for name, value in study.model.model_dump().items())
             + "."
         ),

@@ -227,6 +227,8 @@ def test_a_finished_study_does_nothing(tmp_path):
     [
         {"steps": 6},
         {"precision": "bfloat16"},
+        {"recipe": "warm-up"},
+        {"recipe": "mean-pooling"},
         {"lr": 0.01},
         {"batch_size": 3},
         {"model_seeds": [5]},
@@ -240,11 +242,26 @@ def test_the_key_knows_all_that_a_training_depends_on(changes):
     assert one.key != other.key
 
 
-@pytest.mark.parametrize("changes", [{"held_out": 9}, {"baselines": LOGISTIC}, {"level": 0.9}, {"name": "x"}])
+@pytest.mark.parametrize(
+    "changes", [{"held_out": 9}, {"baselines": LOGISTIC}, {"level": 0.9}, {"name": "x"}, {"lr": 0.004}]
+)
 def test_and_nothing_else(changes):
     [one] = plan_study(study_of({"a": prior()})).cells
     [other] = plan_study(study_of({"b": prior()}, **changes)).cells
     assert one.key == other.key
+
+
+def test_a_cell_is_trained_by_the_recipe(tmp_path, monkeypatch):
+    given = {}
+
+    def train(model, loader, **settings):
+        given.update(settings)
+        raise KeyError("seen")
+
+    monkeypatch.setattr(cells, "train", train)
+    [outcome] = run_study(study_of({"a": prior()}, recipe="combined", precision="bfloat16"), tmp_path)
+    assert "seen" in outcome.error
+    assert (given["optimizer"], given["warmup_steps"], given["precision"]) == ("muon", 20, "bfloat16")
 
 
 def test_a_change_of_the_code_that_samples_changes_the_key(monkeypatch):
@@ -393,7 +410,8 @@ def test_init_plan_run(tmp_path, monkeypatch):
     file = write_study(tmp_path / "s.json")
     planned = invoke("plan", file, "--workers", 2)
     assert planned.exit_code == 0, planned.output
-    assert "2 cells, 0 done, of 5 steps each in runs/s" in planned.output
+    assert "2 cells, 0 done, in runs/s" in planned.output
+    assert "each: 5 steps of 4 datasets, recipe published, learning rate 0.004, float32" in planned.output
     assert "with 2 workers: about" in planned.output
     assert not Path("runs").exists()  # planning leaves nothing
     done = invoke("run", file)

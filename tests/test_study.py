@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import nanotabpfn.study_cli
+from nanotabpfn.recipes import RECIPES
 from nanotabpfn.study import (
     CONTROLS,
     StudyError,
@@ -55,6 +56,7 @@ def test_the_example_shows_every_field_and_its_default():
     for field in (
         "steps",
         "batch_size",
+        "recipe",
         "lr",
         "precision",
         "eval_every",
@@ -109,6 +111,9 @@ def test_a_number_with_an_exponent_is_one(tmp_path):
         ({"metric": "auc"}, "metric: input should be 'roc_auc', 'accuracy'"),
         ({"level": 95}, "level: input should be less than 1, got 95"),
         ({"lr": float("inf")}, "lr: input should be a finite number"),
+        ({"recipe": "secret"}, "recipe: input should be 'published', 'warm-up'"),
+        ({"precision": "float16"}, "precision: input should be 'float32' or 'bfloat16'"),
+        ({"batch_size": 0}, "batch_size: input should be greater than or equal to 1"),
         ({"model": {"embedding_size": 10}}, "must be a multiple of num_attention_heads, got 10 and 4"),
     ],
 )
@@ -221,6 +226,17 @@ def test_cells_come_by_seeds_and_then_by_arms(tmp_path):
 def test_outputs_are_those_that_the_arm_with_most_classes_needs(tmp_path):
     arms = {"a": {"preset": "gp"}, "b": {"preset": "gp", "set": {"num_classes": [2, 5]}}}
     assert architecture(load_study(write(tmp_path, {"arms": arms})))["num_outputs"] == 5
+
+
+def test_a_recipe_changes_model_and_training(tmp_path):
+    study = load_study(write(tmp_path, TWO_ARMS | {"recipe": "combined"}))
+    assert architecture(study)["mean_pooling"]
+    assert study.training == RECIPES["combined"].training | {"precision": "float32"}
+    own = load_study(write(tmp_path, TWO_ARMS | {"recipe": "combined", "lr": 0.01}))
+    assert own.training == study.training | {"lr": 0.01}
+    plain = load_study(write(tmp_path, TWO_ARMS))
+    assert not architecture(plain)["mean_pooling"]
+    assert plain.training["lr"] == 0.004
 
 
 def test_arms_say_what_they_are(resolved):
