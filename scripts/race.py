@@ -27,6 +27,7 @@ from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
 from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.precision import PRECISIONS, resolve_precision
 from nanotabpfn.suites import SUITES, load_suite
 from nanotabpfn.train import TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config
@@ -157,6 +158,13 @@ def _bad_arm(problem: str) -> click.BadParameter:
 )
 @click.option("--eval-every", type=click.IntRange(min=1), default=96, show_default=True, help="Steps.")
 @click.option("--suite", type=click.Choice(list(SUITES)), default="open", show_default=True, help="Tables.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Of the training.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of this process.")
 @work_option
 def run(
@@ -167,6 +175,7 @@ def run(
     steps: int,
     eval_every: int,
     suite: str,
+    precision: str,
     threads: int,
     work: Path,
 ) -> None:
@@ -183,7 +192,7 @@ def run(
     \b
     python scripts/race.py run --peers DIR --model-seed 0
     python scripts/race.py run --arm default --arm smooth=gp --arm mine=mine.json --arm theirs=theirs.h5
-    python scripts/race.py run --peers DIR --steps 2500 --work runs/long-race
+    python scripts/race.py run --peers DIR --steps 2500 --precision auto --work runs/long-race
     """
     torch.set_num_threads(threads)
     files = {file.stem.partition("_")[0]: file for file in sorted(peers.glob("*.h5"))} if peers else {}
@@ -192,7 +201,12 @@ def run(
     arms = [find_arm(word, files, data_seed) for word in words or (*OURS, *files)]
     if len({arm.name for arm in arms}) < len(arms):
         raise _bad_arm(f"each needs a name of its own, got {', '.join(arm.name for arm in arms)}")
-    cells = [(arm, seed, _settings(arm, seed, steps, eval_every, suite)) for seed in seeds for arm in arms]
+    precision = resolve_precision(precision, "cpu")
+    cells = [
+        (arm, seed, _settings(arm, seed, steps, eval_every, suite, precision))
+        for seed in seeds
+        for arm in arms
+    ]
     missing = [cell for cell in cells if not _is_done(work, *cell)]
     click.echo(f"{work}: {len(cells) - len(missing)} of {len(cells)} cells are there")
     if not missing:
@@ -208,7 +222,7 @@ def run(
             click.echo(f"{arm.name}-{seed}: another process is at it")
 
 
-def _settings(arm: Arm, seed: int, steps: int, eval_every: int, suite: str) -> dict:
+def _settings(arm: Arm, seed: int, steps: int, eval_every: int, suite: str, precision: str) -> dict:
     """What decides a cell's scores; a cell of that name with others is no answer."""
     return {
         "arm": arm.name,
@@ -220,6 +234,7 @@ def _settings(arm: Arm, seed: int, steps: int, eval_every: int, suite: str) -> d
         "suite": suite,
         "batch_size": BATCH_SIZE,
         "lr": LEARNING_RATE,
+        "precision": precision,
     }
 
 
@@ -270,7 +285,8 @@ def _run_cell(work: Path, arm: Arm, seed: int, settings: dict, tasks: list[Task]
             )
 
     try:
-        train(model, prior, LEARNING_RATE, "cpu", settings["eval_every"], score, record)
+        precision, every = settings["precision"], settings["eval_every"]
+        train(model, prior, LEARNING_RATE, "cpu", every, score, record, precision=precision)
     except (TrainingError, ValueError) as error:
         raise click.ClickException(f"{name}: {error}") from error
     if len(history) < steps:  # Ctrl-C ends the training quietly
@@ -415,7 +431,7 @@ def read_cells(work: Path) -> dict[str, dict[int, Cell]]:
         raise PlainError(f"{work}: holds no finished cell; `race.py run` makes them")
     arms: dict[str, dict[int, Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.settings["arm"], cell.settings["model_seed"])):
-        for name in ("steps", "eval_every", "suite", "lr", "batch_size"):
+        for name in ("steps", "eval_every", "suite", "lr", "batch_size", "precision"):
             if cell.settings[name] != cells[0].settings[name]:
                 raise PlainError(f"{work}: its cells differ in {name}: not one race")
         seeds = arms.setdefault(cell.settings["arm"], {})
@@ -436,7 +452,7 @@ def describe(arms: dict[str, dict[int, Cell]], baselines: dict[str, dict[str, fl
     order = sorted(arms, key=lambda arm: -scores[arm].mean())
     lines = [
         f"The published model, {settings['steps']} steps of {settings['batch_size']} datasets on each prior, "
-        f"ROC AUC on the {len(tables)} tables of the suite `{settings['suite']}` "
+        f"in {settings['precision']}; ROC AUC on the {len(tables)} tables of the suite `{settings['suite']}` "
         "(at most 200 rows, five folds, their probabilities pooled).",
         "",
     ]

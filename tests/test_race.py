@@ -117,6 +117,24 @@ def test_a_cell_is_the_published_training_from_the_seed_on_that_dump(tmp_path, p
             assert torch.equal(got, wanted)
 
 
+def test_a_cell_trains_in_the_precision_asked_for(tmp_path, peers, config):
+    result = run(tmp_path / "work", peers, config, "--precision", "bfloat16", "--model-seed", 1)
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "work" / "their-scm-1"
+    assert json.loads((folder / "settings.json").read_text())["precision"] == "bfloat16"
+    losses = []
+    torch.manual_seed(1)
+    train(
+        small_model(),
+        PriorDumpDataLoader(next(peers.glob("*.h5")), 2, 32, "cpu", seed=1),
+        lr=4e-3,
+        device="cpu",
+        on_step=lambda record: losses.append(record["loss"]),
+        precision="bfloat16",
+    )
+    assert [record["loss"] for record in history(folder)] == losses
+
+
 def test_scores_are_of_each_table_on_the_way_and_at_the_end(tmp_path, peers, config):
     run(tmp_path, peers, config, "--steps", 3, "--eval-every", 2, "--model-seed", 0)
     records = history(tmp_path / "default-0")
@@ -310,7 +328,7 @@ def test_one_model_seed_has_no_error_over_seeds():
 def write_cell(work, arm, seed, scores, **changes):
     settings = {
         "arm": arm, "model_seed": seed, "steps": 2, "eval_every": 1, "suite": "open", "lr": 4e-3,
-        "batch_size": 32, "fingerprint": arm, "passes": 1.0, "num_skipped": 0, **changes,
+        "precision": "float32", "batch_size": 32, "fingerprint": arm, "passes": 1.0, "num_skipped": 0, **changes,
     }  # fmt: skip
     folder = work / f"{arm}-{seed}"
     folder.mkdir(parents=True)
