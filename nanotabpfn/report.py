@@ -43,7 +43,10 @@ def describe_run(path: str | Path) -> str:
         trained_on = describe_data(settings["data"]).replace(", ", " and ")
         scored = training["eval_every"] and training["suite"] != "none"
         scored_on = f", scored on suite {training['suite']}" if scored else ""
-        return f"nanoTabPFN trained on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
+        recipe = "" if training["recipe"] == "published" else f"by the recipe {training['recipe']} "
+        return (
+            f"nanoTabPFN trained {recipe}on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReportError(f"{path}: no readable settings of a run: {error}") from error
 

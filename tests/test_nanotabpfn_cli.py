@@ -125,6 +125,16 @@ def test_the_picture_says_what_was_trained_and_scored(finished_run):
     assert title == "nanoTabPFN trained on tiny.h5, 4 datasets a step, scored on suite builtin"
 
 
+def test_the_picture_says_by_which_recipe(tmp_path):
+    settings = {
+        "data": [{"prior": "default"}],
+        "training": {"recipe": "muon", "batch_size": 8, "eval_every": 0, "suite": "open"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    title = describe_run(tmp_path / "config.json")
+    assert title == "nanoTabPFN trained by the recipe muon on prior default, 8 datasets a step"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -328,7 +328,8 @@ def test_one_model_seed_has_no_error_over_seeds():
 def write_cell(work, arm, seed, scores, **changes):
     settings = {
         "arm": arm, "model_seed": seed, "steps": 2, "eval_every": 1, "suite": "open", "lr": 4e-3,
-        "precision": "float32", "batch_size": 32, "fingerprint": arm, "passes": 1.0, "num_skipped": 0, **changes,
+        "precision": "float32", "batch_size": 32, "fingerprint": arm, "passes": 1.0,
+        "num_skipped": 0, **changes,
     }  # fmt: skip
     folder = work / f"{arm}-{seed}"
     folder.mkdir(parents=True)

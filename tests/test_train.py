@@ -12,12 +12,13 @@ import nanotabpfn.precision
 from nanotabpfn.checkpoint import load_model, load_state, save_checkpoint
 from nanotabpfn.data import MixedDataLoader, PriorDumpDataLoader
 from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.recipes import RECIPES
 from nanotabpfn.train import StateError, TrainingError, _step, train
 
 
-def tiny_model(num_outputs=2, seed=0):
+def tiny_model(num_outputs=2, seed=0, **changes):
     torch.manual_seed(seed)
-    return NanoTabPFNModel(16, 2, 16, 2, num_outputs)
+    return NanoTabPFNModel(16, 2, 16, 2, num_outputs, **changes)
 
 
 def batches(num_steps, seed=0):
@@ -122,7 +123,8 @@ def test_in_bfloat16_the_weights_stay_float32_and_the_losses_near(monkeypatch):
         train(tiny_model(), batches(1), device="cpu", precision="float8")
 
 
-def test_compiled_it_trains_alike_with_one_graph_for_all_splits(monkeypatch):
+@pytest.mark.parametrize("recipe", ["published", "combined", "feature-groups"])
+def test_compiled_it_trains_alike_with_one_graph_for_all_splits(recipe, monkeypatch):
     """With the compiler's front end alone, which is what can go wrong: its code generator takes a minute."""
 
     def front_end(model, **settings):
@@ -139,7 +141,8 @@ def test_compiled_it_trains_alike_with_one_graph_for_all_splits(monkeypatch):
         monkeypatch.setattr(torch, "compile", front_end)
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
-        train(tiny_model(), two_splits(), 1e-2, "cpu", compile=compiled, on_step=records.append)
+        model = tiny_model(**RECIPES[recipe].architecture)
+        train(model, two_splits(), 1e-2, "cpu", compile=compiled, on_step=records.append)
         losses.append([record["loss"] for record in records])
         assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
         assert not torch._dynamo.utils.counters["graph_break"]
