@@ -6,6 +6,7 @@ DIR/cells/KEY/                  the directory of a training run, and
     done.json                   written last: the training is complete
     scores/TARGET.parquet       what it reached on one target: a suite, or an arm's held-out datasets
 DIR/baselines/                  what the baselines reached on a suite
+DIR/properties/                 what the datasets of a prior and of a suite look like
 DIR/errors/KEY.txt              the traceback of a cell that failed
 DIR/records.parquet, .csv       all scores, tidy
 """
@@ -28,13 +29,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from nanotabpfn.checkpoint import CheckpointError, load_model, save_model, write_atomically
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import Loader
 from nanotabpfn.evaluate import BASELINES, Task, predict_out_of_fold, prepare
 from nanotabpfn.metrics import METRICS, measure
-from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.model import NanoTabPFNModel, get_default_device
+from nanotabpfn.properties import (
+    DISTANCES,
+    PROPERTIES,
+    distances,
+    properties_of_batches,
+    properties_of_tables,
+)
 from nanotabpfn.run import CONFIG_FILE, HISTORY_FILE, Run, RunError, create_run, resume_run
 from nanotabpfn.study import Arm, Cell, Study, StudyError, architecture, cells_of, resolve_arms
 from nanotabpfn.suites import load_suite
@@ -51,8 +60,9 @@ COLUMNS = [
     "arm", "role", "data_seed", "model_seed", "step", "is_final", "target", "suite", "task", "fold",
     "metric", "value",
 ]  # fmt: skip
-"""Of the records. role: arm, control or baseline. target: `real` for tables, `prior` for held-out datasets.
-suite: that of the tables, or the arm whose datasets they are. task: the table, or the dataset's number."""
+"""Of the records. role: arm, control, baseline or suite. target: `real` for tables, `prior` for held-out
+datasets, `properties` for what these look like, whose metrics are PROPERTIES and DISTANCES. suite: that of
+the tables, or the arm whose datasets they are. task: the table, or the dataset's number."""
 
 
 # ---------------------------------------------------------------------------------------------- planning
@@ -153,6 +163,12 @@ def suite_tasks(name: str) -> tuple[Task, ...]:
 
 
 @lru_cache
+def suite_properties(name: str) -> dict[str, np.ndarray]:
+    """Table -> its PROPERTIES, once for each process: about a second for `open`."""
+    return properties_of_tables(suite_tasks(name))
+
+
+@lru_cache
 def suite_key(name: str) -> str:
     """A hash of the tables of a suite, their folds and encoded cells."""
     digest = hashlib.sha256(" ".join(METRICS).encode())
@@ -180,7 +196,7 @@ class Job(NamedTuple):
 
     label: str
     key: str
-    work: Callable[[Path, Study], None]
+    work: Callable[[Path, Study, str], None]  # the last is the device
 
 
 class Outcome(NamedTuple):
@@ -192,8 +208,9 @@ class Outcome(NamedTuple):
 
 
 def jobs_of(plan: Plan, folder: Path) -> list[Job]:
-    """What is left to do: the baselines, and the cells that are not trained or not scored on everything.
-    Cells of one key, such as those of two arms that are the same, are one job."""
+    """What is left to do: the baselines, the cells that are not trained or not scored on everything, and what
+    the datasets of priors and suites look like. Cells of one key, such as those of two arms that are the
+    same, are one job."""
     jobs: dict[str, Job] = {}
     targets_of_key: dict[str, dict[str, Target]] = {}
     for target in plan.targets:
@@ -209,10 +226,20 @@ def jobs_of(plan: Plan, folder: Path) -> list[Job]:
             targets |= {target.key: target for target in plan.targets_of(planned)}
             work = partial(_run_cell, planned, targets)
             jobs.setdefault(planned.key, Job(planned.cell.label, planned.key, work))
+    suites = [target for target in plan.targets if target.kind == "real"]
+    for target in plan.targets:
+        paths = [properties_path(folder, target)]
+        if target.kind == "prior":
+            paths += [properties_path(folder, target, suite) for suite in suites]
+        if not all(path.exists() for path in paths):
+            label = f"properties of {target.name}"
+            label += "" if target.data_seed is None else f", data seed {target.data_seed}"
+            key = f"properties-{target.key}"
+            jobs.setdefault(key, Job(label, key, partial(_measure, target, suites)))
     return list(jobs.values())
 
 
-def run_job(folder: Path, study: Study, job: Job, num_threads: int) -> Outcome:
+def run_job(folder: Path, study: Study, job: Job, num_threads: int, device: str) -> Outcome:
     """Do a job, in this process. An error of it is told in its outcome, and its traceback kept in a file."""
     threads_before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
@@ -221,7 +248,7 @@ def run_job(folder: Path, study: Study, job: Job, num_threads: int) -> Outcome:
     try:
         # Bars of many workers in one terminal are unreadable; the one of the study is enough.
         with FileLock(lock, blocking=False), redirect_stderr(StringIO()), torch.random.fork_rng():
-            job.work(folder, study)
+            job.work(folder, study, resolve_device(device))
         note.unlink(missing_ok=True)
         return Outcome(job.label, None)
     except Timeout:
@@ -234,11 +261,13 @@ def run_job(folder: Path, study: Study, job: Job, num_threads: int) -> Outcome:
         torch.set_num_threads(threads_before)
 
 
-def _run_cell(planned: PlannedCell, targets: dict[str, Target], folder: Path, study: Study) -> None:
+def _run_cell(
+    planned: PlannedCell, targets: dict[str, Target], folder: Path, study: Study, device: str
+) -> None:
     """Train the cell unless that is done, and score it on the targets that it was not scored on."""
     place = folder / "cells" / planned.key
     if not (place / DONE_FILE).exists():
-        _train_cell(planned, place, study)
+        _train_cell(planned, place, study, device)
     errors = []
     for target in targets.values():
         path = scores_path(folder, planned, target)
@@ -249,8 +278,8 @@ def _run_cell(planned: PlannedCell, targets: dict[str, Target], folder: Path, st
             scores = []
             try:
                 for step in steps:
-                    model = load_model(place / MODELS_FOLDER / f"step-{step:08}.safetensors")
-                    scores += [(step, *score) for score in _score_model(model, target, study)]
+                    model = load_model(place / MODELS_FOLDER / f"step-{step:08}.safetensors").to(device)
+                    scores += [(step, *score) for score in _score_model(model, target, study, device)]
             except Exception as error:  # one arm's broken prior must not keep the others' scores from all
                 error.add_note(f"while scoring on {target.name}")
                 errors.append(error)
@@ -260,7 +289,7 @@ def _run_cell(planned: PlannedCell, targets: dict[str, Target], folder: Path, st
         raise errors[0]
 
 
-def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
+def _train_cell(planned: PlannedCell, place: Path, study: Study, device: str) -> None:
     cell = planned.cell
     begun, cpu_begun = time.time(), time.process_time()
     torch.manual_seed(cell.model_seed)  # the same weights for every arm; `run_job` forks the generator
@@ -271,6 +300,7 @@ def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
         "prior": json.loads(cell.arm.config.to_json()) if cell.arm.config else str(cell.arm.dump),
         "sampling_seed": cell.arm.sampling_seed(cell.data_seed),
         "model_seed": cell.model_seed,
+        "device": device,
         "provenance": provenance(),
     }
     models = place / MODELS_FOLDER
@@ -297,7 +327,7 @@ def _train_cell(planned: PlannedCell, place: Path, study: Study) -> None:
             train(
                 model,
                 loader,
-                device="cpu",
+                device=device,
                 on_step=record,
                 state=run.state,
                 steps_per_checkpoint=study.eval_every,
@@ -326,11 +356,12 @@ def _open_run(place: Path, settings: dict[str, Any], stack: ExitStack) -> Run:
     return stack.enter_context(create_run(place, settings, overwrite=True))
 
 
-def _score_model(model: NanoTabPFNModel, target: Target, study: Study) -> Iterator[Score]:
+def _score_model(model: NanoTabPFNModel, target: Target, study: Study, device: str) -> Iterator[Score]:
     if target.kind == "real":
-        yield from score_tables(NanoTabPFNClassifier(model, "cpu"), suite_tasks(target.name))
+        yield from score_tables(NanoTabPFNClassifier(model, device), suite_tasks(target.name))
     else:
-        yield from score_datasets(model, target.arm.loader(study, target.data_seed).held_out_batches())
+        batches = target.arm.loader(study, target.data_seed).held_out_batches()
+        yield from score_datasets(model, batches, device)
 
 
 def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
@@ -345,7 +376,9 @@ def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
                 yield task.name, fold, metric, value
 
 
-def score_datasets(model: NanoTabPFNModel, batches: list[dict[str, Any]]) -> Iterator[Score]:
+def score_datasets(
+    model: NanoTabPFNModel, batches: list[dict[str, Any]], device: str = "cpu"
+) -> Iterator[Score]:
     """(dataset's number, "all", metric, value) of a model on the test rows of held-out datasets.
 
     Metrics that a dataset does not have, such as the ROC AUC of test rows of one class, are left out.
@@ -353,8 +386,9 @@ def score_datasets(model: NanoTabPFNModel, batches: list[dict[str, Any]]) -> Ite
     for batch in batches:
         for part in batch.get("parts", [batch]):
             num_train = part["train_test_split_index"]
+            x, y = part["x"].to(device), part["y"].to(device)
             with torch.inference_mode():
-                logits = model((part["x"], part["y"][:, :num_train]), train_test_split_index=num_train)
+                logits = model((x, y[:, :num_train]), train_test_split_index=num_train).cpu()
             labels = part["y"].numpy().astype(int)  # (B, R)
             for number, own_logits, own_labels in zip(part["datasets"], logits, labels, strict=True):
                 num_classes = own_labels.max() + 1
@@ -364,9 +398,31 @@ def score_datasets(model: NanoTabPFNModel, batches: list[dict[str, Any]]) -> Ite
                         yield str(number), POOLED, metric, value
 
 
-def _score_baseline(target: Target, name: str, folder: Path, study: Study) -> None:
+def _score_baseline(target: Target, name: str, folder: Path, study: Study, device: str) -> None:
+    """On the CPU, whatever the device."""
     scores = list(score_tables(BASELINES[name](), suite_tasks(target.name)))
     _write_scores(baseline_path(folder, target, name), ["task", "fold", "metric", "value"], scores)
+
+
+def _measure(target: Target, suites: list[Target], folder: Path, study: Study, device: str) -> None:
+    """Measure the tables of a suite; or the held-out datasets of a prior, and how far from each suite they
+    are. On the CPU, whatever the device."""
+    if target.kind == "real":
+        found = suite_properties(target.name)
+    else:
+        found = properties_of_batches(target.arm.loader(study, target.data_seed).held_out_batches())
+        for suite in suites:
+            tables = np.stack(list(suite_properties(suite.name).values()))
+            away = distances(np.stack(list(found.values())), tables)
+            rows = [(POOLED, name, value) for name, value in away.items() if np.isfinite(value)]
+            _write_scores(properties_path(folder, target, suite), ["task", "metric", "value"], rows)
+    rows = [
+        (task, name, value)
+        for task, values in found.items()
+        for name, value in zip(PROPERTIES, values.tolist(), strict=True)
+        if np.isfinite(value)
+    ]
+    _write_scores(properties_path(folder, target), ["task", "metric", "value"], rows)
 
 
 # -------------------------------------------------------------------------------------------- the folder
@@ -383,6 +439,14 @@ def scores_path(folder: Path, planned: PlannedCell, target: Target) -> Path:
 
 def baseline_path(folder: Path, target: Target, name: str) -> Path:
     return folder / "baselines" / f"{name}-{target.key}.parquet"
+
+
+def properties_path(folder: Path, target: Target, suite: Target | None = None) -> Path:
+    """Of the properties of a target's datasets, or of its distances from a suite."""
+    key = {"of": target.key, "properties": list(PROPERTIES)}
+    if suite is not None:
+        key |= {"from": suite.key, "distances": list(DISTANCES)}
+    return folder / "properties" / f"{_key(key)}.parquet"
 
 
 def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
@@ -464,6 +528,7 @@ def run_study(
     num_workers: int = 1,
     scheduler: str | None = None,
     num_threads: int = 1,
+    device: str = "cpu",
     on_plan: Callable[[Plan, list[Job]], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
@@ -479,6 +544,8 @@ def run_study(
         num_workers: processes of this machine.
         scheduler: address of a running cluster of dask or ray.
         num_threads: of each worker. With another number the last digits differ.
+        device: where models are trained and scored: cpu, cuda, mps, or auto, the best that a worker has. With
+            another one the last digits differ, so a study should keep to one.
         on_plan: told the plan and what is left to do, before any work.
         on_outcome: told how each job ended.
 
@@ -486,11 +553,14 @@ def run_study(
         How the jobs ended; those that failed, or could not be planned, have an `error`.
 
     Raises:
-        StudyError: an arm cannot be resolved, a package is missing, another process runs this study.
+        StudyError: an arm cannot be resolved, a package or the device is missing, another process runs this
+            study.
         EngineError: the backend cannot be had.
         WorkerLostError: a worker was killed; the same call goes on.
     """
     pandas()
+    if scheduler is None:  # else the workers know what they have
+        resolve_device(device)
     folder = Path(folder).absolute()  # workers may have another current folder
     plan = plan_study(study)
     try:
@@ -507,7 +577,7 @@ def run_study(
                     outcomes.append(Outcome(planned.cell.label, planned.error))
                     if on_outcome is not None:
                         on_outcome(outcomes[-1])
-            tasks = [(folder, study, job, num_threads) for job in jobs]
+            tasks = [(folder, study, job, num_threads, device) for job in jobs]
             try:
                 for outcome in run_tasks(run_job, tasks, backend, num_workers, scheduler) if tasks else ():
                     outcomes.append(outcome)
@@ -551,10 +621,38 @@ def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
                 frames.append(
                     frame.assign(arm=name, role="baseline", is_final=True, target="real", suite=target.name)
                 )
+    suites = [target for target in plan.targets if target.kind == "real"]
+    for target in plan.targets:
+        path = properties_path(folder, target)
+        own = {"arm": target.name, "role": "suite", "suite": target.name}
+        if target.kind == "prior":
+            own |= {"role": target.arm.role, "data_seed": target.data_seed}
+        found = {path: own}
+        if target.kind == "prior":
+            found |= {properties_path(folder, target, one): own | {"suite": one.name} for one in suites}
+        for path, columns in found.items():
+            if path.exists():
+                frame = pd.read_parquet(path)
+                fold, target_kind = POOLED, "properties"
+                frames.append(frame.assign(**columns, is_final=True, target=target_kind, fold=fold))
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
     whole = pd.concat([frame.reindex(columns=COLUMNS) for frame in frames], ignore_index=True)
     return whole.astype(dict.fromkeys(["data_seed", "model_seed", "step"], "Int64"))  # baselines have none
+
+
+def resolve_device(device: str) -> str:
+    """cpu, cuda or mps.
+
+    Raises:
+        StudyError: this machine has none of that name.
+    """
+    there = {"auto": True, "cpu": True}
+    there |= {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, False):
+        known = ", ".join(name for name, is_there in there.items() if is_there)
+        raise StudyError(f"device: must be one of those that this machine has, {known}; got {device!r}")
+    return get_default_device() if device == "auto" else device
 
 
 def write_records(records: "pd.DataFrame", folder: Path) -> None:
@@ -584,69 +682,84 @@ def read_study(folder: str | Path) -> Study:
 
 
 class Estimate(NamedTuple):
-    """What is left of a study to do, from a few steps and tables that were timed."""
+    """What is left of a study to do, from a few steps, tables and datasets that were timed."""
 
     train_seconds: float  # of one process, all cells
     score_seconds: float
+    measure_seconds: float  # properties of priors
     disk_bytes: int
-    step_seconds: float
+    step_seconds: dict[str, float]  # arm -> a step of it, with what its datasets take to sample
 
 
-TIMED_STEPS, TIMED_TABLES = 3, 2
+TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
 
 
-def estimate(plan: Plan, folder: Path | None, num_threads: int = 1) -> Estimate:
-    """Time some steps of the first arm and some tables, and count."""
-    study = plan.study
-    todo = [
-        planned
-        for planned in {planned.key: planned for planned in plan.cells}.values()
-        if planned.error is None and not (folder and is_complete(plan, planned, folder))
-    ]
-    sound = [planned.cell for planned in plan.cells if planned.error is None and planned.cell.arm.has_prior]
-    if not todo or not sound:
-        return Estimate(0.0, 0.0, 0, 0.0)
+def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu") -> Estimate:
+    """Time a few steps of every arm that is not done, some tables and datasets, and count.
+
+    Raises:
+        StudyError: the device is missing.
+    """
+    study, device = plan.study, resolve_device(device)
+    todo = {
+        planned.key: planned
+        for planned in plan.cells
+        if planned.error is None and not is_complete(plan, planned, folder)
+    }
+    jobs = jobs_of(plan, folder)
+    arms = {planned.cell.arm.name: planned.cell for planned in todo.values() if planned.cell.arm.has_prior}
     with torch.random.fork_rng():
-        model = NanoTabPFNModel(**architecture(study))
+        model = NanoTabPFNModel(**architecture(study)).to(device)
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
-        loader = sound[0].arm.loader(study, sound[0].data_seed)
-        loader.num_steps = 1 + TIMED_STEPS
-        times: list[float] = []
-        with redirect_stderr(StringIO()):
-            train(
-                model,
-                loader,
-                device="cpu",
-                on_step=lambda record: times.append(record["wall_time"]),
-                **study.training,
-            )
-        step_seconds = (times[-1] - times[0]) / TIMED_STEPS
-        classifier = NanoTabPFNClassifier(model, "cpu")
-        begun = time.perf_counter()
-        for name in study.suites:
-            list(score_tables(classifier, suite_tasks(name)[:TIMED_TABLES]))
-        num_tables = [len(suite_tasks(name)) for name in study.suites]
-        num_timed = sum(min(TIMED_TABLES, count) for count in num_tables)
-        suite_seconds = (time.perf_counter() - begun) * sum(num_tables) / num_timed
-        begun = time.perf_counter()
-        list(score_datasets(model, sound[0].arm.loader(study, sound[0].data_seed).held_out_batches()))
-        held_out_seconds = time.perf_counter() - begun
+        step_seconds, held_out_seconds, measured = {}, {}, 0.0
+        for name, cell in tqdm(arms.items(), desc="timing", unit="arm", disable=None, leave=False):
+            step_seconds[name] = _time_steps(model, cell, study, device)
+            few = study.model_copy(update={"held_out": min(study.held_out, TIMED_DATASETS)})
+            begun = time.perf_counter()
+            batches = cell.arm.loader(few, cell.data_seed).held_out_batches()
+            list(score_datasets(model, batches, device))
+            scored = time.perf_counter()
+            held_out_seconds[name] = (scored - begun) * study.held_out / few.held_out
+            properties_of_batches(batches)
+            measured = (time.perf_counter() - scored) * study.held_out / few.held_out
+        suite_seconds = 0.0
+        if todo:
+            begun = time.perf_counter()
+            for name in study.suites:
+                list(score_tables(NanoTabPFNClassifier(model, device), suite_tasks(name)[:TIMED_TABLES]))
+            sizes = [len(suite_tasks(name)) for name in study.suites]
+            num_timed = sum(min(TIMED_TABLES, size) for size in sizes)
+            suite_seconds = (time.perf_counter() - begun) * sum(sizes) / num_timed
     finally:
         torch.set_num_threads(before)
-    num_priors = len(plan.targets) - len(study.suites)
-    steps = scored = models = 0
-    for planned in todo:
-        trained = folder is not None and (folder / "cells" / planned.key / DONE_FILE).exists()
-        steps += 0 if trained else planned.cell.arm.steps - (steps_done(planned, folder) if folder else 0)
-        models += 0 if trained else len(eval_steps(planned.cell, study)) + 1
-        scored += len(eval_steps(planned.cell, study))
-    held_out_runs = scored + len(todo) * num_priors / len(study.data_seeds)
+    own_held_out = sum(held_out_seconds.values()) / max(1, len(held_out_seconds))  # the untrained has none
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
-    return Estimate(
-        steps * step_seconds,
-        scored * suite_seconds + held_out_runs * held_out_seconds,
-        models * model_bytes + steps * 200,
-        step_seconds,
-    )
+    train_seconds = score_seconds = num_bytes = 0.0
+    for planned in todo.values():
+        name, num_evaluations = planned.cell.arm.name, len(eval_steps(planned.cell, study))
+        if not (folder / "cells" / planned.key / DONE_FILE).exists():
+            steps_left = planned.cell.arm.steps - steps_done(planned, folder)
+            train_seconds += steps_left * step_seconds.get(name, 0.0)
+            num_bytes += (num_evaluations + 1) * model_bytes + steps_left * 200
+        score_seconds += num_evaluations * (suite_seconds + held_out_seconds.get(name, own_held_out))
+        score_seconds += sum(seconds for other, seconds in held_out_seconds.items() if other != name)
+    num_measured = sum(job.key.startswith("properties-") for job in jobs)
+    return Estimate(train_seconds, score_seconds, num_measured * measured, int(num_bytes), step_seconds)
+
+
+def _time_steps(model: NanoTabPFNModel, cell: Cell, study: Study, device: str) -> float:
+    """Seconds of a training step, what its datasets take to sample included; the model changes."""
+    loader = cell.arm.loader(study, cell.data_seed)
+    loader.num_steps = 1 + TIMED_STEPS
+    times: list[float] = []
+    with redirect_stderr(StringIO()):
+        train(
+            model,
+            loader,
+            device=device,
+            on_step=lambda record: times.append(record["wall_time"]),
+            **study.training,
+        )
+    return (times[-1] - times[0]) / TIMED_STEPS

@@ -32,6 +32,13 @@ out_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the study.  [default: runs/ and the name of FILE without its ending]",
 )
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="cpu",
+    show_default=True,
+    help="Where models are trained and scored; auto is the best that a worker has.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker."
 )
@@ -73,11 +80,13 @@ def init_command(file: Path, overwrite: bool) -> None:
 @study_argument
 @out_option
 @threads_option
+@device_option
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="To reckon with.")
-def plan_command(file: Path, out: Path | None, threads: int, workers: int) -> None:
+def plan_command(file: Path, out: Path | None, threads: int, device: str, workers: int) -> None:
     """Show the cells of a study, how far each is, and what the rest will take in time and disk.
 
-    Trains three steps and scores two tables to time them. While a study runs, this shows where it stands.
+    Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows where
+    it stands.
 
     \b
     nanotabpfn study plan mine.yaml --workers 2
@@ -95,14 +104,18 @@ def plan_command(file: Path, out: Path | None, threads: int, workers: int) -> No
             f"{printable(state)}"
         )
     states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
-    found = estimate(plan, folder, threads)
-    per_process = found.train_seconds + found.score_seconds
+    found = estimate(plan, folder, threads, device)
+    per_process = found.train_seconds + found.score_seconds + found.measure_seconds
     click.echo(f"\n{len(plan.cells)} cells, {states['done']} done, in {folder}")
     click.echo(f"each: {study.budget}")
+    if found.step_seconds:
+        steps = ", ".join(f"{printable(arm)} {each:.2f} s" for arm, each in found.step_seconds.items())
+        click.echo(f"a step takes, with the sampling of its datasets: {steps}")
     click.echo(
         f"left to do, with {workers} worker{'s' * (workers > 1)}: about {_duration(per_process / workers)} "
-        f"({_duration(found.train_seconds)} of training at {found.step_seconds:.2f} s a step, "
-        f"{_duration(found.score_seconds)} of scoring), {found.disk_bytes / 1e6:.0f} MB of disk"
+        f"({_duration(found.train_seconds)} of training, {_duration(found.score_seconds)} of scoring, "
+        f"{_duration(found.measure_seconds)} of measuring priors, by one process), "
+        f"{found.disk_bytes / 1e6:.0f} MB of disk"
     )
 
 
@@ -129,8 +142,15 @@ def plan_command(file: Path, out: Path | None, threads: int, workers: int) -> No
     metavar="ADDRESS",
     help="A running cluster, all of which is used, such as tcp://host:8786 for dask.",
 )
+@device_option
 def run_command(
-    file: Path, out: Path | None, workers: int, threads: int, backend: str, scheduler: str | None
+    file: Path,
+    out: Path | None,
+    workers: int,
+    threads: int,
+    backend: str,
+    scheduler: str | None,
+    device: str,
 ) -> None:
     """Train and score every cell that is not there yet, and write records.parquet and records.csv.
 
@@ -148,7 +168,15 @@ def run_command(
     view = ProgressView(folder)
     try:
         outcomes = run_study(
-            study, folder, backend, workers, scheduler, threads, on_plan=view.begin, on_outcome=view.tell
+            study,
+            folder,
+            backend,
+            workers,
+            scheduler,
+            threads,
+            device,
+            on_plan=view.begin,
+            on_outcome=view.tell,
         )
     except (KeyboardInterrupt, WorkerLostError) as error:
         reason = str(error) or "stopped"

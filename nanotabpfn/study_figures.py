@@ -149,14 +149,44 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, si
     return _svg(figure)
 
 
-def scatter(points: dict[str, tuple[float, float]], x_label: str, y_label: str) -> str:
-    """A property of each prior against a score of the models that learned from it."""
-    figure, axes = _figure(4.0, 3.0)
-    for i, (name, (x, y)) in enumerate(points.items()):
-        axes.plot(x, y, "o", color=COLOURS[i % len(COLOURS)])
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
-    axes.margins(0.2)
-    axes.set(xlabel=x_label, ylabel=y_label)
+def scatter(
+    properties: dict[str, dict[str, float]],
+    scores: dict[str, float],
+    real: dict[str, float],
+    label: str,
+) -> str:
+    """A panel for each property: what the priors have of it against the scores of the models they taught.
+
+    Args:
+        properties: label of the property -> arm -> its value.
+        scores: arm -> score.
+        real: label of the property -> its value in real tables, a dotted line.
+    """
+    columns = min(len(properties), 5)
+    rows = -(-len(properties) // columns)
+    numbers = {name: str(number) for number, name in enumerate(scores, 1)}
+    figure, panels = _figure(1.9 * columns, 2.0 * rows + 0.2 * -(-len(scores) // 3), columns, rows)
+    for axes in np.atleast_1d(panels).flat[len(properties) :]:
+        axes.axis("off")
+    handles: dict[str, Any] = {}
+    for axes, (name, values) in zip(np.atleast_1d(panels).flat, properties.items(), strict=False):
+        if np.isfinite(real.get(name, np.nan)):
+            axes.axvline(real[name], color=GREY, linestyle=":", linewidth=1)
+        for i, (arm, score) in enumerate(scores.items()):
+            if np.isfinite(values.get(arm, np.nan)):
+                colour = COLOURS[i % len(COLOURS)]
+                [handles[f"{numbers[arm]}  {arm}"]] = axes.plot(values[arm], score, "o", color=colour, ms=4)
+                axes.annotate(
+                    numbers[arm], (values[arm], score), xytext=(3, 2), textcoords="offset points", fontsize=7
+                )
+        axes.margins(0.2)
+        axes.locator_params(nbins=4)
+        axes.set_xlabel(_wrapped(name, 20), fontsize=8)
+        if axes.get_subplotspec().colspan.start > 0:
+            axes.tick_params(labelleft=False)
+    figure.supylabel(label, fontsize=9)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
+                  frameon=False)  # fmt: skip
     return _svg(figure)
 
 

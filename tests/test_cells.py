@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from nanotabpfn.evaluate import prepare, score_table
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.metrics import METRICS
 from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.properties import DISTANCES, PROPERTIES, properties_of_batches
 from nanotabpfn.study import Study, StudyError, load_study
 from nanotabpfn.suites import SUITES
 from priors.generate import generate_dump
@@ -66,6 +68,8 @@ def toy_suite(monkeypatch):
     x = rng.normal(size=(40, 3))
     tables = {"easy": (x, x[:, 0] > 0), "noise": (x, rng.permutation(40) > 19)}
     monkeypatch.setitem(SUITES, "toy", {name: lambda table=table: table for name, table in tables.items()})
+    many = {str(n): lambda n=n: (x[:, : 2 + n % 2] ** n, x[:, 0] > 0.1 * n) for n in range(2, 8)}
+    monkeypatch.setitem(SUITES, "many", many)
 
 
 def run(arms, folder, **changes):
@@ -97,7 +101,8 @@ def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
     assert list(records.columns) == cells.COLUMNS
     keys = ["arm", "data_seed", "model_seed", "step", "target", "suite", "task", "fold", "metric"]
     assert not records.duplicated(keys).any()
-    assert set(records["metric"]) == set(METRICS)
+    of_models = records[records["target"] != "properties"]
+    assert set(of_models["metric"]) == set(METRICS)
     real = records[records["target"] == "real"]
     assert set(real["fold"]) == {"0", "1", "2", "3", "4", "all"}
     of_a = real[(real["arm"] == "a") & (real["data_seed"] == 0)]
@@ -169,6 +174,39 @@ def test_held_out_datasets_of_fewer_classes_than_the_model_has(tiny_dump):
     p = torch.softmax(model((x, y[:, :split]), split)[0, :, :2].double(), 1).detach().numpy()
     [value] = [value for task, _, metric, value in scores if task == "56" and metric == "log_loss"]
     assert value == pytest.approx(log_loss(y[0, split:].numpy(), p))
+
+
+def test_priors_and_tables_are_measured(tmp_path):
+    records = run({"a": prior(), "b": prior(noise_scale=[0.4, 0.5])}, tmp_path, data_seeds=[0, 1], held_out=6)
+    found = records[records["target"] == "properties"]
+    keys = ["arm", "data_seed", "suite", "task", "metric"]
+    assert not found.duplicated(keys).any()
+    own = found[(found["arm"] == "b") & (found["data_seed"] == 1) & (found["suite"] == "b")]
+    assert own["task"].nunique() == 6
+    study = read_study(tmp_path)
+    arm = cells.resolve_arms(study)[1]
+    measured = properties_of_batches(arm.loader(study, 1).held_out_batches())
+    for task, frame in own.groupby("task"):
+        values = dict(zip(PROPERTIES, measured[task], strict=True))
+        assert frame.set_index("metric")["value"].to_dict() == {
+            name: value for name, value in values.items() if np.isfinite(value)
+        }
+    tables = found[found["role"] == "suite"]
+    assert set(tables["arm"]) == {"toy"}
+    assert set(tables["task"]) == {"easy", "noise"}
+    assert not set(DISTANCES) & set(found["metric"])  # two tables are too few
+
+
+def test_distances_from_the_real_tables_are_recorded(tmp_path):
+    arms = {"a": prior()}
+    records = run(arms, tmp_path, held_out=6, suites=["toy", "many"])
+    away = records[records["metric"].isin(list(DISTANCES))]
+    assert list(away["suite"]) == ["many", "many"]
+    assert set(away["arm"]) == {"a"}
+    assert away["value"].between(0, 1).all()
+    before = digests(tmp_path, "properties/*")
+    run({**arms, "b": prior(noise_scale=[0.4, 0.5])}, tmp_path, held_out=6, suites=["toy", "many"])
+    assert before.items() < digests(tmp_path, "properties/*").items()
 
 
 def test_arms_that_are_the_same_share_their_cells(tmp_path):
@@ -259,7 +297,7 @@ def test_a_cell_is_trained_by_the_recipe(tmp_path, monkeypatch):
         raise KeyError("seen")
 
     monkeypatch.setattr(cells, "train", train)
-    [outcome] = run_study(study_of({"a": prior()}, recipe="combined", precision="bfloat16"), tmp_path)
+    outcome, *_ = run_study(study_of({"a": prior()}, recipe="combined", precision="bfloat16"), tmp_path)
     assert "seen" in outcome.error
     assert (given["optimizer"], given["warmup_steps"], given["precision"]) == ("muon", 20, "bfloat16")
 
@@ -296,7 +334,7 @@ def test_a_cell_that_fails_is_told_and_does_not_stop_the_rest(tmp_path, monkeypa
     assert "labels that are not 0 to 1" in errors["damaged"]
     assert errors["a"] is None
     records = pd.read_parquet(folder / "records.parquet")
-    assert set(records["arm"]) == {"a"}
+    assert set(records.loc[records["target"] != "properties", "arm"]) == {"a"}
     [note] = (folder / "errors").iterdir()
     assert "Traceback" in note.read_text()
     plan = plan_study(read_study(folder))
@@ -311,7 +349,7 @@ def test_a_cell_that_another_process_is_at_is_left_to_it(tmp_path):
     [planned] = plan_study(study).cells
     (tmp_path / "locks").mkdir()
     with cells.FileLock(tmp_path / "locks" / f"{planned.key}.lock"):
-        [outcome] = run_study(study, tmp_path)
+        outcome, *_ = run_study(study, tmp_path)
     assert outcome.is_busy
     [outcome] = run_study(study, tmp_path)
     assert outcome.error is None
@@ -413,12 +451,15 @@ def test_init_plan_run(tmp_path, monkeypatch):
     assert "2 cells, 0 done, in runs/s" in planned.output
     assert "each: 5 steps of 4 datasets, recipe published, learning rate 0.004, float32" in planned.output
     assert "with 2 workers: about" in planned.output
+    assert re.search(r"a step takes, .*: a 0\.\d\d s, b 0\.\d\d s\n", planned.output)
     assert not Path("runs").exists()  # planning leaves nothing
     done = invoke("run", file)
     assert done.exit_code == 0, done.output
     assert "2 of 2 cells are done" in done.output
     assert "b, data seed 0, model seed 0: done" in done.output
-    assert invoke("plan", file).output.count("  done") == 2
+    finished = invoke("plan", file).output
+    assert finished.count("  done") == 2
+    assert "about 0 s (0 s of training, 0 s of scoring, 0 s of measuring priors" in finished
     reported = invoke("report", "runs/s")
     assert reported.exit_code == 0, reported.output
     assert "no difference was shown" in Path("runs/s/report.md").read_text()
@@ -443,6 +484,7 @@ def test_a_failed_cell_makes_the_command_fail_after_the_rest(tmp_path):
         (["run", "none.yaml"], "does not exist"),
         (["run", "bad.json"], "bad.json: arms: field required"),
         (["report", "."], "holds no study"),
+        (["run", "good.json", "--device", "mps"], "device: must be one of those that this machine has"),
         (["run", "good.json", "--scheduler", "tcp://x:1"], "--scheduler needs --backend dask or ray"),
     ],
 )

@@ -20,12 +20,13 @@ ORDER = {
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",
         "classifier", "optimizer", "train", "recipes", "held_out", "suites", "evaluate", "report",
-        "metrics", "study", "cells", "statistics", "study_figures", "study_report", "study_cli", "cli",
+        "properties", "metrics", "study", "cells", "statistics", "study_figures", "study_report", "study_cli",
+        "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors: batches of its datasets; the commands; the arms of a study,
-# which are priors, and the engines that run its cells.
-BRIDGES = {"data", "cli", "study", "cells", "study_cli"}
+# which are priors, and the engines that run its cells; the measures of datasets that priors' audits have too.
+BRIDGES = {"data", "cli", "study", "cells", "study_cli", "properties"}
 
 
 def imported_modules(path):

@@ -13,8 +13,9 @@ import pytest
 from nanotabpfn import statistics, study_report
 from nanotabpfn.cells import COLUMNS, plan_study
 from nanotabpfn.metrics import LOWER_IS_BETTER, METRICS
+from nanotabpfn.properties import DISTANCES, PROPERTIES
 from nanotabpfn.study import Study, StudyError
-from nanotabpfn.study_figures import critical_differences, gallery, heat_map
+from nanotabpfn.study_figures import critical_differences, gallery, heat_map, scatter
 from nanotabpfn.study_report import Scores, build_report, complete_seeds, to_html, to_markdown
 
 TABLES = [f"table {number}" for number in range(13)]
@@ -64,6 +65,14 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
             add(
                 arm, role, data, model, last, True, "prior", suite, "0", 0.5 if suite == "scrambled" else mean
             )
+    for number, (arm, task) in enumerate(product([*arms, "builtin"], ["0", "1"])):
+        role = "suite" if arm == "builtin" else "control" if arm in study.controls else "arm"
+        for metric in PROPERTIES | DISTANCES:
+            if arm != "untrained" and not (role == "suite" and metric in DISTANCES):
+                suite = "builtin" if metric in DISTANCES else arm
+                value = number / 100 + list(PROPERTIES | DISTANCES).index(metric)
+                row = [arm, role, None, None, None, True, "properties", suite, task, "all", metric, value]
+                rows.append(row)
     for task, effect in zip(TABLES, of_table, strict=True):
         add("decision_tree", "baseline", None, None, None, True, "real", "builtin", task, 0.7 + effect)
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -77,7 +86,8 @@ def quick(monkeypatch, request):
     if "page" not in request.node.name:
         for name in ("critical_differences", "gallery", "heat_map", "intervals", "learning_curves"):
             monkeypatch.setattr(study_report, name, lambda *_: "<svg/>")
-        monkeypatch.setattr(study_report, "table_differences", lambda *_: "<svg/>")
+        for name in ("table_differences", "scatter"):
+            monkeypatch.setattr(study_report, name, lambda *_: "<svg/>")
 
 
 def report(tmp_path, study, records):
@@ -126,6 +136,33 @@ def test_a_study_without_controls_says_so_first(tmp_path, controls, words):
     first = report(tmp_path, study, simulate(study, {}))[0]
     assert first.blocks[0].kind == "warning"
     assert words in first.blocks[0].text
+
+
+def test_a_control_that_went_wrong_is_told_first(tmp_path):
+    study = study_of()
+    first = report(tmp_path, study, simulate(study, {"scrambled": 0.8, "repeated": 0.7}))[0]
+    warnings = "\n".join(block.text for block in first.blocks if block.kind == "warning")
+    assert "not at chance, though its labels tell nothing" in warnings
+    assert "repeated is worse than good" in warnings
+    assert "trust no difference of this size" in warnings
+
+
+def test_what_priors_are_like_stands_beside_what_they_teach(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    [section] = [one for one in report(tmp_path, study, records) if one.title == "What the priors are like"]
+    [block] = [block for block in section.blocks if block.kind == "table"]
+    assert block.header == ("prior", "ROC AUC", *PROPERTIES.values(), *DISTANCES.values())
+    rows = {row[0]: row for row in block.rows}
+    assert list(rows)[:2] == ["good", "same"]
+    assert "untrained" not in rows
+    final = records.query("arm == 'same' and is_final and target == 'real' and metric == 'roc_auc'")
+    assert rows["same"][1] == f"{final['value'].mean():.3f}"
+    assert rows["same"][2:4] == ("0.025", "1.025")  # means of its two datasets
+    assert rows["same"][-1] == "9.025"
+    assert rows["tables of builtin"][2] == "0.105"
+    assert rows["tables of builtin"][-1] == ""
+    assert -1 <= float(rows["rank correlation with the score"][2]) <= 1
 
 
 def test_one_seed_is_told(tmp_path):
@@ -267,6 +304,12 @@ def test_a_study_that_is_half_done_is_reported(tmp_path):
     half = records[~((records["model_seed"] > 0).fillna(False) & (records["arm"] != "good"))]
     said = words_of(report(tmp_path, study, half), "In short")
     assert "Not complete: 0 of 30 cells are done" in said
+
+
+def test_a_figure_has_every_property_and_every_arm(texts):
+    properties = {"forest": {"a": 0.6, "b": np.nan}, "coverage": {"a": 0.1, "b": 0.2}}
+    assert "svg" in scatter(properties, {"a": 0.8, "b": 0.9}, {"forest": 0.8}, "ROC AUC")
+    assert {"forest", "coverage", "1 a", "2 b", "ROC AUC"} <= set(texts)
 
 
 def test_figures_of_the_smallest_studies():
