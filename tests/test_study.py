@@ -49,6 +49,12 @@ def test_the_example_is_a_study():
     assert study.eval_steps == [96, 192, 288, 384]
 
 
+def test_the_study_that_ships_is_one():
+    study = load_study(Path(__file__).parents[1] / "docs" / "studies" / "mechanisms.yaml")
+    assert len(resolve_arms(study)) == 7 + len(CONTROLS)
+    assert len(cells_of(study)) == 60
+
+
 def test_the_example_shows_every_field_and_its_default():
     shown = yaml.safe_load(EXAMPLE.read_text())
     defaults = type(load_study(EXAMPLE)).model_fields
