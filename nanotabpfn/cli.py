@@ -15,15 +15,23 @@ import click
 import torch
 from click.core import ParameterSource
 
+from nanotabpfn.bins import NUM_BINS, standard_edges
 from nanotabpfn.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import Loader, MixedDataLoader, PriorDataLoader, PriorDumpDataLoader, PriorError
 from nanotabpfn.distributed import RankError, RankLostError, Ranks, join_ranks
 from nanotabpfn.evaluate import BASELINES, evaluate, format_scores, mean_roc_auc, prepare
+from nanotabpfn.evaluate_regression import (
+    REGRESSION_BASELINES,
+    evaluate_regression,
+    mean_r2,
+    prepare_regression,
+)
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.precision import PRECISIONS, resolve_precision
 from nanotabpfn.recipes import RECIPES
+from nanotabpfn.regressor import NanoTabPFNRegressor
 from nanotabpfn.report import (
     MODEL_NAME,
     ReportError,
@@ -35,12 +43,12 @@ from nanotabpfn.report import (
 )
 from nanotabpfn.run import CONFIG_FILE, Run, RunError, create_run, last_state, read_settings, resume_run
 from nanotabpfn.study_cli import study_group
-from nanotabpfn.suites import SUITES, load_suite
+from nanotabpfn.suites import REGRESSION_SUITES, SUITES, load_suite
 from nanotabpfn.tracking import TRACKERS, TrackingError, check_trackers, open_trackers
 from nanotabpfn.train import StateError, TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.console import PlainError, PlainGroup, parse_override
-from priors.dump import DumpError, open_dump
+from priors.dump import PROBLEM_TYPES, DumpError, open_dump
 from priors.presets import PRESETS
 
 ERRORS = (
@@ -98,6 +106,14 @@ main.add_command(study_group)
 
 
 @main.command("train")
+@click.option(
+    "--problem",
+    type=click.Choice(PROBLEM_TYPES),
+    default="classification",
+    show_default=True,
+    help=f"What the targets are. For regression the model's outputs are {NUM_BINS} bins of the standardized "
+    "target; a preset's targets are left real then.",
+)
 @click.option(
     "--dump",
     "dumps",
@@ -200,10 +216,8 @@ main.add_command(study_group)
 )
 @click.option(
     "--suite",
-    type=click.Choice([*SUITES, "none"]),
-    default="builtin",
-    show_default=True,
-    help="Real tables that it is scored on.",
+    type=click.Choice([*SUITES, *REGRESSION_SUITES, "none"]),
+    help="Real tables that it is scored on.  [default: builtin; for regression builtin-regression]",
 )
 @click.option(
     "--held-out",
@@ -240,6 +254,7 @@ main.add_command(study_group)
 @click.pass_context
 def train_command(
     ctx: click.Context,
+    problem: str,
     dumps: tuple[Path, ...],
     priors: tuple[str, ...],
     overrides: tuple[str, ...],
@@ -266,6 +281,7 @@ def train_command(
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --prior default --out runs/live --held-out 256
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
+    nanotabpfn train --problem regression --prior default --suite none --out runs/regressor
     torchrun --nproc-per-node 2 -m nanotabpfn.cli train --dump mine.h5 --out runs/mine
     """
     if (out is None) == (resume is None):
@@ -275,7 +291,8 @@ def train_command(
         settings = _resumed_settings(ctx, resume, training)
         settings["training"]["device"] = _device(settings["training"]["device"])
     else:
-        data = _data(dumps, priors, overrides, weights)
+        training["suite"] = _suite(problem, training["suite"])
+        data = _data(problem, dumps, priors, overrides, weights)
         settings = _new_settings(data, training)
     check_trackers(settings["training"]["log"])
     folder, training = out or resume, settings["training"]
@@ -283,13 +300,17 @@ def train_command(
         with join_ranks(training["device"]) as ranks, _asked_to_stop(ranks) as should_stop:
             loader = _loader(settings, ranks)
             if resume is None:
+                if problem == "regression":
+                    outputs = {"num_outputs": NUM_BINS, "bin_edges": standard_edges()}
+                else:
+                    outputs = {"num_outputs": loader.max_num_classes}
                 settings["model"] = _architecture(
-                    embedding_size,
-                    heads,
-                    hidden,
-                    layers,
-                    loader.max_num_classes,
                     settings["training"]["recipe"],
+                    embedding_size=embedding_size,
+                    num_attention_heads=heads,
+                    mlp_hidden_size=hidden,
+                    num_layers=layers,
+                    **outputs,
                 )
             torch.manual_seed(training["seed"])
             model = NanoTabPFNModel(**settings["model"])
@@ -326,7 +347,7 @@ def _train(
     ranks: Ranks,
     state: dict[str, Any] | None,
     should_stop: Callable[[], bool],
-    eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]] | None = None,
+    eval_func: Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]] | None = None,
     run: Run | None = None,
     tell: Callable[[dict[str, float]], None] | None = None,
 ) -> None:
@@ -384,6 +405,7 @@ def _report(run: Run, loader: Loader) -> None:
 
 
 def _data(
+    problem: str,
     dumps: tuple[Path, ...],
     priors: tuple[str, ...],
     overrides: tuple[str, ...],
@@ -404,6 +426,11 @@ def _data(
     data = []
     for dump in dumps:
         with open_dump(dump) as opened:
+            if opened.problem_type != problem:
+                raise PlainError(
+                    f"{dump}: is a dump of {opened.problem_type}, and --problem is {problem}: "
+                    f"--problem {opened.problem_type} trains on it"
+                )
             attributes = {name: str(value) for name, value in opened.attributes.items()}
         data.append({"dump": str(dump.absolute()), "attributes": attributes})
     for name in priors:
@@ -411,7 +438,15 @@ def _data(
             raise click.BadParameter(
                 f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file", param_hint="--prior"
             )
-        config = with_overrides(PRESETS[name] if name in PRESETS else load_config(name), changes)
+        if name in PRESETS:
+            config = with_overrides(PRESETS[name], {"problem_type": problem} | changes)
+        else:
+            config = with_overrides(load_config(name), changes)
+        if config.problem_type != problem:
+            raise PlainError(
+                f"--prior {name} is of {config.problem_type}, and --problem is {problem}: "
+                f"--problem {config.problem_type} trains on it"
+            )
         if config.missing_fraction[1] > 0:
             raise PlainError(f"--prior {name} has missing cells, which the model does not take")
         data.append({"prior": name, "config": json.loads(config.to_json())})
@@ -494,29 +529,28 @@ def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:
 
 def _eval_func(
     settings: dict[str, Any], loader: Loader, device: str | torch.device
-) -> Callable[[NanoTabPFNClassifier], dict[str, float]] | None:
+) -> Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]] | None:
     """Scores on the suite and on what is held out, as far as there are such."""
     training = settings["training"]
     if not training["eval_every"]:
         return None
-    tasks = [prepare(table) for table in load_suite(training["suite"])] if training["suite"] != "none" else []
-    batches = loader.held_out_batches()
+    is_regression = loader.problem_type == "regression"
+    prepare_table, mean_score = (prepare_regression, mean_r2) if is_regression else (prepare, mean_roc_auc)
+    tables = load_suite(training["suite"]) if training["suite"] != "none" else []
+    tasks, batches = [prepare_table(table) for table in tables], loader.held_out_batches()
 
-    def scores(classifier: NanoTabPFNClassifier) -> dict[str, float]:
-        on_suite = mean_roc_auc(classifier, tasks) if tasks else {}
-        held_out = score_held_out(classifier.model, batches, device) if batches else {}
+    def scores(estimator: NanoTabPFNClassifier | NanoTabPFNRegressor) -> dict[str, float]:
+        on_suite = mean_score(estimator, tasks) if tasks else {}
+        held_out = score_held_out(estimator.model, batches, device) if batches else {}
         return on_suite | held_out
 
     return scores if tasks or batches else None
 
 
-def _architecture(
-    embedding_size: int, heads: int, hidden: int, layers: int, outputs: int, recipe: str
-) -> dict[str, Any]:
-    changes = RECIPES[recipe].architecture
+def _architecture(recipe: str, **sizes: Any) -> dict[str, Any]:
     try:
         with torch.device("meta"):
-            return NanoTabPFNModel(embedding_size, heads, hidden, layers, outputs, **changes).config
+            return NanoTabPFNModel(**sizes, **RECIPES[recipe].architecture).config
     except ValueError as error:
         raise PlainError(str(error)) from error
 
@@ -556,28 +590,38 @@ def _asked_to_stop(ranks: Ranks) -> Iterator[Callable[[], bool]]:
     help="Attention heads of a .pth, which does not tell.  [default: 4]",
 )
 @click.option(
-    "--suite", type=click.Choice(list(SUITES)), default="builtin", show_default=True, help="Tables."
+    "--suite",
+    type=click.Choice([*SUITES, *REGRESSION_SUITES]),
+    help="Tables.  [default: builtin; of a regression model builtin-regression]",
 )
-@click.option("--baselines", is_flag=True, help="Score scikit-learn's classifiers on the same folds too.")
+@click.option("--baselines", is_flag=True, help="Score scikit-learn's estimators on the same folds too.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores as JSON.")
 @device_option
 def evaluate_command(
-    model_path: Path, heads: int | None, suite: str, baselines: bool, out: Path | None, device: str
+    model_path: Path, heads: int | None, suite: str | None, baselines: bool, out: Path | None, device: str
 ) -> None:
-    """Score a model on real tables: mean ROC AUC by the published protocol.
+    """Score a model on real tables: mean ROC AUC by the published protocol, or R2 of a regression model.
 
     At most 200 stratified rows of each table; five stratified folds, preprocessing fitted inside each; the
-    out-of-fold probabilities of a table pooled into one ROC AUC.
+    out-of-fold probabilities of a table pooled into one ROC AUC. For regression the same with random rows and
+    folds, and the out-of-fold means pooled into one R2.
 
     \b
     nanotabpfn evaluate --model runs/mine                           # scikit-learn's own tables
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # 13 tables of the extra `tables`
+    nanotabpfn evaluate --model runs/regressor --suite open-regression --baselines
     """
-    estimators = {MODEL_NAME: NanoTabPFNClassifier(load_model(model_path, heads), _device(device))}
+    model = load_model(model_path, heads)
+    suite = _suite(model.problem_type, suite)
+    is_regression = model.problem_type == "regression"
+    estimator = NanoTabPFNRegressor if is_regression else NanoTabPFNClassifier
+    estimators = {MODEL_NAME: estimator(model, _device(device))}
     if baselines:
-        estimators |= {name: make() for name, make in BASELINES.items()}
-    scores = evaluate(estimators, load_suite(suite))
-    click.echo(format_scores(scores))
+        made = REGRESSION_BASELINES if is_regression else BASELINES
+        estimators |= {name: make() for name, make in made.items()}
+    score = evaluate_regression if is_regression else evaluate
+    scores = score(estimators, load_suite(suite))
+    click.echo(format_scores(scores, "r2" if is_regression else "roc_auc"))
     if out is not None:
         try:
             out.write_text(json.dumps([score._asdict() for score in scores], indent=1), encoding="utf-8")
@@ -602,6 +646,18 @@ def plot_command(run: Path, scores: Path | None, out: Path | None) -> None:
     out = out or run / "training.png"
     plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
     click.echo(f"{out}: loss and ROC AUC of {len(history)} steps")
+
+
+def _suite(problem: str, suite: str | None) -> str:
+    """The suite asked for, or the problem's own."""
+    own = REGRESSION_SUITES if problem == "regression" else SUITES
+    if suite is None:
+        return next(iter(own))
+    if suite != "none" and suite not in own:
+        raise click.BadParameter(
+            f"{suite} is not for {problem}, which has {', '.join(own)}", param_hint="--suite"
+        )
+    return suite
 
 
 def _device(name: str) -> str:

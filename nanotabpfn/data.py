@@ -137,14 +137,15 @@ class DumpReader:
         x, y = dump.read_records(indices)  # (B, max_rows, max_features), (B, max_rows)
         rows, features = dump.num_datapoints[indices], dump.num_features[indices]
         finite = finite_records(x, y, features, rows, dump.allow_missing)
-        own_rows = np.arange(dump.max_rows) < rows[:, None]
-        wrong = own_rows & ~np.isin(y, np.arange(dump.max_num_classes))
-        mislabelled = np.flatnonzero(finite & wrong.any(axis=1))
-        if mislabelled.size:
-            raise DumpError(
-                f"{self.filename}: y: record {indices[mislabelled[0]]} has labels that are not 0 to "
-                f"{dump.max_num_classes - 1} (max_num_classes is {dump.max_num_classes})"
-            )
+        if dump.max_num_classes is not None:
+            own_rows = np.arange(dump.max_rows) < rows[:, None]
+            wrong = own_rows & ~np.isin(y, np.arange(dump.max_num_classes))
+            mislabelled = np.flatnonzero(finite & wrong.any(axis=1))
+            if mislabelled.size:
+                raise DumpError(
+                    f"{self.filename}: y: record {indices[mislabelled[0]]} has labels that are not 0 to "
+                    f"{dump.max_num_classes - 1} (max_num_classes is {dump.max_num_classes})"
+                )
         splits = dump.single_eval_pos[indices]
         return [
             Record(x[i, : rows[i], : features[i]], y[i, : rows[i]], int(splits[i]), int(indices[i]))
@@ -212,7 +213,8 @@ class PriorReader:
 class Loader(Protocol):
     """What `MixedDataLoader` mixes: any of the loaders of this module, itself included."""
 
-    max_num_classes: int
+    problem_type: str
+    max_num_classes: int | None
     num_skipped: int
 
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
@@ -232,7 +234,8 @@ class _BatchLoader:
         settings: whatever else decides the batches, as plain values by name; a state carries them.
     """
 
-    max_num_classes: int
+    problem_type: str
+    max_num_classes: int | None
 
     def __init__(
         self,
@@ -362,12 +365,13 @@ class PriorDumpDataLoader(_BatchLoader):
             `num_datasets` then: the datasets of the whole batch.
 
     Attributes:
-        max_num_classes: most classes of any dataset.
+        problem_type: `classification` or `regression`, as the file says, or shows by its classes.
+        max_num_classes: most classes of any dataset; None in regression.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, nothing
             left beside what is held out, more ranks than datasets in a batch.
-        DumpError: the file cannot be read, or is not a dump of classification datasets.
+        DumpError: the file cannot be read, or says classification and not of how many classes.
     """
 
     def __init__(
@@ -385,10 +389,9 @@ class PriorDumpDataLoader(_BatchLoader):
         self.filename = filename
         self.seed = seed
         with open_dump(filename) as dump:
-            if dump.max_num_classes is None:
-                raise DumpError(
-                    f"{filename}: has no max_num_classes: it is no dump of classification datasets"
-                )
+            if dump.problem_type == "classification" and dump.max_num_classes is None:
+                raise DumpError(f"{filename}: is of classification datasets, but has no max_num_classes")
+            self.problem_type = dump.problem_type
             self.max_num_classes = dump.max_num_classes
             if held_out >= dump.num_datasets:
                 raise ValueError(
@@ -445,11 +448,12 @@ class PriorDataLoader(_BatchLoader):
         num_ranks: how many there are. Each samples its share alone.
 
     Attributes:
-        max_num_classes: most classes of any dataset.
+        problem_type: `classification` or `regression`, the config's.
+        max_num_classes: most classes of any dataset; None in regression.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, more
-            ranks than datasets in a batch, a prior of regression.
+            ranks than datasets in a batch.
     """
 
     def __init__(
@@ -464,8 +468,6 @@ class PriorDataLoader(_BatchLoader):
         rank: int = 0,
         num_ranks: int = 1,
     ):
-        if config.problem_type != "classification":
-            raise ValueError(f"config must be of a classification prior, got {config.problem_type}")
         fields = json.loads(config.to_json())
         settings = {"seed": seed, **{f"config.{name}": value for name, value in fields.items()}}
         reader = PriorReader(config, seed)
@@ -474,7 +476,8 @@ class PriorDataLoader(_BatchLoader):
         )
         self.config = config
         self.seed = seed
-        self.max_num_classes = config.num_classes[1]
+        self.problem_type = config.problem_type
+        self.max_num_classes = config.most_classes
 
     def _held_out_records(self) -> list[Record]:
         return self._reader.read(range(NUM_PRIOR_DATASETS - self.held_out, NUM_PRIOR_DATASETS))
@@ -492,10 +495,12 @@ class MixedDataLoader:
         seed: of the draws.
 
     Attributes:
-        max_num_classes: most classes of any loader.
+        problem_type: `classification` or `regression`, the same for all loaders.
+        max_num_classes: most classes of any loader; None in regression.
 
     Raises:
-        ValueError: no loader, not one finite weight above 0 for each, fewer than one step, a negative seed.
+        ValueError: no loader, loaders of both problem types, not one finite weight above 0 for each, fewer
+            than one step, a negative seed.
     """
 
     def __init__(self, loaders: Sequence[Loader], weights: Sequence[float], num_steps: int, seed: int = 0):
@@ -507,11 +512,16 @@ class MixedDataLoader:
         for weight in weights:
             if not (isfinite(weight) and weight > 0):
                 raise ValueError(f"weights must be finite and above 0, got {weight}")
+        problem_types = sorted({loader.problem_type for loader in loaders})
+        if len(problem_types) > 1:
+            raise ValueError(f"loaders must be of one problem type, got {' and '.join(problem_types)}")
         self.loaders = list(loaders)
         self.weights = [float(weight) for weight in weights]
         self.num_steps = num_steps
         self.seed = seed
-        self.max_num_classes = max(loader.max_num_classes for loader in loaders)
+        [self.problem_type] = problem_types
+        is_regression = self.problem_type == "regression"
+        self.max_num_classes = None if is_regression else max(loader.max_num_classes for loader in loaders)
         self._position = 0
 
     @property

@@ -90,7 +90,7 @@ def prepare(table: Table | Task) -> Task:
         )
 
     rows = _sample_rows(y)
-    x, y = _take(x, rows), y[rows]
+    x, y = take_rows(x, rows), y[rows]
     for label in classes:
         if np.sum(y == label) < NUM_FOLDS:
             raise ValueError(
@@ -101,11 +101,16 @@ def prepare(table: Table | Task) -> Task:
     folds = []
     splits = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=SEED).split(np.zeros(len(y)), y)
     for train_rows, test_rows in splits:
-        encoder = _encoder(x)
-        x_train = encoder.fit_transform(_take(x, train_rows)).astype(np.float64)
-        x_test = encoder.transform(_take(x, test_rows)).astype(np.float64)
-        folds.append(Fold(x_train, y[train_rows], x_test, test_rows))
+        folds.append(encode_fold(x, y, train_rows, test_rows))
     return Task(table.name, y, classes, tuple(folds), x.shape[1])
+
+
+def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> Fold:
+    """A split of a table x (R, F), y (R,), encoded as `prepare` says."""
+    encoder = _encoder(x)
+    x_train = encoder.fit_transform(take_rows(x, train_rows)).astype(np.float64)
+    x_test = encoder.transform(take_rows(x, test_rows)).astype(np.float64)
+    return Fold(x_train, y[train_rows], x_test, test_rows)
 
 
 def predict_out_of_fold(estimator: Any, task: Task) -> np.ndarray:
@@ -177,8 +182,10 @@ def evaluate(
     return scores
 
 
-def format_scores(scores: Sequence[Score]) -> str:
+def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     """An aligned text table that is Markdown too: tables down, estimators across, the mean as last row.
+
+    `scores` are of `evaluate`, or others with `table`, `estimator`, `num_rows`, `num_features` and `figure`.
 
     The best figure of a row is bold, **so**, all of them where they agree to the three digits shown.
 
@@ -189,8 +196,8 @@ def format_scores(scores: Sequence[Score]) -> str:
         raise ValueError(f"scores must hold at least one score, got {scores!r}")
     tables = {score.table: score for score in scores}  # in order of appearance
     estimators = list(dict.fromkeys(score.estimator for score in scores))
-    roc_aucs = {(score.table, score.estimator): score.roc_auc for score in scores}
-    if not len(scores) == len(roc_aucs) == len(tables) * len(estimators):
+    found = {(score.table, score.estimator): getattr(score, figure) for score in scores}
+    if not len(scores) == len(found) == len(tables) * len(estimators):
         raise ValueError(
             f"scores must hold exactly one score of each estimator on each table, got {len(scores)} scores "
             f"of {len(estimators)} estimators on {len(tables)} tables"
@@ -198,9 +205,9 @@ def format_scores(scores: Sequence[Score]) -> str:
 
     rows = [["table", "rows", "features", *estimators]]
     for table, score in tables.items():
-        figures = [roc_aucs[table, estimator] for estimator in estimators]
+        figures = [found[table, estimator] for estimator in estimators]
         rows.append([table, str(score.num_rows), str(score.num_features), *_mark_best(figures)])
-    means = [np.mean([roc_aucs[table, estimator] for table in tables]) for estimator in estimators]
+    means = [np.mean([found[table, estimator] for table in tables]) for estimator in estimators]
     rows.append(["mean", "", "", *_mark_best(means)])
 
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -223,7 +230,8 @@ def _sample_rows(y: np.ndarray) -> np.ndarray:
     return train_test_split(rows, test_size=MAX_ROWS, stratify=y, random_state=SEED)[1]
 
 
-def _take(x: Any, rows: np.ndarray) -> Any:
+def take_rows(x: Any, rows: np.ndarray) -> Any:
+    """Some rows of an array or a frame."""
     return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
 
 

@@ -9,6 +9,8 @@ H heads, D = E / H, K outputs.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -34,18 +36,21 @@ def get_default_device() -> str:
 
 
 class NanoTabPFNModel(nn.Module):
-    """Predicts the classes of a table's test rows from its training rows, in one forward pass.
+    """Predicts the targets of a table's test rows from its training rows, in one forward pass.
+
+    Targets are classes, or, with `bin_edges`, real numbers.
 
     A test row never influences another row; the order of the training rows and of the features does not
     matter (of the features it does with `feature_group_size` above 1). The defaults are the published
-    configuration: 356,066 parameters. The last four are changes to it, which `recipes.py` puts together.
+    configuration: 356,066 parameters. `pre_norm` and what follows it are changes to it, which `recipes.py`
+    puts together; `bin_edges` is for regression.
 
     Args:
         embedding_size: E, a multiple of `num_attention_heads`.
         num_attention_heads: H, of each attention.
         mlp_hidden_size: hidden units of each layer's MLP and of the decoder.
         num_layers: transformer layers.
-        num_outputs: K, the most classes that the model can tell apart.
+        num_outputs: K, the most classes that the model can tell apart, or bins of a real target.
         pre_norm: normalize what each attention and each MLP reads, and once what the decoder reads, in place
             of every sum (Xiong et al., ICML 2020).
         residual_decay: with `pre_norm`, the cells are multiplied by its i-th power before layer i = 0, 1 ...:
@@ -55,10 +60,12 @@ class NanoTabPFNModel(nn.Module):
         feature_group_size: G, features that each column is embedded from: itself and those 1, 3, 7 ... to its
             right, going on from the first after the last. Tells features of equal distribution apart (Qu et
             al., TabICLv2, 2026); their order matters then.
+        bin_edges: (K + 1,) of a model for regression, ascending: its logits are a distribution over bins of
+            the standardized target (`bins.py`), and so must be the training targets that it is given.
 
     Raises:
         ValueError: a size below 1, an embedding that the heads do not divide, a decay outside of (0, 1] or
-            without `pre_norm`.
+            without `pre_norm`, edges that do not ascend or are not one more than the outputs.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class NanoTabPFNModel(nn.Module):
         residual_decay: float = 1.0,
         mean_pooling: bool = False,
         feature_group_size: int = 1,
+        bin_edges: Sequence[float] | None = None,
     ):
         super().__init__()
         sizes = {
@@ -94,11 +102,16 @@ class NanoTabPFNModel(nn.Module):
                 f"embedding_size must be a multiple of num_attention_heads, "
                 f"got {embedding_size} and {num_attention_heads}"
             )
+        if bin_edges is not None:
+            bin_edges = _checked_edges(bin_edges, num_outputs)
         self.config = sizes | {
             "pre_norm": pre_norm,
             "residual_decay": residual_decay,
             "mean_pooling": mean_pooling,
+            "bin_edges": bin_edges,
         }
+        edges = None if bin_edges is None else torch.tensor(bin_edges)
+        self.register_buffer("bin_edges", edges, persistent=False)  # the config holds them
         self.num_outputs = num_outputs
         self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
         self.target_encoder = NumberEncoder(embedding_size)
@@ -108,6 +121,11 @@ class NanoTabPFNModel(nn.Module):
         )
         self.norm = nn.LayerNorm(embedding_size) if pre_norm else nn.Identity()
         self.decoder = Decoder(embedding_size, mlp_hidden_size, num_outputs)
+
+    @property
+    def problem_type(self) -> str:
+        """`classification`, or `regression` where the outputs are bins."""
+        return "classification" if self.config["bin_edges"] is None else "regression"
 
     def forward(self, data: tuple[torch.Tensor, torch.Tensor], train_test_split_index: int) -> torch.Tensor:
         """Logits (B, R - T, K) of the test rows.
@@ -232,6 +250,18 @@ class NanoTabPFNModel(nn.Module):
         numbers = 6 * self.config["embedding_size"] + 2 * self.config["mlp_hidden_size"]
         numbers += 2 * self.config["num_attention_heads"] * num_columns
         return max(1, CHUNK_BYTES // (num_datasets * num_columns * numbers * scalars.element_size()))
+
+
+def _checked_edges(edges: Sequence[float], num_bins: int) -> list[float]:
+    edges = [float(edge) for edge in edges]
+    if num_bins < 2 or len(edges) != num_bins + 1:
+        raise ValueError(
+            f"bin_edges must be one more than the outputs, which must be at least 2: "
+            f"got {len(edges)} edges and num_outputs={num_bins}"
+        )
+    if not all(math.isfinite(edge) for edge in edges) or not all(a < b for a, b in pairwise(edges)):
+        raise ValueError(f"bin_edges must be finite and ascend, got {edges}")
+    return edges
 
 
 class TrainingRows(NamedTuple):

@@ -60,7 +60,7 @@ def describe_data(data: list[dict]) -> str:
 
 
 def read_baselines(path: str | Path) -> dict[str, float]:
-    """Mean ROC AUC of each estimator but the model in a file of `nanotabpfn evaluate --out`.
+    """Mean ROC AUC (or R2) of each estimator but the model in a file of `nanotabpfn evaluate --out`.
 
     Raises:
         ReportError: no such file, or not a list of scores.
@@ -68,12 +68,13 @@ def read_baselines(path: str | Path) -> dict[str, float]:
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
         names = dict.fromkeys(score["estimator"] for score in scores)
+        figure = "r2" if "r2" in scores[0] else "roc_auc"
         return {
-            name: float(np.mean([score["roc_auc"] for score in scores if score["estimator"] == name]))
+            name: float(np.mean([score[figure] for score in scores if score["estimator"] == name]))
             for name in names
             if name != MODEL_NAME
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ReportError(f"{path}: no readable scores: {error}") from error
 
 
@@ -82,10 +83,12 @@ def plot_training(
 ) -> None:
     """Draw loss and ROC AUC against steps, of held-out datasets too; the baselines' ROC AUC as lines.
 
+    Of a regression run R2 in place of ROC AUC.
+
     Args:
-        history: records with `step`, `loss` and, where the model was evaluated, `roc_auc` (real tables),
-            `held_out_loss` and `held_out_roc_auc`.
-        baselines: name -> mean ROC AUC on the same tables; may be empty.
+        history: records with `step`, `loss` and, where the model was evaluated, `roc_auc` or `r2` (real
+            tables), `held_out_loss` and `held_out_roc_auc` or `held_out_r2`.
+        baselines: name -> mean ROC AUC or R2 on the same tables; may be empty.
         out: the picture; its ending chooses the format.
         title: what was trained on and scored.
 
@@ -98,10 +101,15 @@ def plot_training(
         raise ReportError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
     steps = np.array([record["step"] for record in history])
     losses = np.array([record["loss"] for record in history])
+    is_regression = any("r2" in record or "held_out_r2" in record for record in history)
+    figure_of_merit, loss_name = (
+        ("r2", "negative log density") if is_regression else ("roc_auc", "cross entropy")
+    )
     points = {
         name: [(record["step"], record[name]) for record in history if name in record]
-        for name in ("roc_auc", "held_out_loss", "held_out_roc_auc")
+        for name in (figure_of_merit, "held_out_loss", f"held_out_{figure_of_merit}")
     }
+    on_tables, on_held_out = points[figure_of_merit], points[f"held_out_{figure_of_merit}"]
     held_out = {"marker": "o", "markersize": 3, "color": "tab:orange", "label": "held out"}
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss_axes, score_axes = figure.subplots(1, 2)
@@ -113,7 +121,7 @@ def plot_training(
     loss_axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
     if points["held_out_loss"]:
         loss_axes.plot(*zip(*points["held_out_loss"], strict=True), **held_out)
-    loss_axes.set(xlabel="training step", ylabel="loss (cross entropy)")
+    loss_axes.set(xlabel="training step", ylabel=f"loss ({loss_name})")
     loss_axes.legend(frameon=False, fontsize=8)
 
     colours = ("tab:green", "tab:orange", "tab:red", "tab:purple", "tab:brown")
@@ -123,17 +131,19 @@ def plot_training(
         score_axes.annotate(
             label, (1, roc_auc), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
         )
-    if points["roc_auc"]:
+    if on_tables:
         score_axes.plot(
-            *zip(*points["roc_auc"], strict=True),
+            *zip(*on_tables, strict=True),
             marker="o",
             markersize=3,
             color="tab:blue",
-            label=f"{MODEL_NAME}, real tables" if points["held_out_roc_auc"] else MODEL_NAME,
+            label=f"{MODEL_NAME}, real tables" if on_held_out else MODEL_NAME,
         )
-    if points["held_out_roc_auc"]:
-        score_axes.plot(*zip(*points["held_out_roc_auc"], strict=True), **held_out)
-    if points["roc_auc"] or points["held_out_roc_auc"]:
+    if on_held_out:
+        score_axes.plot(*zip(*on_held_out, strict=True), **held_out)
+    if on_tables or on_held_out:
         score_axes.legend(frameon=False, fontsize=8, loc="lower right")
-    score_axes.set(xlabel="training step", ylabel="mean ROC AUC", xlim=(0, steps[-1]))
+    score_axes.set(
+        xlabel="training step", ylabel="mean R2" if is_regression else "mean ROC AUC", xlim=(0, steps[-1])
+    )
     figure.savefig(out, dpi=150)

@@ -1,4 +1,4 @@
-"""Real tables, by suite: named lists of tables to measure a classifier on.
+"""Real tables, by suite: named lists of tables to measure a classifier or a regressor on.
 
 Axis letters: R rows, F features.
 
@@ -15,6 +15,10 @@ two-class cuts of UCI's. Nothing is fetched at run time, and none of the package
 own loaders break with pandas 3 and scikit-learn 1.9, and those that work fill missing cells and one-hot
 encode.
 
+``builtin-regression`` is `diabetes` with its target as it is, from scikit-learn; ``open-regression`` adds
+seven tables from the same wheel, UCI's and KEEL's too. Of `bikes` the columns are left out that number or
+date the day, and those that the target is the sum of.
+
 References:
     M. Kelly, R. Longjohn, K. Nottingham, The UCI Machine Learning Repository, https://archive.ics.uci.edu
     J. Alcala-Fdez et al., KEEL Data-Mining Software Tool: Data Set Repository, Integration of Algorithms and
@@ -27,7 +31,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
@@ -43,22 +47,25 @@ class Table(NamedTuple):
 
     name: str
     x: "pd.DataFrame | np.ndarray"  # (R, F)
-    y: np.ndarray  # (R,) labels: text or integers
+    y: np.ndarray  # (R,) labels: text or integers; in regression float64
 
 
 Columns = tuple["pd.DataFrame | np.ndarray", np.ndarray]  # x (R, F), y (R,)
 
 
 def load_suite(name: str) -> list[Table]:
-    """The tables of the suite `name`, a key of SUITES, in its order; about half a second for `open`.
+    """The tables of the suite `name`, a key of SUITES or of REGRESSION_SUITES, in its order.
+
+    About half a second for `open`.
 
     Raises:
         ValueError: no such suite; the message lists those there are.
         ModuleNotFoundError: the suite needs an extra that is not installed; the message says which.
     """
-    if name not in SUITES:
-        raise ValueError(f"name: unknown suite {name!r}; the known ones are {', '.join(SUITES)}")
-    return [Table(table, *load()) for table, load in SUITES[name].items()]
+    suites = SUITES | REGRESSION_SUITES
+    if name not in suites:
+        raise ValueError(f"name: unknown suite {name!r}; the known ones are {', '.join(suites)}")
+    return [Table(table, *load()) for table, load in suites[name].items()]
 
 
 # builtin: arrays from scikit-learn, labels 0 and 1
@@ -117,12 +124,12 @@ def _read_keel(path: str) -> "pd.DataFrame":
     )
 
 
-def _read_csv(path: str) -> "pd.DataFrame":
-    """A comma-separated file without a header; its columns are called 0, 1, ..."""
+def _read_csv(path: str, header: int | None = None, sep: str = ",") -> "pd.DataFrame":
+    """A file of values, by default comma-separated; without a header its columns are called 0, 1, ..."""
     file = _file(path)
     import pandas as pd
 
-    return pd.read_csv(file, header=None, skipinitialspace=True, na_values=["?"])
+    return pd.read_csv(file, header=header, sep=sep, skipinitialspace=True, na_values=["?"])
 
 
 def _classification(frame: "pd.DataFrame") -> Columns:
@@ -140,6 +147,33 @@ def _keel(name: str) -> Columns:
 
 def _fertility() -> Columns:
     return _classification(_read_csv("classification/fertility/fertility_Diagnosis.txt"))
+
+
+# regression: the target as it is
+
+
+def _diabetes() -> Columns:
+    return load_diabetes(return_X_y=True)
+
+
+def _real_target(frame: "pd.DataFrame") -> Columns:
+    """Splits off the target (the last column), then drops constant columns."""
+    x, y = frame.iloc[:, :-1], frame.iloc[:, -1].to_numpy(dtype=np.float64)
+    x.columns = x.columns.astype(str)
+    return x.loc[:, x.nunique() > 1], y
+
+
+def _keel_regression(name: str) -> Columns:
+    return _real_target(_read_keel(f"regression/{name}/{name}.dat"))
+
+
+def _csv_regression(path: str, **layout: Any) -> Columns:
+    return _real_target(_read_csv(f"regression/{path}", **layout))
+
+
+def _bikes() -> Columns:
+    frame = _read_csv("regression/boom_bikes/day.csv", header=0)
+    return _real_target(frame.drop(columns=["instant", "dteday", "casual", "registered"]))
 
 
 # The registry: suite -> table -> its loader. A new table is a function that returns (x, y) and an entry here.
@@ -164,5 +198,21 @@ SUITES: dict[str, dict[str, Callable[[], Columns]]] = {
         "thyroid": partial(_keel, "new_thyroid2"),
         "abalone9_18": partial(_keel, "abalone9-18"),
         "fertility": _fertility,
+    },
+}
+
+REGRESSION_SUITES: dict[str, dict[str, Callable[[], Columns]]] = {
+    "builtin-regression": {"diabetes": _diabetes},
+    "open-regression": {
+        "diabetes": _diabetes,
+        "auto_mpg": partial(_keel_regression, "autoMPG6"),
+        "aquatic_toxicity": partial(
+            _csv_regression, "qsar_aquatic_toxicity/qsar_aquatic_toxicity.csv", sep=";"
+        ),
+        "yacht": partial(_csv_regression, "yacht_hydrodynamics/yacht_hydrodynamics.data.txt", sep=r"\s+"),
+        "servo": partial(_csv_regression, "servo/servo.data"),
+        "computer_activity": partial(_keel_regression, "compactiv"),
+        "bikes": _bikes,
+        "ankara_weather": partial(_keel_regression, "wankara"),
     },
 }

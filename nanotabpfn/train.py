@@ -10,11 +10,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from nanotabpfn.bins import log_density, standardize_targets
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.distributed import ALONE, Ranks
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.optimizer import OPTIMIZERS, Optimizer, make_optimizer
 from nanotabpfn.precision import autocast, resolve_precision
+from nanotabpfn.regressor import NanoTabPFNRegressor
 
 
 class TrainingError(RuntimeError):
@@ -31,7 +33,7 @@ def train(
     lr: float = 1e-4,
     device: str | torch.device | None = None,
     steps_per_eval: int = 10,
-    eval_func: Callable[[NanoTabPFNClassifier], dict[str, float]] | None = None,
+    eval_func: Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]] | None = None,
     on_step: Callable[[dict[str, float]], None] | None = None,
     *,
     optimizer: str = "adamw",
@@ -48,20 +50,20 @@ def train(
     """Train `model` on every batch of `prior`, in place.
 
     By default schedule-free AdamW without weight decay, gradients clipped to norm 1, as published; settings
-    that learn faster stand in `recipes.py`. The loss is the
-    cross entropy of the test rows' classes: the mean over the datasets of a batch, one at a time or together
-    alike. Whatever is evaluated, saved or returned is the averaged model (`optimizer.eval()`), which is the
-    one that schedule-free optimization is about. Ctrl-C ends the training and returns what was learned so
-    far.
+    that learn faster stand in `recipes.py`. The loss is the cross entropy of the test rows' classes, or, of a
+    model with `bin_edges`, the negative log density of their targets, standardized by the training rows: the
+    mean over the datasets of a batch, one at a time or together alike. Whatever is evaluated, saved or
+    returned is the averaged model (`optimizer.eval()`), which is the one that schedule-free optimization is
+    about. Ctrl-C ends the training and returns what was learned so far.
 
     Args:
         prior: yields dicts with `x` (B, R, F), `y` (B, R) and `train_test_split_index`, or with `parts`, a
-            list of such; see `PriorDumpDataLoader`. Its `max_num_classes`, where it has one, is checked
-            against the model.
+            list of such; see `PriorDumpDataLoader`. Its `problem_type` and `max_num_classes`, where it has
+            them, are checked against the model.
         lr: learning rate; the published runs use 4e-3.
         device: `get_default_device()` by default.
         steps_per_eval: evaluate after every so many steps.
-        eval_func: given a classifier of the model as it is, returns named scores.
+        eval_func: given a classifier (or regressor) of the model as it is, returns named scores.
         on_step: given each step's record: `step` (from 1), `loss`, `gradient_norm` (before clipping), `lr`
             and, where it was evaluated, the scores; and in seconds from the start of the training, pauses
             between a stop and a restart left out: `train_time` (in updates), `wait_time` (for batches) and
@@ -89,7 +91,8 @@ def train(
         The model, in evaluation mode, and the history: `(train_time, scores)` of each evaluation.
 
     Raises:
-        ValueError: a setting out of range, a prior with more classes than the model has outputs.
+        ValueError: a setting out of range, a prior with more classes than the model has outputs, or one of
+            regression for a model of classification, or the other way round.
         StateError: a state of another model or prior.
         TrainingError: a loss or gradient that is not finite. The weights are those before that step.
 
@@ -110,6 +113,9 @@ def train(
         raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    problem_type = getattr(prior, "problem_type", model.problem_type)
+    if problem_type != model.problem_type:
+        raise ValueError(f"the prior is of {problem_type}, the model of {model.problem_type}")
     num_classes = getattr(prior, "max_num_classes", None)
     if num_classes is not None and num_classes > model.num_outputs:
         raise ValueError(
@@ -128,6 +134,7 @@ def train(
     if state is not None:
         step, times = _restore(state, model, optimizer, prior)
     saved_at, history = step, []
+    estimator = NanoTabPFNClassifier if model.bin_edges is None else NanoTabPFNRegressor
 
     def save_checkpoint() -> None:
         nonlocal saved_at
@@ -156,7 +163,7 @@ def train(
             scores = {}
             if eval_func is not None and step % steps_per_eval == 0:
                 with _averaged(model, optimizer):
-                    scores = eval_func(NanoTabPFNClassifier(model, device))
+                    scores = eval_func(estimator(model, device))
                 history.append((times["train_time"], scores))
             times["wall_time"] = time.perf_counter() - began
             shown |= {"loss": loss, **scores}
@@ -192,7 +199,7 @@ def _step(
 ) -> tuple[float, float]:
     """One update; returns the loss and the norm of its gradient.
 
-    The loss is the mean over datasets of each one's cross entropy, as if they came one at a time: a batch of
+    The loss is the mean over datasets of each one's own, as if they came one at a time: a batch of
     one shape and split needs one pass for that, a mixed one a pass for each of its parts. Each pass, on
     whatever rank, counts by its share of the datasets of the whole batch.
     """
@@ -200,17 +207,22 @@ def _step(
     own_datasets = sum(len(part["x"]) for part in parts)
     num_datasets = batch.get("num_datasets", own_datasets)
     datasets_per_pass = ceil(own_datasets / grad_accumulation)
-    loss = torch.zeros((), device=device)
+    loss, edges = torch.zeros((), device=device), model.bin_edges
     for part in parts:
         num_train = part["train_test_split_index"]
         passes = zip(part["x"].split(datasets_per_pass), part["y"].split(datasets_per_pass), strict=True)
         for x, y in passes:
             x, y = x.to(device), y.to(device)
+            if edges is not None:
+                y = standardize_targets(y, num_train)
             with autocast(device, precision):
                 logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
-            targets = y[:, num_train:].long()  # (B, R - T)
-            cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-            share = cross_entropy * (len(x) / num_datasets)
+            targets = y[:, num_train:]  # (B, R - T)
+            if edges is None:
+                loss_of_part = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten().long())
+            else:
+                loss_of_part = -log_density(logits, edges, targets).mean()
+            share = loss_of_part * (len(x) / num_datasets)
             share.backward()
             loss += share.detach()
     loss = ranks.sum_gradients(model.parameters(), loss)

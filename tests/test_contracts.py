@@ -18,10 +18,10 @@ ORDER = {
         "validate", "download", "console", "audit", "plot", "gallery", "cli",
     ],
     "nanotabpfn": [
-        "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data",
-        "classifier", "optimizer", "train", "recipes", "held_out", "suites", "evaluate", "report",
-        "properties", "metrics", "study", "cells", "statistics", "study_figures", "study_report", "study_cli",
-        "cli",
+        "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data", "bins",
+        "classifier", "regressor", "optimizer", "train", "recipes", "held_out", "suites", "evaluate",
+        "evaluate_regression", "report", "properties", "metrics", "study", "cells", "statistics",
+        "study_figures", "study_report", "study_cli", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors: batches of its datasets; the commands; the arms of a study,

@@ -246,14 +246,36 @@ def test_labels_that_are_no_class_are_an_error_naming_the_record(tmp_path, tiny_
         list(PriorDumpDataLoader(path, 2, 4, "cpu"))
 
 
-def test_a_regression_dump_is_an_error(tmp_path, tiny_dump):
-    path = tmp_path / "regression.h5"
+def test_a_classification_dump_that_does_not_tell_its_classes_is_an_error(tmp_path, tiny_dump):
+    path = tmp_path / "classes.h5"
     path.write_bytes(tiny_dump.read_bytes())
     with h5py.File(path, "r+") as file:
         del file["max_num_classes"]
-        del file["problem_type"]
-    with pytest.raises(DumpError, match="no max_num_classes"):
+    with pytest.raises(DumpError, match="of classification datasets, but has no max_num_classes"):
         PriorDumpDataLoader(path, 1, 4, "cpu")
+
+
+def test_a_regression_dump_gives_its_real_targets_and_so_does_its_prior(tmp_path, tiny_dump):
+    config = replace(TINY, problem_type="regression")
+    path = tmp_path / "regression.h5"
+    generate_dump(path, config, 24, seed=7)
+    with h5py.File(path, "r+") as file:
+        stored = file["y"][:4]
+        file["y"][5, 3] = np.nan
+    loader = PriorDumpDataLoader(path, 2, 4, "cpu", held_out=4)
+    live = PriorDataLoader(config, 2, 4, "cpu", seed=7)
+    for one in (loader, live):
+        assert (one.problem_type, one.max_num_classes) == ("regression", None)
+    first, second = loader
+    np.testing.assert_array_equal(first["y"].numpy(), stored)
+    assert_equal_batches(first, next(iter(live)))
+    assert second["datasets"] == [4, 6, 6, 7]  # in the place of the damaged one the next
+    assert loader.num_skipped == 1
+    assert len(loader.held_out_batches()[0]["y"]) == 4
+    mixed = MixedDataLoader([loader, live], [1, 1], 2)
+    assert (mixed.problem_type, mixed.max_num_classes) == ("regression", None)
+    with pytest.raises(ValueError, match="of one problem type, got classification and regression"):
+        MixedDataLoader([loader, PriorDumpDataLoader(tiny_dump, 1, 4, "cpu")], [1, 1], 2)
 
 
 @pytest.mark.parametrize("batch_size", [4, 6])

