@@ -69,7 +69,7 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
         centre, deviation = target_statistics(targets)
         self.mean_, self.deviation_ = centre.item(), deviation.item()
         self.training_rows_ = self.model_.encode_training(
-            torch.from_numpy(X).to(device).unsqueeze(0),  # (1, T, F)
+            torch.tensor(X, device=device).unsqueeze(0),  # (1, T, F)
             ((targets - centre) / deviation).float().to(device),
         )
         return self
@@ -116,7 +116,7 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
     def _distribution(self, X) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (N, K) and edges (K + 1,), in units of the training targets' deviation; float64."""
         check_is_fitted(self)
-        X = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        X = torch.tensor(validate_data(self, X, dtype=np.float32, reset=False))  # a copy: X may be read-only
         x_test = X.to(self.training_rows_.mean.device).unsqueeze(0)  # (1, N, F)
         logits = self.model_.predict(self.training_rows_, x_test).squeeze(0)
         return logits.double().cpu(), self.model_.bin_edges.double().cpu()

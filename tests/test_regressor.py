@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from nanotabpfn import bins
 from nanotabpfn.bins import standard_edges
 from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.regressor import NanoTabPFNRegressor
+from nanotabpfn.regressor import SHIPPED_MODEL, NanoTabPFNRegressor
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,27 @@ def test_it_is_clonable_and_picklable_and_keeps_its_model(model, table, fitted):
     np.testing.assert_array_equal(clone(fitted).fit(x, y).predict(x), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(x), expected)
     assert fitted.model_ is not model
+
+
+def test_without_a_model_it_is_the_shipped_one():
+    x, y = load_diabetes(return_X_y=True)
+    regressor = NanoTabPFNRegressor(device="cpu").fit(x[:140], y[:140])
+    assert regressor.score(x[140:], y[140:]) > 0.35
+    named = NanoTabPFNRegressor(SHIPPED_MODEL, "cpu").fit(x[:140], y[:140])
+    np.testing.assert_array_equal(named.predict(x[140:]), regressor.predict(x[140:]))
+    inside = regressor.predict(x[140:], output="quantiles", quantiles=[0.1, 0.9])
+    assert 0.6 < ((inside[:, 0] < y[140:]) & (y[140:] < inside[:, 1])).mean() < 0.95
+    assert SHIPPED_MODEL.stat().st_size < 3_000_000
+    assert SHIPPED_MODEL.with_suffix(".md").exists()
+
+
+EXPECTED_FAILURES = {
+    "check_methods_subset_invariance": "asks for 1e-7; matrix products in float32 round by the number of rows"
+}
+
+
+@parametrize_with_checks(
+    [NanoTabPFNRegressor(device="cpu")], expected_failed_checks=lambda estimator: EXPECTED_FAILURES
+)
+def test_scikit_learns_contract(estimator, check):
+    check(estimator)
