@@ -431,14 +431,16 @@ def read_cells(work: Path) -> dict[str, dict[int, Cell]]:
         raise PlainError(f"{work}: holds no finished cell; `race.py run` makes them")
     arms: dict[str, dict[int, Cell]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.settings["arm"], cell.settings["model_seed"])):
-        for name in ("steps", "eval_every", "suite", "lr", "batch_size", "precision"):
+        for name in ("steps", "eval_every", "suite", "lr", "batch_size"):
             if cell.settings[name] != cells[0].settings[name]:
                 raise PlainError(f"{work}: its cells differ in {name}: not one race")
         seeds = arms.setdefault(cell.settings["arm"], {})
-        if seeds and next(iter(seeds.values())).settings["fingerprint"] != cell.settings["fingerprint"]:
-            raise PlainError(
-                f"{work}: the cells of arm {cell.settings['arm']} learned from different datasets"
-            )
+        for name, what in [
+            ("fingerprint", "from different datasets"),
+            ("precision", "in different precisions"),
+        ]:
+            if seeds and next(iter(seeds.values())).settings[name] != cell.settings[name]:
+                raise PlainError(f"{work}: the cells of arm {cell.settings['arm']} learned {what}")
         seeds[cell.settings["model_seed"]] = cell
     return arms
 
@@ -447,12 +449,13 @@ def describe(arms: dict[str, dict[int, Cell]], baselines: dict[str, dict[str, fl
     """The tables of the page, in Markdown; the first arm is the reference."""
     reference, *others = arms
     settings = next(iter(arms[reference].values())).settings
+    precision = settings["precision"]
     tables = list(next(iter(baselines.values())))
     scores = {arm: _matrix(arms[arm], list(arms[arm]), tables) for arm in arms}
     order = sorted(arms, key=lambda arm: -scores[arm].mean())
     lines = [
         f"The published model, {settings['steps']} steps of {settings['batch_size']} datasets on each prior, "
-        f"in {settings['precision']}; ROC AUC on the {len(tables)} tables of the suite `{settings['suite']}` "
+        f"in {precision}; ROC AUC on the {len(tables)} tables of the suite `{settings['suite']}` "
         "(at most 200 rows, five folds, their probabilities pooled).",
         "",
     ]
@@ -461,7 +464,9 @@ def describe(arms: dict[str, dict[int, Cell]], baselines: dict[str, dict[str, fl
         seeds = scores[arm].mean(axis=1)
         settings = next(iter(arms[arm].values())).settings
         skipped = settings["num_skipped"]
-        note = f" ({skipped} damaged datasets skipped)" if skipped else ""
+        notes = [f"{skipped} damaged datasets skipped"] if skipped else []
+        notes += [f"in {settings['precision']}"] if settings["precision"] != precision else []
+        note = f" ({', '.join(notes)})" if notes else ""
         spread = f"{seeds.min():.4f} to {seeds.max():.4f}"
         rows.append([arm + note, f"{settings['passes']:.3g}", str(len(seeds)), f"{seeds.mean():.4f}", spread])
     for name, by_table in baselines.items():

@@ -374,7 +374,11 @@ def test_the_report_compares_shared_seeds_alone_and_keeps_the_text_above(tmp_pat
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"steps": 3}, "differ in steps"), ({"fingerprint": "other"}, "learned from different datasets")],
+    [
+        ({"steps": 3}, "differ in steps"),
+        ({"fingerprint": "other"}, "learned from different datasets"),
+        ({"precision": "bfloat16"}, "learned in different precisions"),
+    ],
 )
 def test_cells_of_different_races_are_not_mixed(tmp_path, changes, message):
     write_cell(tmp_path, "default", 0, {"even": 0.7, "sign": 0.9})
@@ -382,6 +386,17 @@ def test_cells_of_different_races_are_not_mixed(tmp_path, changes, message):
     result = invoke("report", "--work", tmp_path, "--out", tmp_path / "race.md")
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_an_arm_in_another_precision_than_the_reference_is_named_so(tmp_path):
+    work, out = tmp_path / "work", tmp_path / "race.md"
+    write_cell(work, "default", 0, {"even": 0.7, "sign": 0.9})
+    write_cell(work, "half", 0, {"even": 0.6, "sign": 0.9}, precision="bfloat16")
+    result = invoke("report", "--work", work, "--out", out)
+    assert result.exit_code == 0, result.output
+    page = out.read_text()
+    assert "in float32; ROC AUC" in page
+    assert "| half (in bfloat16) | 1 | 1 | 0.7500 |" in page
 
 
 def test_a_report_needs_cells_of_the_reference(tmp_path):
