@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from scipy import stats
+from sklearn.isotonic import isotonic_regression
 from tqdm import tqdm
 
 from nanotabpfn.checkpoint import save_model
@@ -586,22 +587,29 @@ def draw(arms: dict[str, dict[int, Cell]], baselines: dict[str, dict[str, float]
 
 
 def _label_ends(axes, ends: list[tuple[float, str, str]]) -> None:
-    """Write each line's name right of its end, moved up where it would cover the one below."""
+    """Write each line's name right of its end, moved as little as keeps names apart."""
     low, high = axes.get_ylim()
-    gap = (high - low) / 22
-    last = -np.inf
-    for value, text, colour in sorted(ends):
-        last = max(value, last + gap)
+    ends = sorted(ends)
+    least = (high - low) / 22 * np.arange(len(ends))  # how far above the lowest name each must stand
+    heights = isotonic_regression([value for value, *_ in ends] - least) + least
+    for (value, text, colour), height in zip(ends, heights, strict=True):
         axes.annotate(
             text,
             (1, value),
-            (1.03, last),
+            (1.03, height),
             xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"),
             color=colour,
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
 
 
