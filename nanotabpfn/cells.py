@@ -358,7 +358,7 @@ def _open_run(place: Path, settings: dict[str, Any], stack: ExitStack) -> Run:
 
 def _score_model(model: NanoTabPFNModel, target: Target, study: Study, device: str) -> Iterator[Score]:
     if target.kind == "real":
-        yield from score_tables(NanoTabPFNClassifier(model, device), suite_tasks(target.name))
+        yield from score_tables(NanoTabPFNClassifier(model, device, n_estimators=1), suite_tasks(target.name))
     else:
         batches = target.arm.loader(study, target.data_seed).held_out_batches()
         yield from score_datasets(model, batches, device)
@@ -728,7 +728,11 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
         if todo:
             begun = time.perf_counter()
             for name in study.suites:
-                list(score_tables(NanoTabPFNClassifier(model, device), suite_tasks(name)[:TIMED_TABLES]))
+                list(
+                    score_tables(
+                        NanoTabPFNClassifier(model, device, n_estimators=1), suite_tasks(name)[:TIMED_TABLES]
+                    )
+                )
             sizes = [len(suite_tasks(name)) for name in study.suites]
             num_timed = sum(min(TIMED_TABLES, size) for size in sizes)
             suite_seconds = (time.perf_counter() - begun) * sum(sizes) / num_timed

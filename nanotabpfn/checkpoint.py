@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.model import NanoTabPFNModel, TrainedRange
 
 MODEL_FILE = "model.safetensors"
 PUBLISHED_SUFFIXES = (".pth", ".pt")
@@ -41,7 +41,7 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_FILE
-    write_atomically(path, save(_weights(model), metadata={"config": json.dumps(model.config)}))
+    write_atomically(path, save(_weights(model), metadata=_metadata(model)))
     return path
 
 
@@ -63,9 +63,9 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
     file = path / MODEL_FILE if path.is_dir() else path
     if not file.is_file():
         raise CheckpointError(f"{file}: no such file; `nanotabpfn train` writes one")
+    metadata: dict[str, str] = {}
     if file.suffix in PUBLISHED_SUFFIXES:
         weights = _read_state_dict(file)
-        config = None
     elif num_attention_heads is not None:
         raise CheckpointError(
             f"{file}: num_attention_heads is for .pth files alone, got {num_attention_heads}"
@@ -73,17 +73,18 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
     else:
         metadata, tensors = _read(file)
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(STATE_PREFIX)}
-        config = metadata.get("config")
     try:
         if file.suffix in PUBLISHED_SUFFIXES:
             architecture = _architecture(weights, num_attention_heads or PUBLISHED_HEADS)
-        elif config is None:
+        elif "config" not in metadata:
             raise ValueError("its metadata has no config")
         else:
-            architecture = json.loads(config)
+            architecture = json.loads(metadata["config"])
         model = NanoTabPFNModel(**architecture)
         model.load_state_dict(weights)
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        if "trained_range" in metadata:
+            model.trained_range = _trained_range(metadata["trained_range"])
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file}: holds no NanoTabPFNModel: {_one_line(error)}") from error
     return model.eval()
 
@@ -97,7 +98,7 @@ def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | P
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _without_tensors(state, STATE_PREFIX.rstrip("/"), tensors)
-    metadata = {"config": json.dumps(model.config), "state": json.dumps(tree)}
+    metadata = _metadata(model) | {"state": json.dumps(tree)}
     write_atomically(Path(path), save(_weights(model) | tensors, metadata=metadata))
 
 
@@ -131,6 +132,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _metadata(model: NanoTabPFNModel) -> dict[str, str]:
+    metadata = {"config": json.dumps(model.config)}
+    if model.trained_range is not None:
+        metadata["trained_range"] = json.dumps(model.trained_range._asdict())
+    return metadata
+
+
+def _trained_range(text: str) -> TrainedRange:
+    ranges = {name: tuple(bounds) for name, bounds in json.loads(text).items()}
+    if not all(len(bounds) == 2 and bounds[0] <= bounds[1] for bounds in ranges.values()):
+        raise ValueError(f"trained_range must hold (low, high) of each, got {text}")
+    return TrainedRange(**ranges)
 
 
 def _weights(model: NanoTabPFNModel) -> dict[str, torch.Tensor]:

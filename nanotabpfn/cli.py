@@ -30,6 +30,7 @@ from nanotabpfn.evaluate_regression import (
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 from nanotabpfn.precision import PRECISIONS, resolve_precision
+from nanotabpfn.predict_cli import predict_command
 from nanotabpfn.recipes import RECIPES
 from nanotabpfn.regressor import NanoTabPFNRegressor
 from nanotabpfn.report import (
@@ -103,6 +104,7 @@ def main() -> None:
 
 
 main.add_command(study_group)
+main.add_command(predict_command)
 
 
 @main.command("train")

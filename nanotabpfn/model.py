@@ -35,6 +35,14 @@ def get_default_device() -> str:
     return "cpu"
 
 
+class TrainedRange(NamedTuple):
+    """What tables a model saw in training, (low, high) of each; beyond it nothing is known of its quality."""
+
+    rows: tuple[int, int]  # training rows of a table
+    features: tuple[int, int]
+    classes: tuple[int, int]
+
+
 class NanoTabPFNModel(nn.Module):
     """Predicts the targets of a table's test rows from its training rows, in one forward pass.
 
@@ -62,6 +70,9 @@ class NanoTabPFNModel(nn.Module):
             al., TabICLv2, 2026); their order matters then.
         bin_edges: (K + 1,) of a model for regression, ascending: its logits are a distribution over bins of
             the standardized target (`bins.py`), and so must be the training targets that it is given.
+
+    Attributes:
+        trained_range: what it was trained on, where its file tells; None where nobody knows.
 
     Raises:
         ValueError: a size below 1, an embedding that the heads do not divide, a decay outside of (0, 1] or
@@ -113,6 +124,7 @@ class NanoTabPFNModel(nn.Module):
         edges = None if bin_edges is None else torch.tensor(bin_edges)
         self.register_buffer("bin_edges", edges, persistent=False)  # the config holds them
         self.num_outputs = num_outputs
+        self.trained_range: TrainedRange | None = None
         self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
         self.target_encoder = NumberEncoder(embedding_size)
         self.transformer_blocks = nn.ModuleList(

@@ -585,7 +585,7 @@ def predict(
     model = NanoTabPFNModel()
     plain = PlainNanoTabPFNModel().eval()
     plain.load_state_dict(model.state_dict())
-    classifier = NanoTabPFNClassifier(model, "cpu")
+    classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=1)
     tensors = torch.from_numpy(x).unsqueeze(0), torch.from_numpy(y[:rows]).float().unsqueeze(0)
 
     def forward() -> np.ndarray:
@@ -606,7 +606,7 @@ def predict(
             call()
             seconds[i, j] = time.perf_counter() - wall, time.process_time() - cpu
     off = np.abs(classifier.predict_proba(x[rows:]) - forward()).max()
-    kept = sum(part.nbytes for layer in classifier.training_rows_.keys_and_values for part in layer)
+    kept = sum(part.nbytes for layer in classifier.ensemble_.training_rows.keys_and_values for part in layer)
     click.echo(
         f"{rows:,} training rows x {features} features, {test_rows:,} test rows, {torch.get_num_threads()} "
         f"threads, median [quartiles] of {repeats};\n{kept / 1e6:.1f} MB of keys and values; probabilities "
@@ -641,7 +641,9 @@ def predict_once(rows: int, features: int, test_rows: int, threads: int | None) 
     if threads is not None:
         torch.set_num_threads(threads)
     x, y = _table(rows + test_rows, features)
-    NanoTabPFNClassifier(NanoTabPFNModel(), "cpu").fit(x[:rows], y[:rows]).predict_proba(x[rows:])
+    NanoTabPFNClassifier(NanoTabPFNModel(), "cpu", n_estimators=1).fit(x[:rows], y[:rows]).predict_proba(
+        x[rows:]
+    )
 
 
 def _table(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:

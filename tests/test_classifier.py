@@ -50,10 +50,16 @@ def test_labels_of_any_kind(model, table, labels):
     np.testing.assert_array_equal(probabilities, expected)
 
 
-def test_more_classes_than_outputs_is_an_error(model, table):
+def test_more_classes_than_outputs_are_told_apart_by_codes(model, table):
     x, _ = table
-    with pytest.raises(ValueError, match=r"no more classes than the model has outputs \(4\), got 5"):
-        NanoTabPFNClassifier(model, "cpu").fit(x, np.arange(40) % 5)
+    y = np.arange(40) % 9
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    assert all(member.codes.max() < model.num_outputs for member in classifier.members_)
+    words = {tuple(member.codes[k] for member in classifier.members_) for k in range(9)}
+    assert len(words) == 9
+    probabilities = classifier.predict_proba(x)
+    assert probabilities.shape == (40, 9)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
 def test_input_errors(model, table):
@@ -63,8 +69,16 @@ def test_input_errors(model, table):
         classifier.predict(x)
     with pytest.raises(ValueError, match="at least two classes"):
         classifier.fit(x, np.zeros(40))
-    with pytest.raises(ValueError, match="NaN"):
-        classifier.fit(np.full_like(x, np.nan), y)
+    with pytest.raises(ValueError, match="5 of 40 labels are missing"):
+        classifier.fit(x, [None] * 5 + ["a", "b"] * 17 + ["a"])
+    with pytest.raises(ValueError, match="labels of one kind"):
+        classifier.fit(x, np.array(["a", 1] * 20, dtype=object))
+    with pytest.raises(ValueError, match="n_estimators must be"):
+        NanoTabPFNClassifier(model, "cpu", n_estimators=0).fit(x, y)
+    with pytest.raises(ValueError, match="softmax_temperature must be"):
+        NanoTabPFNClassifier(model, "cpu", softmax_temperature=0).fit(x, y)
+    with pytest.raises(TypeError, match="model must be"):
+        NanoTabPFNClassifier(3, "cpu").fit(x, y)
     with pytest.raises(ValueError, match="features"):
         classifier.fit(x, y).predict_proba(x[:, :2])
 

@@ -19,14 +19,14 @@ ORDER = {
     ],
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data", "bins",
-        "classifier", "regressor", "optimizer", "train", "recipes", "held_out", "suites", "evaluate",
-        "evaluate_regression", "report", "properties", "metrics", "study", "cells", "statistics",
-        "study_figures", "study_report", "study_cli", "cli",
+        "encoding", "ensemble", "classifier", "regressor", "optimizer", "train", "recipes", "held_out",
+        "suites", "evaluate", "evaluate_regression", "report", "properties", "metrics", "study", "cells",
+        "statistics", "study_figures", "study_report", "study_cli", "predict_cli", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors: batches of its datasets; the commands; the arms of a study,
 # which are priors, and the engines that run its cells; the measures of datasets that priors' audits have too.
-BRIDGES = {"data", "cli", "study", "cells", "study_cli", "properties"}
+BRIDGES = {"data", "cli", "study", "cells", "study_cli", "properties", "predict_cli"}
 
 
 def imported_modules(path):

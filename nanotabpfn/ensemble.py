@@ -1,0 +1,210 @@
+"""Ensembles of one model: the same table told in several ways, and one batched forward pass for them all.
+
+A model reads classes as numbers and features by their place in the distributions that it was trained on. Told
+with other numbers for the classes, or with features on another scale, it gives other probabilities, whose
+mean is better than each (Hollmann et al., TabPFN, ICLR 2023). A member is one way to tell the table.
+
+More classes than the model has outputs are put together into as many groups as there are outputs, into
+others by each member (error-correcting output codes: Dietterich and Bakiri, Journal of Artificial
+Intelligence Research 2, 1995). More features than it was trained on are dealt out to the members.
+
+Axis letters: M members, T training rows, N test rows, F features, f features of a member, K classes,
+O outputs.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
+
+from nanotabpfn.encoding import FARTHEST
+from nanotabpfn.model import NanoTabPFNModel, TrainedRange, TrainingRows
+
+MAX_MEMBERS = 32
+"""Members are added until all features are read and all classes told apart, up to so many."""
+
+
+def _quantile(num_rows: int) -> TransformerMixin:
+    return QuantileTransformer(n_quantiles=min(num_rows, 1000), output_distribution="normal", subsample=None)
+
+
+def _power(num_rows: int) -> TransformerMixin:
+    # Standardized first: the search for the power overflows far from 0.
+    return make_pipeline(StandardScaler(), PowerTransformer())
+
+
+SCALINGS: dict[str, Callable[[int], TransformerMixin] | None] = {
+    "none": None,  # the model standardizes by itself
+    "quantile": _quantile,  # blind to outliers and to the shape of a distribution
+    "power": _power,  # between the two
+}
+"""How a member's features are scaled: name -> a transformer for so many training rows, fitted on them."""
+
+
+class Member(NamedTuple):
+    """One way to tell a table.
+
+    Attributes:
+        features: (f,) columns that it reads, in its order.
+        codes: (K,) the number that it tells the model for each class; several have one number where K is
+            above O. Empty in regression.
+        scaling: a key of SCALINGS.
+    """
+
+    features: np.ndarray
+    codes: np.ndarray
+    scaling: str
+
+
+def draw_members(
+    num_members: int,
+    features: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    num_classes: int = 0,
+    num_outputs: int = 0,
+    max_features: int | None = None,
+) -> list[Member]:
+    """Members that differ in the order of features and classes and, in turn, in the scaling.
+
+    The first tells the table as it is, if no more than it can. A lone one reads all features, however many.
+
+    Args:
+        num_members: M; more are drawn, up to MAX_MEMBERS, until all features are read and all classes told
+            apart.
+        features: (F,) the columns to choose from.
+        num_classes: K; 0 in regression.
+        num_outputs: O of the model.
+        max_features: the most that a member reads; None: all.
+    """
+    dealt = len(features) if num_members == 1 or max_features is None else min(len(features), max_features)
+    scalings = list(SCALINGS)
+    members: list[Member] = []
+    unread: list[int] = []
+    while len(members) < num_members or (
+        len(members) < MAX_MEMBERS and not _is_complete(members, features, num_classes)
+    ):
+        if dealt == len(features):
+            chosen = rng.permutation(features) if members else features
+        else:
+            if len(unread) < dealt:  # each feature is read before one is read again
+                unread += rng.permutation(np.setdiff1d(features, unread)).tolist()
+            chosen, unread = np.array(unread[:dealt]), unread[dealt:]
+        codes = _draw_codes(num_classes, num_outputs, rng) if members or num_classes > num_outputs else None
+        codes = np.arange(num_classes) if codes is None else codes
+        members.append(Member(chosen, codes, scalings[len(members) % len(scalings)]))
+    return members
+
+
+def _draw_codes(num_classes: int, num_outputs: int, rng: np.random.Generator) -> np.ndarray:
+    """(K,) numbers below O, each given as often as the others, or once less."""
+    return rng.permutation(np.arange(num_classes) % max(1, min(num_classes, num_outputs)))
+
+
+def _is_complete(members: Sequence[Member], features: np.ndarray, num_classes: int) -> bool:
+    """Whether every feature is read by a member, and every two classes have different codes in one."""
+    words = {tuple(member.codes[k] for member in members) for k in range(num_classes)}
+    read = set().union(*(member.features.tolist() for member in members))
+    return len(words) == num_classes and len(read) == len(features)
+
+
+class Ensemble(NamedTuple):
+    """Members that have seen the training rows."""
+
+    model: NanoTabPFNModel
+    members: list[Member]
+    scalers: list[TransformerMixin | None]  # of each member
+    training_rows: TrainingRows  # a batch of M tables
+
+    def predict(self, x: np.ndarray) -> torch.Tensor:
+        """The model's outputs (M, N, O) for test rows (N, F), a pass of all members for each chunk."""
+        device = self.training_rows.mean.device
+        tables = []
+        for member, scaler in zip(self.members, self.scalers, strict=True):
+            table = x[:, member.features]
+            tables.append(table if scaler is None else _scaled(scaler, table))
+        batch = torch.from_numpy(np.stack(tables)).to(device)  # (M, N, f)
+        return self.model.predict(self.training_rows, batch)
+
+
+def fit_ensemble(
+    model: NanoTabPFNModel, members: list[Member], x: np.ndarray, targets: np.ndarray, device: torch.device
+) -> Ensemble:
+    """Take the training rows through the model once, as all members tell them, in one batch.
+
+    Args:
+        model: on `device`, in evaluation mode.
+        x: (T, F) float32, finite.
+        targets: (M, T) what each member tells the model: codes of the classes, or real numbers.
+    """
+    tables, scalers = [], []
+    for member in members:
+        table, make = x[:, member.features], SCALINGS[member.scaling]
+        scaler = None if make is None else make(len(x)).fit(table.astype(np.float64))
+        scalers.append(scaler)
+        tables.append(table if scaler is None else _scaled(scaler, table))
+    training_rows = model.encode_training(
+        torch.from_numpy(np.stack(tables)).to(device),  # (M, T, f)
+        torch.from_numpy(np.asarray(targets, dtype=np.float32)).to(device),
+    )
+    return Ensemble(model, members, scalers, training_rows)
+
+
+def _scaled(scaler: TransformerMixin, table: np.ndarray) -> np.ndarray:
+    """A power may carry a cell far beyond the training rows to infinity: it is cut."""
+    with np.errstate(over="ignore"):
+        scaled = scaler.transform(table.astype(np.float64))
+    return (
+        np.nan_to_num(scaled, nan=0.0, posinf=FARTHEST, neginf=-FARTHEST)
+        .clip(-FARTHEST, FARTHEST)
+        .astype(np.float32)
+    )
+
+
+def class_probabilities(
+    outputs: torch.Tensor, members: Sequence[Member], num_classes: int, temperature: float = 1.0
+) -> np.ndarray:
+    """Probabilities (N, K) from the outputs (M, N, O) of a classifier: the mean over members.
+
+    Where classes share codes it is the geometric mean: a member that gives a code to several classes says
+    nothing of which of them it is.
+    """
+    probabilities = []
+    for logits, member in zip(outputs.double().cpu(), members, strict=True):
+        known = logits[:, : int(member.codes.max()) + 1]  # outputs past them say nothing about this table
+        probabilities.append(torch.softmax(known / temperature, dim=1).numpy()[:, member.codes])
+    if all(len(np.unique(member.codes)) == num_classes for member in members):
+        return np.mean(probabilities, axis=0)
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)).mean(axis=0)  # (N, K)
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+class OutsideTrainedRangeWarning(UserWarning):
+    """A table beyond what its model was trained on, where nothing is known of the quality of predictions."""
+
+
+def warn_outside(trained: TrainedRange | None, *, rows: int, features: int, classes: int | None) -> None:
+    """Say in one warning what of a table is outside the trained range, if anything; `classes` None: none."""
+    if trained is None:
+        return
+    found = {"training rows": (rows, trained.rows), "features": (features, trained.features)}
+    if classes is not None:
+        found["classes"] = (classes, trained.classes)
+    outside = [
+        f"{count} {name} (trained on {low} to {high})"
+        for name, (count, (low, high)) in found.items()
+        if not low <= count <= high
+    ]
+    if outside:
+        warnings.warn(
+            f"this table has {', '.join(outside)}: outside of what the model was trained on, "
+            "where nothing is known of its quality",
+            OutsideTrainedRangeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,86 @@
+"""Ensembles: members cover features and classes, one batch is the same as one after the other."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanotabpfn.ensemble import (
+    MAX_MEMBERS,
+    OutsideTrainedRangeWarning,
+    class_probabilities,
+    draw_members,
+    fit_ensemble,
+    warn_outside,
+)
+from nanotabpfn.model import NanoTabPFNModel, TrainedRange
+
+CPU = torch.device("cpu")
+
+
+@given(st.integers(1, 9), st.integers(1, 30), st.integers(2, 30), st.integers(2, 10), st.integers(1, 8))
+def test_members_read_all_and_tell_all_apart(count, num_features, num_classes, num_outputs, most):
+    members = draw_members(
+        count,
+        np.arange(num_features) * 2,
+        np.random.default_rng(0),
+        num_classes=num_classes,
+        num_outputs=num_outputs,
+        max_features=most,
+    )
+    assert count <= len(members) <= max(count, MAX_MEMBERS)
+    for member in members:
+        assert member.codes.shape == (num_classes,)
+        assert 0 <= member.codes.min() <= member.codes.max() < num_outputs
+        assert len(set(member.features)) == len(member.features)
+        assert len(member.features) == (num_features if count == 1 else min(most, num_features))
+    if len(members) < MAX_MEMBERS:
+        assert set(np.concatenate([member.features for member in members])) == set(
+            np.arange(num_features) * 2
+        )
+        assert len({tuple(member.codes[k] for member in members) for k in range(num_classes)}) == num_classes
+
+
+def test_the_first_member_tells_the_table_as_it_is():
+    member = draw_members(8, np.arange(5), np.random.default_rng(0), num_classes=3, num_outputs=4)[0]
+    assert member.features.tolist() == [0, 1, 2, 3, 4]
+    assert member.codes.tolist() == [0, 1, 2]
+    assert member.scaling == "none"
+
+
+def test_one_batch_gives_what_the_members_give_one_by_one():
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(16, 2, 16, 2, 4).eval()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5)).astype(np.float32), np.arange(20) % 3
+    members = draw_members(4, np.arange(5), rng, num_classes=3, num_outputs=4)
+    targets = np.stack([member.codes[y] for member in members])
+    together = fit_ensemble(model, members, x[:20], targets, CPU).predict(x[20:])
+    for i, member in enumerate(members):
+        alone = fit_ensemble(model, [member], x[:20], targets[i : i + 1], CPU).predict(x[20:])
+        torch.testing.assert_close(together[i], alone[0], atol=1e-5, rtol=1e-4)
+    logits = together[0][:, :3].double()
+    got = class_probabilities(together[:1], members[:1], 3, temperature=2.0)
+    np.testing.assert_allclose(got, torch.softmax(logits / 2, dim=1).numpy())
+
+
+def test_codes_that_know_the_class_find_it():
+    members = draw_members(1, np.arange(2), np.random.default_rng(0), num_classes=7, num_outputs=3)
+    truth = np.arange(7)
+    outputs = torch.stack([20.0 * torch.eye(3)[torch.from_numpy(member.codes[truth])] for member in members])
+    probabilities = class_probabilities(outputs, members, 7)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), truth)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_what_is_outside_of_the_trained_range_is_said_once_and_exactly():
+    trained = TrainedRange(rows=(20, 500), features=(2, 10), classes=(2, 5))
+    warn_outside(trained, rows=500, features=2, classes=5)
+    warn_outside(None, rows=5000, features=2, classes=5)
+    with pytest.warns(OutsideTrainedRangeWarning) as caught:
+        warn_outside(trained, rows=501, features=12, classes=2)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert "501 training rows (trained on 20 to 500), 12 features (trained on 2 to 10)" in message
+    assert "classes" not in message

@@ -1,0 +1,91 @@
+"""`nanotabpfn predict`: files in, a file of predictions out, and plain words where that cannot be."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from nanotabpfn.checkpoint import save_model
+from nanotabpfn.classifier import NanoTabPFNClassifier
+from nanotabpfn.cli import main
+from nanotabpfn.model import NanoTabPFNModel
+
+READ = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+
+
+@pytest.fixture
+def files(tmp_path):
+    torch.manual_seed(0)
+    save_model(NanoTabPFNModel(16, 2, 16, 2, 4), tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.normal(size=30), "town": rng.choice(["Ulm", "Rom"], 30)})
+    frame.loc[3, "size"], frame.loc[5, "town"] = np.nan, None
+    frame["kind"] = np.where(frame["size"] > 0, "big", "small")
+    frame[:20].to_csv(tmp_path / "train.csv", index=False)
+    frame[20:].drop(columns="kind").to_csv(tmp_path / "test.csv", index=False)
+    frame[20:][["town", "size", "kind"]].to_parquet(tmp_path / "test.parquet")
+    return tmp_path
+
+
+def predict(folder, *more, train="train.csv", target="kind", test="test.csv", out="out.csv"):
+    return CliRunner().invoke(
+        main,
+        [
+            "predict",
+            "--train",
+            str(folder / train),
+            "--target",
+            target,
+            "--test",
+            str(folder / test),
+            "--out",
+            str(folder / out),
+            "--model",
+            str(folder),
+            *more,
+        ],
+    )
+
+
+@pytest.mark.parametrize(("test", "out"), [("test.csv", "out.csv"), ("test.parquet", "out.parquet")])
+def test_it_gives_what_the_classifier_gives(files, test, out):
+    result = predict(files, "--n-estimators", "2", test=test, out=out)
+    assert result.exit_code == 0, result.output
+    assert "10 predictions of 2 classes" in result.output
+    got = READ[files.joinpath(out).suffix](files / out)
+    train = pd.read_csv(files / "train.csv")
+    classifier = NanoTabPFNClassifier(files, n_estimators=2).fit(train[["size", "town"]], train["kind"])
+    probabilities = classifier.predict_proba(pd.read_csv(files / "test.csv"))
+    assert list(got) == ["prediction", "probability_big", "probability_small"]
+    np.testing.assert_allclose(got.iloc[:, 1:].to_numpy(), probabilities, atol=1e-6)
+    assert got["prediction"].tolist() == classifier.classes_[probabilities.argmax(axis=1)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "sort"}, "has no column 'sort', but size, town, kind"),
+        ({"out": "out.txt"}, "must end in .csv or .parquet"),
+        ({"out": "nowhere/out.csv"}, "is no directory"),
+        ({"train": "test.csv", "target": "town"}, "rows have no 'town'; leave them out"),
+        ({"train": "test.csv", "target": "size"}, "continuous"),
+        ({"test": "other.csv"}, "lacks columns that"),
+        ({"train": "broken.parquet"}, "cannot be read"),
+        ({"test": "empty.csv"}, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, options, message):
+    pd.DataFrame({"size": [1.0]}).to_csv(files / "other.csv", index=False)
+    (files / "broken.parquet").write_bytes(b"PAR1 no")
+    (files / "empty.csv").write_text("")
+    if options.get("train") == "test.csv" and options["target"] == "town":
+        frame = pd.read_csv(files / "test.csv")
+        frame.loc[0, "town"] = None
+        frame.to_csv(files / "test.csv", index=False)
+    result = predict(files, **options)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.splitlines()) <= 2
+    assert "Traceback" not in result.output
+    assert not [*files.glob("*out*"), *files.glob("*.partial")]
