@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-import time
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +23,23 @@ from scipy import stats
 from sklearn.isotonic import isotonic_regression
 from tqdm import tqdm
 
-from nanotabpfn.checkpoint import save_model
+from nanotabpfn.checkpoint import CheckpointError, load_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.data import PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
 from nanotabpfn.model import NanoTabPFNModel
 from nanotabpfn.precision import PRECISIONS, resolve_precision
+from nanotabpfn.run import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    HISTORY_FILE,
+    LOCK_FILE,
+    Run,
+    RunError,
+    create_run,
+    read_settings,
+    resume_run,
+)
 from nanotabpfn.suites import SUITES, load_suite
 from nanotabpfn.train import TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config
@@ -52,7 +63,7 @@ work_option = click.option(
 )
 
 
-@click.group(cls=PlainGroup, errors=(ConfigError, DumpError, ModuleNotFoundError))
+@click.group(cls=PlainGroup, errors=(CheckpointError, ConfigError, DumpError, ModuleNotFoundError, RunError))
 def main() -> None:
     """Which prior teaches most in the same number of steps?
 
@@ -186,9 +197,9 @@ def run(
     of batches. A dump with fewer datasets than the steps need is repeated; a prior of ours is sampled afresh,
     as many as are needed. Averaged weights are scored: ROC AUC by the published protocol.
 
-    Stop it at any time, and the same command goes on with the cells that are missing. Several processes may
-    share WORK: each takes a cell that no other is at. Two with one thread each get more out of two cores than
-    one with two.
+    Stop it at any time, and the same command goes on from the last evaluation. Several processes may share
+    WORK: each takes a cell that no other is at. Two with one thread each get more out of two cores than one
+    with two.
 
     \b
     python scripts/race.py run --peers DIR --model-seed 0
@@ -254,31 +265,69 @@ def _is_done(work: Path, arm: Arm, seed: int, settings: dict) -> bool:
 
 
 def _run_cell(work: Path, arm: Arm, seed: int, settings: dict, tasks: list[Task], data_seed: int) -> None:
-    """Train and score one cell. Its folder gets its name when all is written."""
+    """Train a cell, from its last checkpoint on, and score it. Its folder gets its name when all is there."""
     name, steps = f"{arm.name}-{seed}", settings["steps"]
     dump = arm.dump(work, steps * BATCH_SIZE, data_seed)
     with open_dump(dump) as opened:
         passes = steps * BATCH_SIZE / len(opened)
-    repeated = f", repeated {passes:.3g} times" if passes > 1 else ""
-    click.echo(f"{name}: {steps} steps on {dump.name}{repeated}")
-    prior = PriorDumpDataLoader(dump, steps, BATCH_SIZE, "cpu", seed)
+    partial = work / f".{name}.partial"
+    with _begun(partial, settings) as begun:
+        repeated = f", repeated {passes:.3g} times" if passes > 1 else ""
+        on = f", on from step {begun.step}" if begun.step else ""
+        click.echo(f"{name}: {steps} steps on {dump.name}{repeated}{on}")
+        if begun.step < steps:
+            _train(begun, name, dump, seed, tasks)
+        if begun.step < steps:  # Ctrl-C ends the training quietly
+            raise click.Abort
+    history = _read(partial / HISTORY_FILE)
+    if "tables" not in history[-1]:
+        tables = _scores(NanoTabPFNClassifier(load_model(partial), "cpu"), tasks)
+        history[-1] |= {"roc_auc": _mean(tables), "tables": tables}
+        (partial / HISTORY_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in history), "utf-8")
+    skipped = history[-1]["num_skipped"]
+    results = [
+        Score(task.name, arm.name, history[-1]["tables"][task.name], len(task.y), task.num_features)._asdict()
+        for task in tasks
+    ]
+    settings = {**settings, "passes": passes, "num_skipped": skipped}
+    (partial / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    (partial / "scores.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    shutil.rmtree(partial / CHECKPOINTS_FOLDER)
+    for file in (LOCK_FILE, CONFIG_FILE):
+        (partial / file).unlink()
+    os.rename(partial, work / name)
+    skipped = f", {skipped} damaged datasets skipped" if skipped else ""
+    click.echo(f"{name}: ROC AUC {history[-1]['roc_auc']:.4f}{skipped}")
+
+
+def _begun(folder: Path, settings: dict) -> AbstractContextManager[Run]:
+    """A cell's training as far as it came, if it had these settings; else a new one."""
+    try:
+        same = read_settings(folder) == settings
+    except RunError:
+        same = False
+    return resume_run(folder, settings) if same else create_run(folder, settings, overwrite=True)
+
+
+def _train(begun: Run, name: str, dump: Path, seed: int, tasks: list[Task]) -> None:
+    """Train with a checkpoint at each evaluation; Ctrl-C ends it early."""
+    steps, every = begun.settings["steps"], begun.settings["eval_every"]
+    prior = PriorDumpDataLoader(dump, steps - begun.step, BATCH_SIZE, "cpu", seed)
     torch.manual_seed(seed)
     model = NanoTabPFNModel()
-    history, scores = [], {}
-    begun, cpu_begun = time.perf_counter(), time.process_time()
+    losses, tables = [], {}
 
     def score(classifier: NanoTabPFNClassifier) -> dict[str, float]:
-        scores.update({task.name: score_table(classifier, task) for task in tasks})
-        return {"roc_auc": float(np.mean(list(scores.values())))}
+        tables.update(_scores(classifier, tasks))
+        return {"roc_auc": _mean(tables)}
 
-    def record(values: dict[str, float]) -> None:
-        if "roc_auc" in values:
-            values["tables"] = dict(scores)
-        history.append(values)
+    def record(values: dict) -> None:
+        scores = {"tables": tables} if "roc_auc" in values else {}
+        begun.record(values | scores | {"num_skipped": prior.num_skipped})
+        losses.append(values["loss"])
         step = values["step"]
         if step % STEPS_PER_LINE == 0 and not sys.stderr.isatty():
-            loss = np.mean([values["loss"] for values in history[-STEPS_PER_LINE:]])
-            pace = (time.perf_counter() - begun) / step
+            loss, pace = np.mean(losses[-STEPS_PER_LINE:]), values["wall_time"] / step
             roc_auc = f", ROC AUC {values['roc_auc']:.3f}" if "roc_auc" in values else ""
             left = f"{pace * (steps - step) / 60:.0f} min left"
             click.echo(
@@ -286,36 +335,29 @@ def _run_cell(work: Path, arm: Arm, seed: int, settings: dict, tasks: list[Task]
             )
 
     try:
-        precision, every = settings["precision"], settings["eval_every"]
-        train(model, prior, LEARNING_RATE, "cpu", every, score, record, precision=precision)
+        train(
+            model,
+            prior,
+            LEARNING_RATE,
+            "cpu",
+            steps_per_eval=every,
+            eval_func=score,
+            on_step=record,
+            precision=begun.settings["precision"],
+            state=begun.state,
+            steps_per_checkpoint=every,
+            on_checkpoint=begun.checkpoint,
+        )
     except (TrainingError, ValueError) as error:
         raise click.ClickException(f"{name}: {error}") from error
-    if len(history) < steps:  # Ctrl-C ends the training quietly
-        raise click.Abort
-    if "roc_auc" not in history[-1]:
-        history[-1] |= score(NanoTabPFNClassifier(model, "cpu"))
-        history[-1]["tables"] = dict(scores)
 
-    settings = {
-        **settings,
-        "passes": passes,
-        "num_skipped": prior.num_skipped,
-        "cpu_seconds": time.process_time() - cpu_begun,
-    }
-    results = [
-        Score(task.name, arm.name, scores[task.name], len(task.y), task.num_features)._asdict()
-        for task in tasks
-    ]
-    partial = work / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    (partial / "settings.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
-    (partial / "scores.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    (partial / "history.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in history), "utf-8")
-    save_model(model, partial)
-    os.rename(partial, work / name)
-    skipped = f", {prior.num_skipped} damaged datasets skipped" if prior.num_skipped else ""
-    click.echo(f"{name}: ROC AUC {history[-1]['roc_auc']:.4f}{skipped}")
+
+def _scores(classifier: NanoTabPFNClassifier, tasks: list[Task]) -> dict[str, float]:
+    return {task.name: score_table(classifier, task) for task in tasks}
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return float(np.mean(list(scores.values())))
 
 
 # ----------------------------------------------------------------------------------------------- report

@@ -191,9 +191,12 @@ t.race.main({words!r})
 """
 
 
-# Of one cell: the fourth score is the second table's after the second step; the model is written last.
-@pytest.mark.parametrize(("function", "fatal"), [("score_table", 4), ("save_model", 1)])
-def test_a_killed_run_leaves_no_cell_and_goes_on(tmp_path, peers, function, fatal):
+# The fourth score is the second table's after the second step; what is read first is the history of a cell
+# that has all its steps.
+@pytest.mark.parametrize(
+    ("function", "fatal", "step"), [("score_table", 4, "1"), ("_read", 1, "2")], ids=["training", "writing"]
+)
+def test_a_killed_run_leaves_no_cell_and_goes_on(tmp_path, peers, function, fatal, step):
     work = tmp_path / "work"
     words = ["run", "--work", work, "--peers", peers, "--arm", "their-scm", "--model-seed", 0, "--steps", 2]
     words = [str(word) for word in [*words, "--eval-every", 1]]
@@ -204,11 +207,17 @@ def test_a_killed_run_leaves_no_cell_and_goes_on(tmp_path, peers, function, fata
     assert not (work / "their-scm-0").exists()
     result = invoke(*words)
     assert result.exit_code == 0, result.output
+    assert f"on from step {step}" in result.output
     expected = tmp_path / "expected"
     invoke(*[str(expected) if word == str(work) else word for word in words])
-    assert json.loads((work / "their-scm-0" / "scores.json").read_text()) == json.loads(
-        (expected / "their-scm-0" / "scores.json").read_text()
-    )
+    assert {path.name for path in (work / "their-scm-0").iterdir()} == {
+        path.name for path in (expected / "their-scm-0").iterdir()
+    }
+    for name in ("scores.json", "settings.json"):
+        found, wanted = (folder / "their-scm-0" / name for folder in (work, expected))
+        assert json.loads(found.read_text()) == json.loads(wanted.read_text())
+    losses = [[line["loss"] for line in history(folder / "their-scm-0")] for folder in (work, expected)]
+    assert losses[0] == losses[1]
     assert not list(work.glob(".*.partial"))
 
 
