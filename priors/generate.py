@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 
 import joblib
@@ -43,7 +43,10 @@ def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorCo
     rng = stream(seed, BLOCK, block)
     single_eval_pos = sample_integer(config.split_range, rng)
     num_features = sample_integer(config.num_features, rng)
-    return replace(config, num_features=(num_features, num_features)), single_eval_pos
+    shared = copy(config)
+    # As `replace`, but for the checks, which take as long as two datasets: the range was checked.
+    object.__setattr__(shared, "num_features", (num_features, num_features))
+    return shared, single_eval_pos
 
 
 def generate_blocks(
