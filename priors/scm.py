@@ -60,7 +60,7 @@ class SCM:
         if not graph.is_directed():
             raise ValueError("graph must be directed (a networkx.DiGraph)")
         for name in ("mechanisms", "noises", "noise_kinds", "converters"):
-            unknown = [node for node in getattr(self, name) if node not in graph]
+            unknown = [node for node in getattr(self, name) if node not in self.parents]
             if unknown:
                 raise ValueError(f"{name} given for nodes that are not in the graph: {unknown}")
         if not self.relative <= self.converters.keys():
@@ -222,6 +222,13 @@ def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[H
     Raises:
         ValueError: a cycle; the message names its nodes.
     """
+    seen = set()
+    for node, parents in parents_of.items():
+        if not seen.issuperset(parents):
+            break
+        seen.add(node)
+    else:  # as in all graphs that a prior draws
+        return [*parents_of]
     order, is_done = [], {}  # False for nodes under way, which wait for parents above them in the stack
     for first in parents_of:
         stack = [] if first in is_done else [first]
@@ -261,7 +268,7 @@ def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.
     centred = whole - origin
     mean = float(centred.sum()) / len(whole)
     centred -= mean
-    deviation = (float(centred @ centred) / len(whole)) ** 0.5
+    deviation = (float(centred.dot(centred)) / len(whole)) ** 0.5
     if reference is not None:
         centred = values - origin - mean
     if deviation <= 1e-6:
