@@ -72,7 +72,7 @@ def cut_at_shares(values: np.ndarray, shares: np.ndarray, training: np.ndarray) 
     training, num_train = np.sort(training), len(training)
     cuts = [min(max(1, round(end * num_train)), num_train - 1) for end in accumulate(shares[:-1].tolist())]
     borders = [(training[cut - 1] + training[cut]) / 2 for cut in cuts]
-    return np.searchsorted(np.array(borders, values.dtype), values, side="right")
+    return np.array(borders, values.dtype).searchsorted(values, side="right")
 
 
 def has_every_class(y: np.ndarray, num_classes: int, num_train: int) -> bool:

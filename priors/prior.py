@@ -312,7 +312,7 @@ def sample_scm(
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, converters = {}, {}
     for place, node in enumerate(graph):
-        known, num_parents = told.get(node, {}), len(graph.pred[node])
+        known, num_parents = told.get(node, {}), sum(1 for _ in graph.predecessors(node))
         if not num_parents:
             noises.setdefault(node, lookup(NOISES, known.get("noise", root_of[place])))
         else:
@@ -375,16 +375,16 @@ def _target(
     noise = _from_range(config.label_noise, rng.random())
     if noise > 0:  # random rows exchange their targets, which keeps the shares of the classes
         chosen = np.flatnonzero(rng.random(num_rows) < noise)
-        worlds = values.copy().reshape(-1, num_rows)
-        worlds[:, chosen] = worlds[:, rng.permutation(chosen)]
-        values = worlds.ravel()
+        exchanged, values = rng.permutation(chosen), values.copy()
+        for world in values.reshape(-1, num_rows):
+            world[chosen] = world[exchanged]
     if config.problem_type == "regression":
         y = scale_columns(values[:, None], num_train)
         return None if y is None else y[:, 0]
     of_class = sorted(set(values[:num_rows].tolist()))
     if len(of_class) < num_classes:
         return None
-    y = np.searchsorted(np.array(of_class, values.dtype), values)
+    y = np.array(of_class, values.dtype).searchsorted(values)
     return y if has_every_class(y[:num_rows], num_classes, num_train) else None
 
 
