@@ -77,7 +77,9 @@ def cut_at_shares(values: np.ndarray, shares: np.ndarray, training: np.ndarray) 
 
 def has_every_class(y: np.ndarray, num_classes: int, num_train: int) -> bool:
     """Whether all classes 0..K-1 occur among the training rows, and among the test rows."""
-    return all(np.bincount(side, minlength=num_classes).all() for side in (y[:num_train], y[num_train:]))
+    training = np.bincount(y[:num_train], minlength=num_classes)
+    test = np.bincount(y[num_train:], minlength=num_classes)
+    return 0 not in training.tolist() and 0 not in test.tolist()
 
 
 # To add a method: write the function, add it here.

@@ -7,6 +7,7 @@ and a width for each named quantity, and new weights for each choice among famil
 
 from bisect import bisect
 from itertools import accumulate, cycle
+from operator import mul
 
 import numpy as np
 
@@ -46,20 +47,20 @@ def coherent_names(
         One list of V names per choice.
     """
     one_for_all = mix == "dataset" or coherence == "shared"
-    all_uniforms = rng.random((len(choices), num_nodes)).tolist()
-    all_factors = rng.standard_exponential((len(choices), MOST_NAMES)).tolist()
+    all_uniforms = rng.random((len(choices), num_nodes))
+    all_factors = rng.standard_exponential((len(choices), MOST_NAMES))
     drawn = []
     for weights, uniforms, factors in zip(choices, all_uniforms, all_factors, strict=True):
         if len(weights) == 1:
             drawn.append([*weights] * num_nodes)
             continue
         names = sorted(weights)
-        shares = [weights[name] for name in names]
+        shares = map(weights.__getitem__, names)
         if coherence == "meta":
-            shares = [share * factor for share, factor in zip(shares, cycle(factors), strict=False)]
+            shares = map(mul, shares, cycle(factors.tolist()))
         *ends, total = accumulate(shares)  # whatever lies past the last of `ends` has the last name
         if one_for_all:
-            drawn.append([names[bisect(ends, uniforms[0] * total)]] * num_nodes)
+            drawn.append([names[bisect(ends, float(uniforms[0]) * total)]] * num_nodes)
         else:
-            drawn.append([names[bisect(ends, uniform * total)] for uniform in uniforms])
+            drawn.append([names[bisect(ends, uniform)] for uniform in (uniforms * total).tolist()])
     return drawn

@@ -21,7 +21,7 @@ from priors.learnability import out_of_bag_score
 from priors.mechanisms import MECHANISMS, Mechanism, aggregate, drifting, weighted_sum
 from priors.noise import NOISE_KINDS, NOISES, Noise
 from priors.own_graph import Node, nodes_of, weights_into
-from priors.scm import SCM, standardized
+from priors.scm import SCM, all_finite, standardized
 from priors.streams import split
 from priors.table import (
     MISSING_KINDS,
@@ -174,7 +174,7 @@ def _sample_once(
         values = scm.sample(num_rows, node_rng, nodes=[*features, target])
         # What is drawn for an intervention comes after all nodes: without one the dataset is the same.
         if config.twins or (config.shift and node_rng.random() < config.shift):
-            if not all(np.isfinite(column).all() for column in values.values()):
+            if not all(map(all_finite, values.values())):
                 return None
             done, do = _intervention(config, values, features, target, categorical, node_rng)
             after = scm.sample(num_rows, world, [*values], do)
@@ -273,13 +273,15 @@ def sample_scm(
     low, high = config.noise_scale
     noise_scales = (low * (high / low) ** coherent[:, -1]).tolist()  # log-uniform
     coherent = coherent.tolist()
+    # Where no node can be a category, names of converters would be drawn for nobody.
+    converters_of = config.converters if told or config.categorical_fraction[1] > 0 else {"none": 1.0}
     choices = [
         config.mechanisms,
         config.aggregations,
         config.roots,
         config.noises,
         config.noise_kinds,
-        config.converters,
+        converters_of,
     ]
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     mechanism_of, aggregation_of, root_of, noise_of, noise_kind_of, converter_of = names
@@ -354,7 +356,7 @@ def _classify(
     Args:
         reference: (R,) values without intervention, whose training rows decide the cuts.
     """
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         return np.full_like(values, np.nan)
     of_class = rng.standard_normal(num_classes, dtype=np.float32)
     if ordered:
@@ -369,7 +371,7 @@ def _target(
 
     Rows past the config's are a twin's: they get what the dataset's own decide.
     """
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         return None
     num_rows = config.num_datapoints
     noise = _from_range(config.label_noise, rng.random())

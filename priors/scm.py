@@ -60,18 +60,18 @@ class SCM:
         if not graph.is_directed():
             raise ValueError("graph must be directed (a networkx.DiGraph)")
         for name in ("mechanisms", "noises", "noise_kinds", "converters"):
-            unknown = [node for node in getattr(self, name) if node not in self.parents]
-            if unknown:
+            given = getattr(self, name).keys()
+            if not given <= self.parents.keys():
+                unknown = [node for node in given if node not in self.parents]
                 raise ValueError(f"{name} given for nodes that are not in the graph: {unknown}")
         if not self.relative <= self.converters.keys():
             raise ValueError(
                 f"relative nodes without a converter: {[*self.relative - self.converters.keys()]}"
             )
         for node, parents in self.parents.items():
-            if parents and node not in self.mechanisms:
-                raise ValueError(f"node {node!r} has parents but no mechanism")
-            if not parents and node not in self.noises:
-                raise ValueError(f"root {node!r} has no noise to draw its values from")
+            if node not in (self.mechanisms if parents else self.noises):
+                lacks = "has parents but no mechanism" if parents else "has no noise to draw its values from"
+                raise ValueError(f"{'node' if parents else 'root'} {node!r} {lacks}")
         self.order  # noqa: B018, raises where there is a cycle
 
     @cached_property
@@ -254,6 +254,12 @@ def _cycle(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> str:
     return " -> ".join(map(repr, [*cycle, cycle[0]]))
 
 
+def all_finite(values: np.ndarray) -> bool:
+    """Whether each of `values`, of any shape, is finite."""
+    # A sum is not finite where a value is not; a sum that overflows says nothing.
+    return isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())
+
+
 def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """`values` (R,) minus their mean, divided by their deviation; zeros where they do not vary.
 
@@ -266,7 +272,7 @@ def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.
     # The mean of equal values is off by rounding, of zeros it is not; truth values and ints become real.
     origin = np.float32(whole[0])
     centred = whole - origin
-    mean = float(centred.sum()) / len(whole)
+    mean = float(np.add.reduce(centred)) / len(whole)
     centred -= mean
     deviation = (float(centred.dot(centred)) / len(whole)) ** 0.5
     if reference is not None:

@@ -29,13 +29,13 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 
 
 class _Words(np.random.bit_generator.ISeedSequence):
-    """Hands given words to a bit generator as its initial state."""
+    """Hands given words, row after row, to bit generators as their initial states."""
 
     def __init__(self, words: np.ndarray):
-        self.words = words
+        self.rows = iter(words)
 
     def generate_state(self, n_words, dtype=np.uint32):
-        return self.words
+        return next(self.rows)
 
 
 def split(rng: np.random.Generator, num_streams: int) -> list[np.random.Generator]:
@@ -45,5 +45,5 @@ def split(rng: np.random.Generator, num_streams: int) -> list[np.random.Generato
     from `rng`; this costs 2 microseconds a child where `Generator.spawn`, which hashes, costs 14. A child has
     no seed, so it cannot `spawn`; `split` it again.
     """
-    words = rng.bit_generator.random_raw(4 * num_streams).reshape(num_streams, 4)
-    return [np.random.Generator(np.random.PCG64(_Words(row))) for row in words]
+    words = _Words(rng.bit_generator.random_raw(4 * num_streams).reshape(num_streams, 4))
+    return [np.random.Generator(np.random.PCG64(words)) for _ in range(num_streams)]

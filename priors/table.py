@@ -5,9 +5,12 @@ Axis letters: R rows, F features.
 """
 
 from collections.abc import Callable
+from math import ceil
 
 import networkx as nx
 import numpy as np
+
+from priors.scm import all_finite
 
 
 def choose_columns(
@@ -45,7 +48,7 @@ def choose_columns(
         for parent in graph.predecessors(node):
             bits |= ancestors[parent]
         ancestors.append(bits)
-    num_relevant = int(np.ceil(relevant_fraction * num_features))
+    num_relevant = ceil(relevant_fraction * num_features)
     nodes = rng.permutation(num_nodes).tolist()
     third = -(-num_nodes // 3)
     candidates = {"any": range(num_nodes), "early": range(third), "late": range(num_nodes - third, num_nodes)}
@@ -59,7 +62,7 @@ def choose_columns(
         if len(relatives) >= num_relevant and len(others) >= num_features:
             required = relatives[:num_relevant]
             features = (required + [node for node in others if node not in required])[:num_features]
-            return [features[place] for place in rng.permutation(num_features)], target
+            return [features[place] for place in rng.permutation(num_features).tolist()], target
     return None
 
 
@@ -163,16 +166,14 @@ def scale_columns(x: np.ndarray, num_train: int, num_rows: int | None = None) ->
     """
     columns = np.array(x.T, np.float64, order="C")  # (F, R); in float32 a constant's mean is off by rounding
     training = columns[:, :num_train]
-    columns -= training.sum(axis=1, keepdims=True) / num_train
+    columns -= np.add.reduce(training, axis=1, keepdims=True) / num_train
     deviations = np.sqrt(np.vecdot(training, training) / num_train)
     if not deviations.min() > 1e-6:
         return None
-    columns = (columns / deviations[:, None]).astype(np.float32)
-    if not np.isfinite(columns).all() or len({column[:num_rows].tobytes() for column in columns}) < len(
-        columns
-    ):
-        return None
-    return columns.T
+    columns /= deviations[:, None]
+    columns = columns.astype(np.float32)
+    distinct = {column[:num_rows].tobytes() for column in columns}
+    return columns.T if len(distinct) == len(columns) and all_finite(columns) else None
 
 
 # To add a kind: write the function, add it here.

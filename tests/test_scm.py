@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from priors.mechanisms import MECHANISMS, linear
 from priors.noise import multiplicative, normal, uniform
-from priors.scm import SCM, ancestral_order, standardized
+from priors.scm import SCM, all_finite, ancestral_order, standardized
 from priors.streams import split, stream
 
 
@@ -182,6 +182,16 @@ def test_parents_come_in_the_order_of_predecessors():
     values = SCM(model.graph, recorded, model.noises).sample(9, stream(0))
     np.testing.assert_array_equal(seen[0], np.stack([values["tar"], values["smoking"]], axis=1))
     assert seen[0].dtype == np.float32
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_all_finite_is_told_even_where_the_sum_is_not():
+    largest = np.finfo(np.float32).max
+    assert all_finite(np.float32([1, -2]))
+    assert all_finite(np.float32([[largest, largest], [0, 1]]))
+    for bad in (np.inf, -np.inf, np.nan):
+        assert not all_finite(np.float32([1, bad]))
+    assert not all_finite(np.float32([[np.inf, 0], [0, -np.inf]]))
 
 
 def test_ancestral_order_puts_parents_first_once_each():
