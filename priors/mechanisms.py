@@ -69,8 +69,8 @@ def mlp(
         fan_in = hidden.shape[1]
         weights = rng.standard_normal((fan_in + 1, width), dtype=np.float32)
         weights[:fan_in] *= gain / fan_in**0.5
-        hidden = function(hidden @ weights[:fan_in] + weights[fan_in])
-    return hidden @ rng.standard_normal(width, dtype=np.float32)
+        hidden = function(hidden.dot(weights[:fan_in]) + weights[fan_in])
+    return hidden.dot(rng.standard_normal(width, dtype=np.float32))
 
 
 def oblivious_trees(
@@ -87,11 +87,12 @@ def oblivious_trees(
     features = (rng.random(num_splits) * parents.shape[1]).astype(np.intp)
     draws = rng.standard_normal(num_splits + num_leaves, dtype=np.float32)
     thresholds, leaf_values = draws[:num_splits, None], draws[num_splits:]
-    above = parents.T.take(features, axis=0) > thresholds  # (TD, R), level after level: first all roots
-    leaves = np.arange(num_trees)[:, None]  # the leaf of each row in each tree, counted in binary
-    for level in range(0, num_splits, num_trees):
-        leaves = 2 * leaves + above[level : level + num_trees]  # (T, R)
-    return leaf_values.take(leaves).sum(axis=0)
+    above = parents.T.take(features, axis=0) > thresholds  # (DT, R), level after level: first all roots
+    # What a row meets on its way down a tree are the binary digits of its leaf (exact below 2^24).
+    digits = np.float32([1 << level for level in reversed(range(depth))])
+    leaves = digits.dot(above.reshape(depth, -1).astype(np.float32)).astype(np.intp).reshape(num_trees, -1)
+    leaves += np.arange(0, num_leaves, 1 << depth)[:, None]  # (T, R), those of all trees in one row
+    return np.add.reduce(leaf_values.take(leaves), axis=0)
 
 
 def decision_trees(
@@ -146,8 +147,8 @@ def random_fourier_features(
         raise ValueError(f"spectrum must be normal or cauchy, got {spectrum!r}")
     frequencies *= frequency / num_parents**0.5
     of_cosine, of_sine = rng.standard_normal((2, num_frequencies), dtype=np.float32) * num_frequencies**-0.5
-    angles = parents @ frequencies  # (R, 24)
-    return np.cos(angles) @ of_cosine + np.sin(angles) @ of_sine
+    angles = parents.dot(frequencies)  # (R, 24)
+    return np.cos(angles).dot(of_cosine) + np.sin(angles).dot(of_sine)
 
 
 def nearest_prototype(parents: np.ndarray, rng: np.random.Generator, num_prototypes: int = 6) -> np.ndarray:

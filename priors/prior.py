@@ -383,10 +383,11 @@ def _target(
     if config.problem_type == "regression":
         y = scale_columns(values[:, None], num_train)
         return None if y is None else y[:, 0]
-    of_class = sorted(set(values[:num_rows].tolist()))
+    ordered = np.sort(values[:num_rows])
+    of_class = np.append(ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]])
     if len(of_class) < num_classes:
         return None
-    y = np.array(of_class, values.dtype).searchsorted(values)
+    y = of_class.searchsorted(values)
     return y if has_every_class(y[:num_rows], num_classes, num_train) else None
 
 
