@@ -83,14 +83,15 @@ def oblivious_trees(
     References:
         Popov et al., Neural oblivious decision ensembles, ICLR 2020.
     """
-    num_splits, num_leaves = num_trees * depth, num_trees << depth
+    num_datapoints, num_splits, num_leaves = len(parents), num_trees * depth, num_trees << depth
     features = (rng.random(num_splits) * parents.shape[1]).astype(np.intp)
     draws = rng.standard_normal(num_splits + num_leaves, dtype=np.float32)
     thresholds, leaf_values = draws[:num_splits, None], draws[num_splits:]
     above = parents.T.take(features, axis=0) > thresholds  # (DT, R), level after level: first all roots
     # What a row meets on its way down a tree are the binary digits of its leaf (exact below 2^24).
     digits = np.float32([1 << level for level in reversed(range(depth))])
-    leaves = digits.dot(above.reshape(depth, -1).astype(np.float32)).astype(np.intp).reshape(num_trees, -1)
+    leaves = digits.dot(above.reshape(depth, num_trees * num_datapoints).astype(np.float32))
+    leaves = leaves.astype(np.intp).reshape(num_trees, num_datapoints)
     leaves += np.arange(0, num_leaves, 1 << depth)[:, None]  # (T, R), those of all trees in one row
     return np.add.reduce(leaf_values.take(leaves), axis=0)
 
