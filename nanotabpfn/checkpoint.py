@@ -142,7 +142,8 @@ def _metadata(model: NanoTabPFNModel) -> dict[str, str]:
 
 
 def _trained_range(text: str) -> TrainedRange:
-    ranges = {name: tuple(bounds) for name, bounds in json.loads(text).items()}
+    stored = json.loads(text).items()
+    ranges = {name: tuple(bounds) for name, bounds in stored if bounds is not None}
     if not all(len(bounds) == 2 and bounds[0] <= bounds[1] for bounds in ranges.values()):
         raise ValueError(f"trained_range must hold (low, high) of each, got {text}")
     return TrainedRange(**ranges)

@@ -1,7 +1,6 @@
 """NanoTabPFNClassifier: the scikit-learn interface of a trained model."""
 
-import copy
-from numbers import Integral, Number, Real
+from numbers import Number, Real
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,17 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from nanotabpfn.checkpoint import load_model
 from nanotabpfn.encoding import TableEncoder, read_table
-from nanotabpfn.ensemble import class_probabilities, draw_members, fit_ensemble, warn_outside
+from nanotabpfn.ensemble import (
+    check_num_members,
+    class_probabilities,
+    draw_members,
+    features_to_read,
+    fit_ensemble,
+    own_model,
+    random_generator,
+    warn_outside,
+)
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
 
 SHIPPED_CLASSIFIER = Path(__file__).parent / "models" / "classifier.safetensors"
@@ -77,7 +84,10 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
             TypeError: cells that are neither text nor number nor date; a model of another kind.
             CheckpointError: a file that holds no model.
         """
-        num_estimators = self._check_parameters()
+        num_estimators = check_num_members(self.n_estimators, self.model, ENSEMBLE_SIZE)
+        temperature = self.softmax_temperature
+        if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
+            raise ValueError(f"softmax_temperature must be a number above 0, got {temperature!r}")
         columns = read_table(self, X, reset=True)
         if y is None:
             raise ValueError(
@@ -91,14 +101,12 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
                 f"y must have at least two classes, got one class: {self.classes_.tolist()[0]!r}"
             )
         device = torch.device(self.device or get_default_device())
-        self.model_ = _read_model(self.model).to(device).eval()
+        self.model_ = own_model(self.model, SHIPPED_CLASSIFIER).to(device).eval()
         if self.model_.problem_type != "classification":
             raise ValueError("model must be of classification, got one of regression: NanoTabPFNRegressor")
         self.encoder_ = TableEncoder().fit(columns)
         x = self.encoder_.transform(columns)  # (T, G)
-        features = np.arange(x.shape[1])
-        if num_estimators > 1 and np.ptp(x, axis=0).any():
-            features = np.flatnonzero(np.ptp(x, axis=0))  # a constant column says nothing
+        features = features_to_read(x, num_estimators)
         trained = self.model_.trained_range
         num_outputs = self.model_.num_outputs
         if trained is not None:
@@ -106,7 +114,7 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
         self.members_ = draw_members(
             num_estimators,
             features,
-            _generator(self.random_state),
+            random_generator(self.random_state),
             num_classes=len(self.classes_),
             num_outputs=num_outputs,
             max_features=None if trained is None else trained.features[1],
@@ -128,42 +136,12 @@ class NanoTabPFNClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _check_parameters(self) -> int:
-        """The number of ensemble members asked for."""
-        count, temperature = self.n_estimators, self.softmax_temperature
-        if count is not None and (not isinstance(count, Integral) or count < 1):
-            raise ValueError(f"n_estimators must be an integer of at least 1, or None, got {count!r}")
-        if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
-            raise ValueError(f"softmax_temperature must be a number above 0, got {temperature!r}")
-        if count is None:
-            return 1 if isinstance(self.model, torch.nn.Module) else ENSEMBLE_SIZE
-        return int(count)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _read_model(model: NanoTabPFNModel | str | Path | None) -> NanoTabPFNModel:
-    """A model of its own."""
-    if model is None:
-        return load_model(SHIPPED_CLASSIFIER)
-    if isinstance(model, str | Path):
-        return load_model(model)
-    if not isinstance(model, NanoTabPFNModel):
-        raise TypeError(
-            f"model must be a NanoTabPFNModel, the path of one or None, got a {type(model).__name__}"
-        )
-    return copy.deepcopy(model)
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint32))
-    return np.random.default_rng(random_state)
 
 
 def _read_labels(y: Any) -> np.ndarray:

@@ -12,9 +12,12 @@ Axis letters: M members, T training rows, N test rows, F features, f features of
 O outputs.
 """
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from numbers import Integral
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +25,7 @@ from sklearn.base import TransformerMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
 
+from nanotabpfn.checkpoint import load_model
 from nanotabpfn.encoding import FARTHEST
 from nanotabpfn.model import NanoTabPFNModel, TrainedRange, TrainingRows
 
@@ -59,6 +63,51 @@ class Member(NamedTuple):
     features: np.ndarray
     codes: np.ndarray
     scaling: str
+
+
+def check_num_members(n_estimators: int | None, model: Any, default: int) -> int:
+    """The members asked for; where none are, 1 for a model that is given as a module, else `default`.
+
+    Raises:
+        ValueError: not an integer of at least 1.
+    """
+    if n_estimators is None:
+        return 1 if isinstance(model, torch.nn.Module) else default
+    if not isinstance(n_estimators, Integral) or n_estimators < 1:
+        raise ValueError(f"n_estimators must be an integer of at least 1, or None, got {n_estimators!r}")
+    return int(n_estimators)
+
+
+def own_model(model: NanoTabPFNModel | str | Path | None, shipped: Path) -> NanoTabPFNModel:
+    """A copy of a model, or one read from its file or run; from the file `shipped` where it is None.
+
+    Raises:
+        TypeError: something else.
+        CheckpointError: a file that holds no model.
+    """
+    if model is None or isinstance(model, str | Path):
+        return load_model(shipped if model is None else model)
+    if not isinstance(model, NanoTabPFNModel):
+        raise TypeError(
+            f"model must be a NanoTabPFNModel, the path of one or None, got a {type(model).__name__}"
+        )
+    return copy.deepcopy(model)
+
+
+def random_generator(random_state: Any) -> np.random.Generator:
+    """Of an int, a numpy Generator, a RandomState (which moves on), or None: other draws each time."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, dtype=np.uint32))
+    return np.random.default_rng(random_state)
+
+
+def features_to_read(x: np.ndarray, num_members: int) -> np.ndarray:
+    """Columns of the training rows (T, F) that say something: not the constant ones, if any varies.
+
+    A lone member reads them all, as the published protocol does.
+    """
+    varies = np.ptp(x, axis=0) > 0
+    return np.flatnonzero(varies) if num_members > 1 and varies.any() else np.arange(x.shape[1])
 
 
 def draw_members(
@@ -183,6 +232,12 @@ def class_probabilities(
     logs = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)).mean(axis=0)  # (N, K)
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
+
+
+def bin_log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+    """Log probabilities (N, O) of bins from the outputs (M, N, O) of a regressor: the mean over members."""
+    logs = torch.log_softmax(outputs.double().cpu(), dim=-1)
+    return torch.logsumexp(logs, dim=0) - np.log(len(logs))
 
 
 class OutsideTrainedRangeWarning(UserWarning):

@@ -40,7 +40,7 @@ class TrainedRange(NamedTuple):
 
     rows: tuple[int, int]  # training rows of a table
     features: tuple[int, int]
-    classes: tuple[int, int]
+    classes: tuple[int, int] | None = None  # None in regression
 
 
 class NanoTabPFNModel(nn.Module):

@@ -15,7 +15,8 @@ from nanotabpfn.checkpoint import load_model, save_model, write_atomically
 from nanotabpfn.cli import main as nanotabpfn
 from nanotabpfn.evaluate import format_scores
 from nanotabpfn.evaluate_regression import REGRESSION_BASELINES, RegressionScore, evaluate_regression
-from nanotabpfn.regressor import SHIPPED_MODEL, NanoTabPFNRegressor
+from nanotabpfn.model import TrainedRange
+from nanotabpfn.regressor import SHIPPED_REGRESSOR, NanoTabPFNRegressor
 from nanotabpfn.report import MODEL_NAME, read_history
 from nanotabpfn.run import checkpoints, read_settings
 from nanotabpfn.suites import load_suite
@@ -74,7 +75,7 @@ def train_arguments(work: Path) -> list[str]:
 
 @main.command("ship")
 @work_option
-@click.option("--out", type=click.Path(path_type=Path), default=SHIPPED_MODEL, help="The model's file.")
+@click.option("--out", type=click.Path(path_type=Path), default=SHIPPED_REGRESSOR, help="The model's file.")
 def ship_command(work: Path, out: Path) -> None:
     """Put the model of its last checkpoint into the package, scored on real tables, with a card."""
     if not checkpoints(work):
@@ -90,6 +91,7 @@ def ship_command(work: Path, out: Path) -> None:
     num_parameters = sum(weights.numel() for weights in model.parameters())
     text = card(read_settings(work), records, num_parameters, scores)
     out.parent.mkdir(parents=True, exist_ok=True)
+    model.trained_range = TrainedRange(rows=(18, 144), features=(1, 20))  # of PRIORS
     save_model(model, out)
     write_atomically(out.with_suffix(".md"), text.encode())
     click.echo(f"{out}: {out.stat().st_size:,} bytes, after {step} steps")
@@ -165,8 +167,10 @@ def card(
         "",
         "- One seed, one prior, a small budget: where the table shows a lower R2 than a forest's, use the "
         "forest.",
-        "- Trained on 18 to 144 training rows and 1 to 20 features; beyond that its quality is unknown.",
-        "- Finite numbers alone. Encode categories, fill missing cells.",
+        "- Trained on 18 to 144 training rows and 1 to 20 features; beyond that its quality is unknown, and "
+        "the estimator warns.",
+        "- Tables with text, dates or missing cells reach it encoded as numbers; it never saw such cells in "
+        "training.",
         "- It interpolates between bins and has light tails: extreme quantiles are not to be trusted, and "
         "targets "
         "over several orders of magnitude should be logarithms.",
