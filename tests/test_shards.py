@@ -422,7 +422,7 @@ def test_generation_goes_on_from_40_random_kill_points(tmp_path, undisturbed):
 
 def start(path):
     """`priors generate` with two workers, as a process group of its own, once it has made some shards."""
-    command = [sys.executable, "-m", "priors.cli", "generate", path, "--num-datasets", "2400"]
+    command = [sys.executable, "-m", "priors.cli", "generate", path, "--num-datasets", "9600"]
     command += ["--shard-size", "32", "--workers", "2", *SETTINGS]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -489,7 +489,7 @@ def test_two_workers_killed_stopped_and_interrupted_end_in_the_undisturbed_dump(
         assert not path.exists()
         assert not list(shards_folder(path).glob("joined*"))
 
-    arguments = ["--num-datasets", "2400", "--shard-size", "32", *SETTINGS]
+    arguments = ["--num-datasets", "9600", "--shard-size", "32", *SETTINGS]
     assert CliRunner().invoke(main, ["generate", str(path), *arguments]).exit_code == 0
     assert CliRunner().invoke(main, ["generate", str(tmp_path / "other.h5"), *arguments]).exit_code == 0
     assert content_hash(path) == content_hash(tmp_path / "other.h5")
