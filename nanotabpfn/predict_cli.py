@@ -64,7 +64,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
 @click.option(
     "--n-estimators",
     type=click.IntRange(min=1),
-    help="Ensemble.  [default: 8; 3 in regression]",
+    help="Ensemble.  [default: 8; 1 in regression]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the ensemble.")
 def predict_command(

@@ -14,7 +14,6 @@ from nanotabpfn.bins import log_density, mean, standardize_targets, target_stati
 from nanotabpfn.bins import quantiles as quantiles_of
 from nanotabpfn.encoding import TableEncoder, read_table
 from nanotabpfn.ensemble import (
-    SCALINGS,
     bin_log_probabilities,
     check_num_members,
     draw_members,
@@ -28,8 +27,8 @@ from nanotabpfn.model import NanoTabPFNModel, get_default_device
 
 SHIPPED_REGRESSOR = Path(__file__).parent / "models" / "regressor.safetensors"
 """The model of `NanoTabPFNRegressor()`; regressor.md beside it says what it is and how it was made."""
-ENSEMBLE_SIZE = len(SCALINGS)
-"""One member for each scaling: the order of features, in which others would differ, changes nothing."""
+ENSEMBLE_SIZE = 1
+"""More have gained nothing on real tables so far (docs/regression.md)."""
 
 CONSTANT_DEVIATION = 8 * np.finfo(np.float64).eps
 """Of targets that do not vary but for rounding, as a part of the largest one's power of 2."""
@@ -53,9 +52,9 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
         model: a trained model with `bin_edges`, its file, or the directory of its run; None takes the one
             that ships with the package (`nanotabpfn/models/regressor.md`).
         device: where to compute; `get_default_device()` by default.
-        n_estimators: ways to tell the table. None: 1 for a model that is given as a module: with 1, a table
-            of finite numbers reaches the model as it is; else one for each scaling of features. More are
-            taken where it needs them to read all features.
+        n_estimators: ways to tell the table; None: 1, which reads all features, however many, and tells a
+            table of finite numbers as it is. Of 3 each has a scaling of the features; with 2 and more, others
+            are added until all features are read by models that take only some.
         random_state: an int, a numpy Generator or None (other draws each time), of the ensemble.
 
     Attributes:

@@ -1,31 +1,37 @@
-"""What an ensemble gains: the shipped classifier with more and more members, on real tables."""
+"""What an ensemble gains: the shipped models with more and more members, on real tables."""
 
 import click
 import numpy as np
 
 from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluate import evaluate
-from nanotabpfn.suites import SUITES, load_suite
+from nanotabpfn.evaluate_regression import evaluate_regression
+from nanotabpfn.regressor import NanoTabPFNRegressor
+from nanotabpfn.suites import REGRESSION_SUITES, SUITES, load_suite
 
 
 @click.command(context_settings={"show_default": True})
 @click.option(
     "--members", type=click.IntRange(min=1), multiple=True, default=(1, 2, 4, 8, 16), help="Of each ensemble."
 )
-@click.option("--suite", type=click.Choice(list(SUITES)), default="open", help="Tables.")
+@click.option("--suite", type=click.Choice([*SUITES, *REGRESSION_SUITES]), default="open", help="Tables.")
 @click.option("--model", type=click.Path(exists=True), help="File or run.  [default: the shipped one]")
 def main(members: tuple[int, ...], suite: str, model: str | None) -> None:
     """Score ensembles by the published protocol, and print their gain on one member as a Markdown table."""
-    estimators = {
-        str(count): NanoTabPFNClassifier(model, "cpu", n_estimators=count) for count in sorted({1, *members})
+    is_regression = suite in REGRESSION_SUITES
+    make = NanoTabPFNRegressor if is_regression else NanoTabPFNClassifier
+    score, metric = (evaluate_regression, "r2") if is_regression else (evaluate, "roc_auc")
+    estimators = {str(count): make(model, "cpu", n_estimators=count) for count in sorted({1, *members})}
+    scores = score(estimators, load_suite(suite))
+    found = {
+        name: np.array([getattr(s, metric) for s in scores if s.estimator == name]) for name in estimators
     }
-    scores = evaluate(estimators, load_suite(suite))
-    roc_aucs = {name: np.array([s.roc_auc for s in scores if s.estimator == name]) for name in estimators}
     click.echo(
-        "| members | mean ROC AUC | gain on one | standard error | tables better |\n|--:|--:|--:|--:|--:|"
+        f"| members | mean {'R2' if is_regression else 'ROC AUC'} | gain on one | standard error | "
+        "tables better |\n|--:|--:|--:|--:|--:|"
     )
-    for name, values in roc_aucs.items():
-        gains = values - roc_aucs["1"]
+    for name, values in found.items():
+        gains = values - found["1"]
         error = gains.std(ddof=1) / np.sqrt(len(gains))
         told = f"{gains.mean():+.4f} | {error:.4f} | {(gains > 0).sum()}" if name != "1" else "| |"
         click.echo(f"| {name} | {values.mean():.4f} | {told} |")
