@@ -118,6 +118,9 @@ def shards_of(path: Path, plan: Plan, overwrite: bool) -> Iterator[tuple[Path, b
     check_target(path)
     folder = shards_folder(path)
     if path.exists() and not overwrite and not (folder / PLAN_NAME).exists():
+        if folder.exists():  # of a run that was killed while it tidied up, its plan already gone
+            with _locked(path, folder):
+                clear(folder, keep_shards=True)
         raise DumpError(f"{path} exists; --overwrite replaces it")
     with _locked(path, folder):
         finished = _take_over(path, folder, plan, overwrite)

@@ -26,7 +26,7 @@ FILES = ("generate.py", "shards.py", "dump.py")
 def make(path: Path, keep_shards: bool) -> None:
     try:
         generate_dump(path, CONFIG, 21, seed=3, shard_size=4, keep_shards=keep_shards, overwrite=False)
-    except DumpError as error:  # all was done but for an empty folder
+    except DumpError as error:  # all was done, but perhaps for an empty folder
         assert str(error) == f"{path} exists; --overwrite replaces it"  # noqa: PT017
 
 

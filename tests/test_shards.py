@@ -420,9 +420,19 @@ def test_generation_goes_on_from_40_random_kill_points(tmp_path, undisturbed):
         assert run["left"] == (left if run["shards"] else left[:1])
 
 
+def test_the_folder_of_a_run_killed_while_it_tidied_up_goes_with_the_next_run(tmp_path):
+    path = tmp_path / "dump.h5"
+    make(path)
+    shards_folder(path).mkdir()
+    (shards_folder(path) / "lock").touch()
+    with pytest.raises(DumpError, match=r"dump.h5 exists; --overwrite replaces it"):
+        make(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["dump.h5"]
+
+
 def start(path):
     """`priors generate` with two workers, as a process group of its own, once it has made some shards."""
-    command = [sys.executable, "-m", "priors.cli", "generate", path, "--num-datasets", "9600"]
+    command = [sys.executable, "-m", "priors.cli", "generate", path, "--num-datasets", "4800"]
     command += ["--shard-size", "32", "--workers", "2", *SETTINGS]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -453,7 +463,16 @@ def workers_of(process):
     return found
 
 
+@pytest.fixture
+def interruptible():
+    """Processes that are started obey SIGINT, also where the tests run under nohup or a script's `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @on_linux
+@pytest.mark.usefixtures("interruptible")
 def test_two_workers_killed_stopped_and_interrupted_end_in_the_undisturbed_dump(tmp_path):
     path, rng = tmp_path / "dump.h5", random.Random(0)
 
@@ -489,7 +508,7 @@ def test_two_workers_killed_stopped_and_interrupted_end_in_the_undisturbed_dump(
         assert not path.exists()
         assert not list(shards_folder(path).glob("joined*"))
 
-    arguments = ["--num-datasets", "9600", "--shard-size", "32", *SETTINGS]
+    arguments = ["--num-datasets", "4800", "--shard-size", "32", *SETTINGS]
     assert CliRunner().invoke(main, ["generate", str(path), *arguments]).exit_code == 0
     assert CliRunner().invoke(main, ["generate", str(tmp_path / "other.h5"), *arguments]).exit_code == 0
     assert content_hash(path) == content_hash(tmp_path / "other.h5")
