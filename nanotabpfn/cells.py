@@ -8,6 +8,7 @@ DIR/cells/KEY/                  the directory of a training run, and
 DIR/baselines/                  what the baselines reached on a suite
 DIR/properties/                 what the datasets of a prior and of a suite look like
 DIR/errors/KEY.txt              the traceback of a cell that failed
+DIR/locks/KEY.begun             a process is at this job, or was killed at it
 DIR/records.parquet, .csv       all scores, tidy
 """
 
@@ -48,7 +49,7 @@ from nanotabpfn.run import CONFIG_FILE, HISTORY_FILE, Run, RunError, create_run,
 from nanotabpfn.study import Arm, Cell, Study, StudyError, architecture, cells_of, resolve_arms
 from nanotabpfn.suites import load_suite
 from nanotabpfn.train import train
-from priors.engines import run_tasks
+from priors.engines import WorkerLostError, run_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,21 +245,77 @@ def run_job(folder: Path, study: Study, job: Job, num_threads: int, device: str)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     (folder / "locks").mkdir(exist_ok=True)
-    lock, note = folder / "locks" / f"{job.key}.lock", folder / "errors" / f"{job.key}.txt"
+    lock, begun = folder / "locks" / f"{job.key}.lock", begun_path(folder, job)
     try:
         # Bars of many workers in one terminal are unreadable; the one of the study is enough.
         with FileLock(lock, blocking=False), redirect_stderr(StringIO()), torch.random.fork_rng():
-            job.work(folder, study, resolve_device(device))
-        note.unlink(missing_ok=True)
+            begun.touch()
+            try:
+                job.work(folder, study, resolve_device(device))
+            finally:  # a process that is killed does not come here
+                begun.unlink()
+        _error_path(folder, job).unlink(missing_ok=True)
         return Outcome(job.label, None)
     except Timeout:
         return Outcome(job.label, "another process is at it", is_busy=True)
     except Exception as error:
-        note.parent.mkdir(exist_ok=True)
-        write_atomically(note, f"{job.label}\n{traceback.format_exc()}".encode())
-        return Outcome(job.label, f"{type(error).__name__}: {error}")
+        return _failed(folder, job, f"{type(error).__name__}: {error}", traceback.format_exc())
     finally:
         torch.set_num_threads(threads_before)
+
+
+def begun_path(folder: Path, job: Job) -> Path:
+    """A file that is there while a job is under way, and stays if its process is killed."""
+    return folder / "locks" / f"{job.key}.begun"
+
+
+def _error_path(folder: Path, job: Job) -> Path:
+    return folder / "errors" / f"{job.key}.txt"
+
+
+def _failed(folder: Path, job: Job, error: str, details: str) -> Outcome:
+    note = _error_path(folder, job)
+    note.parent.mkdir(exist_ok=True)
+    write_atomically(note, f"{job.label}\n{details}".encode())
+    return Outcome(job.label, error)
+
+
+def run_jobs(
+    jobs: list[Job], folder: Path, run: Callable[[list[Job]], Iterator[Outcome]]
+) -> Iterator[Outcome]:
+    """The outcome of each job, as they end, also where one kills its process, by its memory, say.
+
+    A worker that is lost takes its pool with it, and nobody says which job it was at. So each job that was
+    under way is run again alone, from its last checkpoint; one that loses its worker again has failed. The
+    rest goes on in a new pool.
+
+    Args:
+        run: `run_job` of each job, in a pool.
+
+    Raises:
+        WorkerLostError: a worker was lost before any job began.
+    """
+    left = {job.key: job for job in jobs}
+    of_label = {job.label: job.key for job in jobs}
+    for job in jobs:  # marks of a study that was killed
+        begun_path(folder, job).unlink(missing_ok=True)
+    while left:
+        try:
+            for outcome in run(list(left.values())):
+                del left[of_label[outcome.label]]
+                yield outcome
+        except WorkerLostError:
+            suspects = [job for job in left.values() if begun_path(folder, job).exists()]
+            if not suspects:
+                raise
+            for job in suspects:
+                try:
+                    [outcome] = run([job])
+                except WorkerLostError as error:
+                    begun_path(folder, job).unlink(missing_ok=True)
+                    outcome = _failed(folder, job, str(error), str(error))
+                del left[job.key]
+                yield outcome
 
 
 def _run_cell(
@@ -556,7 +613,7 @@ def run_study(
         StudyError: an arm cannot be resolved, a package or the device is missing, another process runs this
             study.
         EngineError: the backend cannot be had.
-        WorkerLostError: a worker was killed; the same call goes on.
+        WorkerLostError: the workers were lost before any had begun; the same call goes on.
     """
     pandas()
     if scheduler is None:  # else the workers know what they have
@@ -577,9 +634,13 @@ def run_study(
                     outcomes.append(Outcome(planned.cell.label, planned.error))
                     if on_outcome is not None:
                         on_outcome(outcomes[-1])
-            tasks = [(folder, study, job, num_threads, device) for job in jobs]
+
+            def run(some: list[Job]) -> Iterator[Outcome]:
+                tasks = [(folder, study, job, num_threads, device) for job in some]
+                return run_tasks(run_job, tasks, backend, num_workers, scheduler)
+
             try:
-                for outcome in run_tasks(run_job, tasks, backend, num_workers, scheduler) if tasks else ():
+                for outcome in run_jobs(jobs, folder, run):
                     outcomes.append(outcome)
                     if on_outcome is not None:
                         on_outcome(outcome)

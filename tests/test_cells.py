@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import h5py
+import lost_workers
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from nanotabpfn.model import NanoTabPFNModel
 from nanotabpfn.properties import DISTANCES, PROPERTIES, properties_of_batches
 from nanotabpfn.study import Study, StudyError, load_study
 from nanotabpfn.suites import SUITES
+from priors.engines import run_tasks
 from priors.generate import generate_dump
 from priors.mechanisms import MECHANISMS
 
@@ -342,6 +344,54 @@ def test_a_cell_that_fails_is_told_and_does_not_stop_the_rest(tmp_path, monkeypa
     assert states == {"never": "failed", "damaged": "failed", "a": "done"}
     again = run_study(study_of(arms, held_out=1, steps=8), folder)  # tried again, and nothing else
     assert {outcome.label.split(",")[0] for outcome in again} == {"never", "damaged"}
+
+
+def test_a_job_that_kills_its_worker_has_failed_and_the_rest_goes_on(tmp_path):
+    (tmp_path / "locks").mkdir()
+    names = ["a", "deadly", "b", "c", "deadly too", "d"]
+    jobs = [cells.Job(f"cell {name}", name, None) for name in names]
+
+    def run(some):  # processes that import little, and so start soon
+        tasks = [(str(cells.begun_path(tmp_path, job)), job.label) for job in some]
+        for label in run_tasks(lost_workers.work, tasks, num_workers=2):
+            yield cells.Outcome(label, None)
+
+    errors = {outcome.label: outcome.error for outcome in cells.run_jobs(jobs, tmp_path, run)}
+    assert set(errors) == {job.label for job in jobs}
+    failed = {label for label, error in errors.items() if error}
+    assert failed == {"cell deadly", "cell deadly too"}
+    assert "killed, or ran out of memory" in errors["cell deadly"]
+    assert sorted(path.stem for path in (tmp_path / "errors").iterdir()) == ["deadly", "deadly too"]
+    assert not list((tmp_path / "locks").iterdir())
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no")])
+def test_a_job_is_marked_while_it_is_under_way(tmp_path, error):
+    seen = []
+
+    def work(folder, study, device):
+        seen.append(cells.begun_path(folder, job).exists())
+        if error is not None:
+            raise error
+
+    job = cells.Job("one", "key", work)
+    outcome = cells.run_job(tmp_path, study_of({"a": prior()}), job, 1, "cpu")
+    assert seen == [True]
+    assert (outcome.error is None) == (error is None)
+    assert not cells.begun_path(tmp_path, job).exists()
+
+
+def test_a_worker_lost_before_any_job_stops_the_study(tmp_path):
+    jobs = [cells.Job(name, name, None) for name in ("one", "two")]
+    (tmp_path / "locks").mkdir()
+    cells.begun_path(tmp_path, jobs[0]).touch()  # of a study that was killed
+
+    def run(some):
+        raise cells.WorkerLostError("lost")
+        yield
+
+    with pytest.raises(cells.WorkerLostError):
+        list(cells.run_jobs(jobs, tmp_path, run))
 
 
 def test_a_cell_that_another_process_is_at_is_left_to_it(tmp_path):
