@@ -29,6 +29,7 @@ from nanotabpfn.evaluate_regression import (
 )
 from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, get_default_device
+from nanotabpfn.openml_tables import OpenMLError
 from nanotabpfn.precision import PRECISIONS, resolve_precision
 from nanotabpfn.predict_cli import predict_command
 from nanotabpfn.recipes import RECIPES
@@ -44,7 +45,7 @@ from nanotabpfn.report import (
 )
 from nanotabpfn.run import CONFIG_FILE, Run, RunError, create_run, last_state, read_settings, resume_run
 from nanotabpfn.study_cli import study_group
-from nanotabpfn.suites import REGRESSION_SUITES, SUITES, load_suite
+from nanotabpfn.suites import REGRESSION_SUITES, SUITES, check_suite, load_suite
 from nanotabpfn.tracking import TRACKERS, TrackingError, check_trackers, open_trackers
 from nanotabpfn.train import StateError, TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
@@ -57,12 +58,42 @@ ERRORS = (
     ConfigError,
     DumpError,
     ModuleNotFoundError,
+    OpenMLError,
     PriorError,
     RankError,
     ReportError,
     RunError,
     TrackingError,
 )
+
+
+class SuiteName(click.ParamType):
+    """The name of a suite of real tables, or one of a few other words."""
+
+    name = "suite"
+
+    def __init__(self, *others: str):
+        self.others = others
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.others:
+            try:
+                check_suite(value)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return value
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        names = [
+            *SUITES,
+            *REGRESSION_SUITES,
+            "tabarena",
+            "openml:study/ID",
+            "openml:task/ID,ID",
+            *self.others,
+        ]
+        return f"[{'|'.join(names)}]"
+
 
 FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log")
 """Options that leave what was trained so far as it is."""
@@ -218,8 +249,8 @@ main.add_command(predict_command)
 )
 @click.option(
     "--suite",
-    type=click.Choice([*SUITES, *REGRESSION_SUITES, "none"]),
-    help="Real tables that it is scored on.  [default: builtin; for regression builtin-regression]",
+    type=SuiteName("none"),
+    help="Real tables that it is scored on, or none.  [default: builtin; for regression builtin-regression]",
 )
 @click.option(
     "--held-out",
@@ -593,7 +624,7 @@ def _asked_to_stop(ranks: Ranks) -> Iterator[Callable[[], bool]]:
 )
 @click.option(
     "--suite",
-    type=click.Choice([*SUITES, *REGRESSION_SUITES]),
+    type=SuiteName(),
     help="Tables.  [default: builtin; of a regression model builtin-regression]",
 )
 @click.option("--baselines", is_flag=True, help="Score scikit-learn's estimators on the same folds too.")
@@ -612,6 +643,8 @@ def evaluate_command(
     nanotabpfn evaluate --model runs/mine                           # scikit-learn's own tables
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # 13 tables of the extra `tables`
     nanotabpfn evaluate --model runs/regressor --suite open-regression --baselines
+    nanotabpfn evaluate --model runs/mine --suite tabarena          # the published ones, extra `openml`
+    nanotabpfn evaluate --model runs/mine --suite openml:task/15,37 # and others: openml:study/ID
     """
     model = load_model(model_path, heads)
     suite = _suite(model.problem_type, suite)
@@ -655,7 +688,8 @@ def _suite(problem: str, suite: str | None) -> str:
     own = REGRESSION_SUITES if problem == "regression" else SUITES
     if suite is None:
         return next(iter(own))
-    if suite != "none" and suite not in own:
+    is_own = suite in own or (problem != "regression" and suite not in REGRESSION_SUITES)  # OpenML's
+    if suite != "none" and not is_own:
         raise click.BadParameter(
             f"{suite} is not for {problem}, which has {', '.join(own)}", param_hint="--suite"
         )

@@ -21,8 +21,9 @@ from nanotabpfn.evaluate import BASELINES
 from nanotabpfn.metrics import METRICS
 from nanotabpfn.model import NanoTabPFNModel
 from nanotabpfn.recipes import RECIPES
-from nanotabpfn.suites import SUITES
+from nanotabpfn.suites import check_suite
 from priors.config import ConfigError, PriorConfig, explain, load_config, with_overrides
+from priors.download import PUBLISHED
 from priors.dump import DumpError, open_dump
 from priors.families import lookup
 from priors.graphs import GRAPHS
@@ -154,7 +155,9 @@ class Study(Settings):
     @field_validator("suites")
     @classmethod
     def _are_suites(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(names, SUITES, "suite")
+        for name in names:
+            check_suite(name, has_classes=True)
+        return names
 
     @field_validator("baselines")
     @classmethod
@@ -210,8 +213,8 @@ def _known(names: tuple[str, ...], registry: dict[str, Any], what: str) -> tuple
 # ------------------------------------------------------------------------------------------------ reading
 
 
-def load_study(path: str | Path) -> Study:
-    """Read a study file, YAML or JSON. Files that it names are looked for beside it.
+def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
+    """Read a study file, YAML or JSON. Files that it names are looked for in `folder`, by default beside it.
 
     Raises:
         StudyError: it cannot be read, or a field is wrong; the message names the file and the field.
@@ -224,10 +227,11 @@ def load_study(path: str | Path) -> Study:
     values = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
     if not isinstance(values, dict):
         raise StudyError(f"{path}: must hold the fields of a study (arms, steps ...), got {values!r}")
+    folder = path.parent if folder is None else Path(folder)
     for arm in values["arms"].values() if isinstance(values.get("arms"), dict) else ():
         for source in ("config", "dump"):
             if isinstance(arm, dict) and isinstance(arm.get(source), str):
-                arm[source] = str((path.parent / arm[source]).absolute())
+                arm[source] = str((folder / arm[source]).absolute())
     try:
         study = Study(**{"name": path.stem, **values})
         resolve_arms(study)
@@ -402,7 +406,9 @@ def architecture(study: Study) -> dict[str, Any]:
 def _resolve(name: str, settings: ArmSettings, steps: int) -> list[Arm]:
     if settings.dump is not None:
         if not settings.dump.is_file():
-            raise ValueError(f"dump: there is no file {settings.dump}")
+            fetched = settings.dump.stem in PUBLISHED
+            remedy = f"; `priors download {settings.dump.stem}` fetches it" if fetched else ""
+            raise ValueError(f"dump: there is no file {settings.dump}{remedy}")
         with open_dump(settings.dump) as dump:
             if dump.max_num_classes is None:
                 raise ValueError(f"dump: {settings.dump} is no dump of classification datasets")

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
@@ -25,8 +26,27 @@ from priors.engines import BACKENDS, EngineError, WorkerLostError
 
 SECONDS_BETWEEN_LOOKS = 2
 EXAMPLE = "study_example.yaml"
+BUILT_IN = {"example": EXAMPLE, "published": "published.yaml"}
+"""Studies that come with the package: the commented example, and the published experiment."""
 
-study_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+class StudyFile(click.Path):
+    """A study file, or the name of the built-in study `published` where there is no such file."""
+
+    def __init__(self):
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Path, Path]:
+        """The file, and the folder in which files that it names are looked for."""
+        if value == "published" and not Path(value).exists():
+            return Path(str(files("nanotabpfn") / BUILT_IN[value])), Path()
+        file = super().convert(value, param, ctx)
+        return file, file.parent
+
+
+study_argument = click.argument("file", type=StudyFile())
 out_option = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -57,23 +77,33 @@ def study_group() -> None:
     nanotabpfn study plan mine.yaml           # its cells, and what they will take
     nanotabpfn study run mine.yaml            # runs/mine; stopped by whatever means, goes on
     nanotabpfn study report runs/mine         # runs/mine/report.html
+
+    FILE may be `published`: the published experiment, on three tables of OpenML.
     """
 
 
 @study_group.command("init")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--study",
+    type=click.Choice(list(BUILT_IN)),
+    default="example",
+    show_default=True,
+    help="Which: a small example, or the published experiment.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
-def init_command(file: Path, overwrite: bool) -> None:
-    """Write a commented example of a study to FILE (.yaml).
+def init_command(file: Path, study: str, overwrite: bool) -> None:
+    """Write a commented study to FILE (.yaml), to be edited.
 
     \b
     nanotabpfn study init mine.yaml
+    nanotabpfn study init twenty-seeds.yaml --study published
     """
     if file.suffix not in (".yaml", ".yml"):
         raise click.UsageError(f"FILE must end in .yaml, got {file}")
     refuse_existing(file, overwrite)
-    file.write_bytes((files("nanotabpfn") / EXAMPLE).read_bytes())
-    click.echo(f"{file}: a study of two arms; edit it, then: nanotabpfn study plan {file}")
+    file.write_bytes((files("nanotabpfn") / BUILT_IN[study]).read_bytes())
+    click.echo(f"{file}: written; edit it, then: nanotabpfn study plan {file}")
 
 
 @study_group.command("plan")
@@ -82,7 +112,7 @@ def init_command(file: Path, overwrite: bool) -> None:
 @threads_option
 @device_option
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="To reckon with.")
-def plan_command(file: Path, out: Path | None, threads: int, device: str, workers: int) -> None:
+def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int) -> None:
     """Show the cells of a study, how far each is, and what the rest will take in time and disk.
 
     Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows where
@@ -91,7 +121,7 @@ def plan_command(file: Path, out: Path | None, threads: int, device: str, worker
     \b
     nanotabpfn study plan mine.yaml --workers 2
     """
-    study, folder = load_study(file), _folder(file, out)
+    study, folder = load_study(*file), _folder(file[0], out)
     plan = plan_study(study)
     width = max(len(planned.cell.arm.name) for planned in plan.cells)
     click.echo(f"{'arm':{width}}  {'data seed':>9}  {'model seed':>10}  state")
@@ -144,7 +174,7 @@ def plan_command(file: Path, out: Path | None, threads: int, device: str, worker
 )
 @device_option
 def run_command(
-    file: Path,
+    file: tuple[Path, Path],
     out: Path | None,
     workers: int,
     threads: int,
@@ -160,11 +190,12 @@ def run_command(
 
     \b
     nanotabpfn study run mine.yaml --workers 2
+    nanotabpfn study run published            # after `priors download 300k_150x5_2`
     nanotabpfn study run mine.yaml --out /shared/mine --backend dask --scheduler tcp://head:8786
     """
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
-    study, folder = load_study(file), _folder(file, out)
+    study, folder = load_study(*file), _folder(file[0], out)
     view = ProgressView(folder)
     try:
         outcomes = run_study(

@@ -19,6 +19,10 @@ encode.
 seven tables from the same wheel, UCI's and KEEL's too. Of `bikes` the columns are left out that number or
 date the day, and those that the target is the sum of.
 
+``tabarena`` holds the tables of the published experiment, and ``openml:study/ID`` or ``openml:task/ID,ID``
+those of any study or tasks of OpenML that fit its filter: see `openml_tables.py` (extra `openml`, and the
+network the first time).
+
 References:
     M. Kelly, R. Longjohn, K. Nottingham, The UCI Machine Learning Repository, https://archive.ics.uci.edu
     J. Alcala-Fdez et al., KEEL Data-Mining Software Tool: Data Set Repository, Integration of Algorithms and
@@ -36,6 +40,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
+from nanotabpfn.openml_tables import TABARENA, load_fitting, load_study, load_tasks
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -52,20 +58,46 @@ class Table(NamedTuple):
 
 Columns = tuple["pd.DataFrame | np.ndarray", np.ndarray]  # x (R, F), y (R,)
 
+OPENML_NAME = re.compile(
+    r"openml:(study(?=/\d+$)|task)/([1-9]\d*(?:,[1-9]\d*)*)", re.ASCII
+)  # one study, or tasks
+
 
 def load_suite(name: str) -> list[Table]:
-    """The tables of the suite `name`, a key of SUITES or of REGRESSION_SUITES, in its order.
-
-    About half a second for `open`.
+    """The tables of the suite `name`, in its order; about half a second for `open`.
 
     Raises:
         ValueError: no such suite; the message lists those there are.
         ModuleNotFoundError: the suite needs an extra that is not installed; the message says which.
+        OpenMLError: OpenML's tables cannot be had, or do not fit.
     """
+    check_suite(name)
     suites = SUITES | REGRESSION_SUITES
-    if name not in suites:
-        raise ValueError(f"name: unknown suite {name!r}; the known ones are {', '.join(suites)}")
-    return [Table(table, *load()) for table, load in suites[name].items()]
+    if name in suites:
+        return [Table(table, *load()) for table, load in suites[name].items()]
+    if name == "tabarena":
+        return [Table(*table) for table in load_fitting(TABARENA, name)]
+    kind, ids = OPENML_NAME.fullmatch(name).groups()
+    numbers = [int(number) for number in ids.split(",")]
+    return [Table(*table) for table in (load_study(*numbers) if kind == "study" else load_tasks(numbers))]
+
+
+def check_suite(name: str, has_classes: bool = False) -> None:
+    """Tell whether `name` can be a suite, without loading it.
+
+    Args:
+        has_classes: it must be one of classification.
+
+    Raises:
+        ValueError: no such suite, or a task of OpenML named twice; the message lists the suites there are.
+    """
+    suites = SUITES if has_classes else SUITES | REGRESSION_SUITES
+    match = OPENML_NAME.fullmatch(name)
+    if name not in suites and name != "tabarena" and match is None:
+        known = ", ".join([*suites, "tabarena", "openml:study/ID", "openml:task/ID,ID..."])
+        raise ValueError(f"unknown suite {name!r}; known: {known}")
+    if match is not None and match[1] == "task" and len(set(match[2].split(","))) <= match[2].count(","):
+        raise ValueError(f"each task of a suite only once, got {name!r}")
 
 
 # builtin: arrays from scikit-learn, labels 0 and 1

@@ -660,7 +660,7 @@ def download(name: str, out: Path | None, overwrite: bool) -> None:
     \b
     priors download 300k_150x5_2
     priors validate 300k_150x5_2.h5
-    nanotabpfn train --dump 300k_150x5_2.h5 --out runs/published
+    nanotabpfn train --dump 300k_150x5_2.h5 --out runs/theirs
     """
     out = out or Path(f"{name}.h5")
     refuse_existing(out, overwrite)

@@ -25,9 +25,11 @@ from tqdm import tqdm
 
 from nanotabpfn.checkpoint import CheckpointError, load_model
 from nanotabpfn.classifier import NanoTabPFNClassifier
+from nanotabpfn.cli import SuiteName
 from nanotabpfn.data import PriorDumpDataLoader
 from nanotabpfn.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
 from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.openml_tables import OpenMLError
 from nanotabpfn.precision import PRECISIONS, resolve_precision
 from nanotabpfn.run import (
     CHECKPOINTS_FOLDER,
@@ -40,7 +42,7 @@ from nanotabpfn.run import (
     read_settings,
     resume_run,
 )
-from nanotabpfn.suites import SUITES, load_suite
+from nanotabpfn.suites import load_suite
 from nanotabpfn.train import TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config
 from priors.console import PlainError, PlainGroup, Seed
@@ -63,7 +65,10 @@ work_option = click.option(
 )
 
 
-@click.group(cls=PlainGroup, errors=(CheckpointError, ConfigError, DumpError, ModuleNotFoundError, RunError))
+@click.group(
+    cls=PlainGroup,
+    errors=(CheckpointError, ConfigError, DumpError, ModuleNotFoundError, OpenMLError, RunError),
+)
 def main() -> None:
     """Which prior teaches most in the same number of steps?
 
@@ -169,7 +174,7 @@ def _bad_arm(problem: str) -> click.BadParameter:
     "--steps", type=click.IntRange(min=1), default=384, show_default=True, help="Of 32 datasets each."
 )
 @click.option("--eval-every", type=click.IntRange(min=1), default=96, show_default=True, help="Steps.")
-@click.option("--suite", type=click.Choice(list(SUITES)), default="open", show_default=True, help="Tables.")
+@click.option("--suite", type=SuiteName(), default="open", show_default=True, help="Tables.")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),

@@ -20,8 +20,8 @@ ORDER = {
     "nanotabpfn": [
         "precision", "model", "reference", "checkpoint", "run", "tracking", "distributed", "data", "bins",
         "encoding", "ensemble", "classifier", "regressor", "optimizer", "train", "recipes", "held_out",
-        "suites", "evaluate", "evaluate_regression", "report", "properties", "metrics", "study", "cells",
-        "statistics", "study_figures", "study_report", "study_cli", "predict_cli", "cli",
+        "openml_tables", "suites", "evaluate", "evaluate_regression", "report", "properties", "metrics",
+        "study", "cells", "statistics", "study_figures", "study_report", "study_cli", "predict_cli", "cli",
     ],
 }  # fmt: skip
 # The few places where nanotabpfn meets priors: batches of its datasets; the commands; the arms of a study,
