@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nanotabpfn.cells import run_study
+from nanotabpfn.cells import run_study, suite_key, suite_properties, suite_tasks
 from nanotabpfn.cli import main
 from nanotabpfn.evaluate import prepare
 from nanotabpfn.openml_tables import FILTER, TABARENA, OpenMLError, load_fitting
@@ -130,7 +130,11 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(openml.config, "_root_cache_directory", tmp_path / "openml")
     monkeypatch.setattr(openml.config, "server", "http://127.0.0.1:9/api/v1/xml")
     monkeypatch.setattr(openml.config, "connection_n_retries", 1)
-    return Cache(Path(openml.config.get_cache_directory()))
+    for cached in (suite_tasks, suite_properties, suite_key):  # what an earlier test had in its cache
+        cached.cache_clear()
+    yield Cache(Path(openml.config.get_cache_directory()))
+    for cached in (suite_tasks, suite_properties, suite_key):
+        cached.cache_clear()
 
 
 def test_a_task_is_read_as_numbers_text_and_labels(cache):
