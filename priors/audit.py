@@ -19,6 +19,7 @@ from priors.dump import Dump, finite_records, open_dump
 from priors.engines import run_tasks
 from priors.generate import sample_block
 from priors.streams import stream
+from priors.table import REPEATED
 from priors.validate import fitting_sizes, numbered, readable
 
 AUDIT = 4
@@ -38,9 +39,6 @@ share beside that of the other way round."""
 UNCORRELATED = 1.5
 """Features count as uncorrelated if their mean |correlation| is at most so many times what independent
 ones show by chance."""
-REPEATED = 0.9999
-"""Columns that correlate by more than this are one column, shifted, scaled or turned; below 1 because files
-may hold half precision."""
 
 METRIC = {"classification": "ROC AUC", "regression": "R2"}
 LINEAR = {"classification": "logistic regression", "regression": "ridge regression"}

@@ -12,6 +12,10 @@ import numpy as np
 
 from priors.scm import all_finite
 
+REPEATED = 0.9999
+"""Columns that correlate by more than this are one column, shifted, scaled or turned; below 1 because files
+may hold half precision."""
+
 
 def choose_columns(
     graph: nx.DiGraph,
@@ -161,8 +165,8 @@ def scale_columns(x: np.ndarray, num_train: int, num_rows: int | None = None) ->
         num_rows: among how many of the first rows columns must differ, all by default.
 
     Returns:
-        The scaled columns as float32; None if one does not vary among the training rows, is a copy of
-        another, or is not finite.
+        The scaled columns as float32; None if one does not vary among the training rows, is another one
+        (as it is or mirrored, as two codings of one category are), or is not finite.
     """
     columns = np.array(x.T, np.float64, order="C")  # (F, R); in float32 a constant's mean is off by rounding
     training = columns[:, :num_train]
@@ -172,8 +176,11 @@ def scale_columns(x: np.ndarray, num_train: int, num_rows: int | None = None) ->
         return None
     columns /= deviations[:, None]
     columns = columns.astype(np.float32)
-    distinct = {column[:num_rows].tobytes() for column in columns}
-    return columns.T if len(distinct) == len(columns) and all_finite(columns) else None
+    own = columns[:, :num_rows]
+    products = own @ own.T  # (F, F)
+    lengths = np.sqrt(products.diagonal())
+    alike = np.abs(products) > REPEATED * lengths * lengths[:, None]  # each is like itself
+    return columns.T if np.count_nonzero(alike) == len(columns) and all_finite(columns) else None
 
 
 # To add a kind: write the function, add it here.

@@ -405,6 +405,11 @@ def test_constant_and_non_finite_columns_are_refused(rows, column, value):
 def test_copies_are_refused_and_single_columns_are_not():
     x = stream(0).standard_normal((100, 3), dtype=np.float32)
     assert scale_columns(x[:, [0, 1, 0]], 60) is None
+    x[:, 2] = 3 - 2 * x[:, 0]
+    assert scale_columns(x, 60) is None  # mirrored, shifted and scaled
+    x[70, 2] += 1
+    assert scale_columns(x, 60) is not None  # one row differs
+    assert scale_columns(x, 60, num_rows=70) is None  # but it is not among these
     assert scale_columns(x[:, :1], 60).shape == (100, 1)
 
 
