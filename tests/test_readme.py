@@ -36,6 +36,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch,
             exec(compile(block, "README.md", "exec"), namespace)
     output = capsys.readouterr().out
     assert "(150, 5) (150,)" in output
+    assert float(output.split("accuracy")[1].split()[0]) > 0.8
     assert 0 <= float(output.split("ROC AUC")[1]) <= 1
     assert (tmp_path / "mine.h5").exists()
 
