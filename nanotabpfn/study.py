@@ -333,15 +333,15 @@ class Arm(NamedTuple):
             return dump.max_num_classes
 
     def describe(self) -> str:
-        """Where its datasets come from, in a line: the fields that are not a prior's defaults."""
+        """Where its datasets come from, in a line: the fields that are not those of the preset `default`."""
         if not self.has_prior:
             return "no training"
         if self.dump is not None:
             return f"dump {self.dump.name}"
-        default = json.loads(PriorConfig().to_json())
+        default = json.loads(PRESETS["default"].to_json())
         own = json.loads(self.config.to_json())
         changed = [f"{field} {_short(value)}" for field, value in own.items() if value != default[field]]
-        return "; ".join(changed) or "the default prior"
+        return "; ".join(changed) or "as it is"
 
 
 class Cell(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from sklearn.isotonic import isotonic_regression
 
 from nanotabpfn.study import StudyError
 
@@ -32,7 +33,7 @@ def learning_curves(
         curves: name -> mean, lowest and highest seed, (S,) each: the band shows every seed.
         controls: which of them are drawn in grey.
     """
-    figure, axes = _figure(8.2, 3.8)
+    figure, axes = _figure(8.2, 4.4)
     ends: list[tuple[float, str, str]] = []
     numbers = iter(range(len(curves)))
     for name, (mean, low, high) in curves.items():
@@ -249,15 +250,19 @@ def _svg(figure: Any) -> str:
 
 
 def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
-    """Write each line's name right of its end, moved up where it would cover the one below."""
+    """Write each line's name right of its end, or as near as its neighbours leave room, inside the axes."""
     low, high = axes.get_ylim()
-    gap, last = (high - low) / 19, -np.inf
-    for value, text, colour in sorted(ends):
-        last = max(value, last + gap)
+    ends = sorted(ends)
+    values, order = np.array([value for value, _, _ in ends]), np.arange(len(ends))
+    gap = (high - low) / 21
+    places = isotonic_regression(values - gap * order) + gap * order  # the least moved that are a gap apart
+    places = np.minimum(places, high - gap * order[::-1])
+    for (value, text, colour), place in zip(ends, places, strict=True):
         axes.annotate(
-            text, (1, value), (1.03, last), xycoords=("axes fraction", "data"),
+            text, (1, value), (1.03, place), xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"), color=colour, fontsize=8, va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip
     axes.set_ylim(low, high)
 

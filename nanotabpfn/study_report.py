@@ -277,7 +277,7 @@ def _arms(study: Study, scores: Scores) -> list[Block]:
         what = CONTROLS[arm.name] if arm.role == "control" else arm.describe()
         rows.append([arm.name, role, what])
     return [
-        table(["arm", "role", "what it is, beside the default prior"], rows, "The arms.", (1, 2)),
+        table(["arm", "role", "what it is, beside the preset default"], rows, "The arms.", (1, 2)),
         text(
             f"Every arm: {study.budget}; the same initial weights for a model seed, paired graphs for a data "
             "seed. Model: "
