@@ -1,5 +1,6 @@
 """Where tasks run: in this process, in more of them on this machine, or on a cluster."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
@@ -53,6 +54,8 @@ def run_tasks(
 
 def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None) -> Iterator[Any]:
     # Handed out one by one: joblib would else bundle short tasks, and the progress would come in bundles too.
+    # Between two tasks loky replaces workers whose memory has grown. It warns of that, and nothing is lost.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
     try:
         with closing(parallel(joblib.delayed(function)(*task) for task in tasks)) as results:
