@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import nanotabpfn.cli
 import priors.cli
+from nanotabpfn.study import load_study, resolve_arms
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +55,15 @@ def test_every_command_of_the_readme_exists_with_its_options():
         for word in words:
             if word.startswith("--"):
                 assert word in help_text, f"{group} {' '.join(path)} {word}"
+
+
+def test_the_study_of_the_readme_is_one(tmp_path):
+    [text] = blocks("yaml")
+    (tmp_path / "trees.yaml").write_text(text)
+    study = load_study(tmp_path / "trees.yaml")
+    arms = {arm.name: arm for arm in resolve_arms(study)}
+    assert list(arms) == ["linear", "trees", "untrained", "scrambled", "repeated"]
+    assert arms["trees"].config.mechanisms == {"oblivious_trees": 1, "decision_trees": 1}
 
 
 def test_every_link_into_the_repository_leads_to_a_file():
