@@ -41,7 +41,7 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_FILE
-    write_atomically(path, save(_weights(model), metadata=_metadata(model)))
+    write_atomically(path, _content(_weights(model), _metadata(model)))
     return path
 
 
@@ -99,7 +99,7 @@ def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | P
     tensors: dict[str, torch.Tensor] = {}
     tree = _without_tensors(state, STATE_PREFIX.rstrip("/"), tensors)
     metadata = _metadata(model) | {"state": json.dumps(tree)}
-    write_atomically(Path(path), save(_weights(model) | tensors, metadata=metadata))
+    write_atomically(Path(path), _content(_weights(model) | tensors, metadata))
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
@@ -132,6 +132,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _content(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """Of a safetensors file; the same for the same model, though the library orders metadata by chance."""
+    content = save(tensors, metadata=metadata)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _metadata(model: NanoTabPFNModel) -> dict[str, str]:

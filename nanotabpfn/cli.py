@@ -347,6 +347,7 @@ def train_command(
                 )
             torch.manual_seed(training["seed"])
             model = NanoTabPFNModel(**settings["model"])
+            model.trained_range = loader.trained_range
             if ranks.rank:
                 ranks.wait()  # until the one that writes has opened the run
                 state = last_state(folder) if resume is not None else None

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from nanotabpfn.model import get_default_device
+from nanotabpfn.model import TrainedRange, get_default_device
 from priors.config import PriorConfig
 from priors.dump import Dump, DumpError, finite_records, open_dump
 from priors.generate import sample_block
@@ -210,11 +210,31 @@ class PriorReader:
 # ------------------------------------------------------------------------------------------------ loaders
 
 
+def prior_range(config: PriorConfig) -> TrainedRange:
+    """What tables a prior has."""
+    classes = config.num_classes if config.problem_type == "classification" else None
+    return TrainedRange(config.split_range, config.num_features, classes)
+
+
+def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:
+    """From the smallest to the largest of some ranges, at least one, of one problem type."""
+
+    def spread(bounds: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    return TrainedRange(
+        spread([part.rows for part in ranges]),
+        spread([part.features for part in ranges]),
+        None if ranges[0].classes is None else spread([part.classes for part in ranges]),
+    )
+
+
 class Loader(Protocol):
     """What `MixedDataLoader` mixes: any of the loaders of this module, itself included."""
 
     problem_type: str
     max_num_classes: int | None
+    trained_range: TrainedRange
     num_skipped: int
 
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
@@ -236,6 +256,7 @@ class _BatchLoader:
 
     problem_type: str
     max_num_classes: int | None
+    trained_range: TrainedRange
 
     def __init__(
         self,
@@ -367,6 +388,7 @@ class PriorDumpDataLoader(_BatchLoader):
     Attributes:
         problem_type: `classification` or `regression`, as the file says, or shows by its classes.
         max_num_classes: most classes of any dataset; None in regression.
+        trained_range: of the datasets of its batches; classes from 2, as a dump does not tell its fewest.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, nothing
@@ -398,6 +420,13 @@ class PriorDumpDataLoader(_BatchLoader):
                     f"held_out must be below the {dump.num_datasets} datasets of {filename}, got {held_out}"
                 )
             self._num_datasets = dump.num_datasets - held_out
+            splits = dump.single_eval_pos[: self._num_datasets]
+            features = dump.num_features[: self._num_datasets]
+            self.trained_range = TrainedRange(
+                rows=(int(splits.min()), int(splits.max())),
+                features=(int(features.min()), int(features.max())),
+                classes=None if self.max_num_classes is None else (2, max(2, self.max_num_classes)),
+            )
             block_size = dump.block_size or DEFAULT_BLOCK_SIZE
             settings = {"dump": _fingerprint(dump), "seed": seed, "held_out": held_out}
         reader = DumpReader(filename, self._num_datasets)
@@ -450,6 +479,7 @@ class PriorDataLoader(_BatchLoader):
     Attributes:
         problem_type: `classification` or `regression`, the config's.
         max_num_classes: most classes of any dataset; None in regression.
+        trained_range: of the prior's datasets.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, more
@@ -478,6 +508,7 @@ class PriorDataLoader(_BatchLoader):
         self.seed = seed
         self.problem_type = config.problem_type
         self.max_num_classes = config.most_classes
+        self.trained_range = prior_range(config)
 
     def _held_out_records(self) -> list[Record]:
         return self._reader.read(range(NUM_PRIOR_DATASETS - self.held_out, NUM_PRIOR_DATASETS))
@@ -497,6 +528,7 @@ class MixedDataLoader:
     Attributes:
         problem_type: `classification` or `regression`, the same for all loaders.
         max_num_classes: most classes of any loader; None in regression.
+        trained_range: of all of them together.
 
     Raises:
         ValueError: no loader, loaders of both problem types, not one finite weight above 0 for each, fewer
@@ -522,6 +554,7 @@ class MixedDataLoader:
         [self.problem_type] = problem_types
         is_regression = self.problem_type == "regression"
         self.max_num_classes = None if is_regression else max(loader.max_num_classes for loader in loaders)
+        self.trained_range = widest_range([loader.trained_range for loader in loaders])
         self._position = 0
 
     @property

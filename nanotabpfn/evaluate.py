@@ -12,6 +12,7 @@ Axis letters: R rows, F features.
     print(format_scores(scores))
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
@@ -29,6 +30,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from tqdm import tqdm
 
+from nanotabpfn.ensemble import OutsideTrainedRangeWarning
 from nanotabpfn.suites import Table
 
 MAX_ROWS = 200
@@ -120,7 +122,8 @@ def predict_out_of_fold(estimator: Any, task: Task) -> np.ndarray:
     """
     probabilities = np.empty(len(task.y))
     for fold in task.folds:
-        estimator.fit(fold.x_train, fold.y_train)
+        with without_range_warnings():
+            estimator.fit(fold.x_train, fold.y_train)
         positive = list(estimator.classes_).index(task.classes[1])
         probabilities[fold.test_rows] = estimator.predict_proba(fold.x_test)[:, positive]
     return probabilities
@@ -228,6 +231,11 @@ def _sample_rows(y: np.ndarray) -> np.ndarray:
         return np.delete(rows, np.flatnonzero(y == labels[counts.argmax()])[-1])
     # The published code takes the test side of the split; the training side would be other rows.
     return train_test_split(rows, test_size=MAX_ROWS, stratify=y, random_state=SEED)[1]
+
+
+def without_range_warnings() -> warnings.catch_warnings:
+    """For fitting what is scored: how good a model is outside of its trained range, the score will say."""
+    return warnings.catch_warnings(action="ignore", category=OutsideTrainedRangeWarning)
 
 
 def take_rows(x: Any, rows: np.ndarray) -> Any:

@@ -19,7 +19,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from nanotabpfn.evaluate import MAX_ROWS, NUM_FOLDS, SEED, Fold, encode_fold, take_rows
+from nanotabpfn.evaluate import (
+    MAX_ROWS,
+    NUM_FOLDS,
+    SEED,
+    Fold,
+    encode_fold,
+    take_rows,
+    without_range_warnings,
+)
 from nanotabpfn.suites import Table
 
 
@@ -87,7 +95,8 @@ def score_regression(name: str, estimator: Any, table: Table | RegressionTask) -
     predictions, log_densities = np.empty(len(task.y)), np.full(len(task.y), np.nan)
     has_density = hasattr(estimator, "log_density")
     for fold in task.folds:
-        estimator.fit(fold.x_train, fold.y_train)
+        with without_range_warnings():
+            estimator.fit(fold.x_train, fold.y_train)
         predictions[fold.test_rows] = estimator.predict(fold.x_test)
         if has_density:
             deviation = fold.y_train.std() or 1.0

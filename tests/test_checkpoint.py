@@ -4,11 +4,12 @@ import pickle
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nanotabpfn import checkpoint
 from nanotabpfn.checkpoint import CheckpointError, load_model, load_state, save_checkpoint, save_model
-from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.model import NanoTabPFNModel, TrainedRange
 
 
 @pytest.fixture
@@ -27,6 +28,15 @@ def test_the_same_model_comes_back(tmp_path, model, where):
     for name, weight in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weight)
     assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_the_file_of_a_model_is_always_the_same(tmp_path, model):
+    model.trained_range = TrainedRange((10, 20), (1, 5), (2, 2))
+    contents = [save_model(model, tmp_path).read_bytes() for _ in range(20)]
+    assert len(set(contents)) == 1
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as stored:
+        assert stored.metadata().keys() == {"config", "trained_range"}
+        assert all(torch.equal(stored.get_tensor(name), w) for name, w in model.state_dict().items())
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, model, monkeypatch):

@@ -12,6 +12,7 @@ from conftest import TINY
 
 import nanotabpfn.data
 from nanotabpfn.data import MixedDataLoader, PriorDataLoader, PriorDumpDataLoader, PriorError
+from nanotabpfn.model import TrainedRange
 from priors.dump import DumpError, open_dump
 from priors.generate import generate_dump, sample_block
 
@@ -276,6 +277,31 @@ def test_a_regression_dump_gives_its_real_targets_and_so_does_its_prior(tmp_path
     assert (mixed.problem_type, mixed.max_num_classes) == ("regression", None)
     with pytest.raises(ValueError, match="of one problem type, got classification and regression"):
         MixedDataLoader([loader, PriorDumpDataLoader(tiny_dump, 1, 4, "cpu")], [1, 1], 2)
+
+
+def test_the_trained_range_is_of_what_is_trained_on(tmp_path, foreign_dump):
+    config = replace(
+        TINY, num_datapoints=60, num_features=(2, 12), num_classes=(3, 10), train_fraction=(0.4, 0.8)
+    )
+    live = PriorDataLoader(config, 1, 4, "cpu")
+    assert live.trained_range == TrainedRange(rows=(24, 48), features=(2, 12), classes=(3, 10))
+    real = PriorDataLoader(replace(TINY, problem_type="regression"), 1, 4, "cpu")
+    assert real.trained_range == TrainedRange(rows=(10, 14), features=(3, 3), classes=None)
+    assert MixedDataLoader([real, real], [1, 1], 1).trained_range == real.trained_range
+
+    path, datasets = foreign_dump
+    splits, features = ([dataset[-1] for dataset in datasets], [dataset[0].shape[1] for dataset in datasets])
+    whole = PriorDumpDataLoader(path, 1, 4, "cpu")
+    expected = TrainedRange((min(splits), max(splits)), (min(features), max(features)), (2, 2))
+    assert whole.trained_range == expected
+    rest = PriorDumpDataLoader(path, 1, 4, "cpu", held_out=38).trained_range
+    assert rest.rows == (min(splits[:2]), max(splits[:2]))
+    assert rest.features == (min(features[:2]), max(features[:2]))
+    mixed = MixedDataLoader([whole, live], [1, 1], 1)
+    assert mixed.trained_range == TrainedRange((min(splits), 48), (min(features), 12), (2, 10))
+
+    generate_dump(tmp_path / "real.h5", real.config, 8, seed=0)
+    assert PriorDumpDataLoader(tmp_path / "real.h5", 1, 4, "cpu").trained_range.classes is None
 
 
 @pytest.mark.parametrize("batch_size", [4, 6])

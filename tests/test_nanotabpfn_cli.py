@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,13 +14,16 @@ from test_priors_cli import assert_refused
 import nanotabpfn.cli
 import nanotabpfn.precision
 from nanotabpfn.bins import standard_edges
-from nanotabpfn.checkpoint import load_model
+from nanotabpfn.checkpoint import load_model, save_model
+from nanotabpfn.classifier import NanoTabPFNClassifier
 from nanotabpfn.cli import main
 from nanotabpfn.data import PriorDumpDataLoader
+from nanotabpfn.ensemble import OutsideTrainedRangeWarning
 from nanotabpfn.held_out import score_held_out
-from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.model import NanoTabPFNModel, TrainedRange
 from nanotabpfn.report import describe_run
 from nanotabpfn.train import TrainingError, train
+from priors.dump import open_dump
 from priors.generate import generate_dump
 from priors.presets import PRESETS
 
@@ -246,6 +250,33 @@ def test_dumps_and_priors_are_mixed(tmp_path, tiny_dump):
     assert describe_run(tmp_path / "run" / "config.json") == (
         "nanoTabPFN trained on tiny.h5 and prior default, 4 datasets a step"
     )
+
+
+def test_the_model_knows_what_it_was_trained_on_and_the_classifier_warns_beyond(tmp_path, tiny_dump):
+    with open_dump(tiny_dump) as dump:
+        splits = (int(dump.single_eval_pos.min()), int(dump.single_eval_pos.max()))
+    changes = ["num_datapoints=40", "num_features=[2, 5]", "train_fraction=[0.5, 0.75]"]
+    prior = ["--prior", "default", *(word for change in changes for word in ("--set", change))]
+    for name, options, expected in [
+        ("dump", ["--dump", tiny_dump], TrainedRange(splits, (3, 3), (2, 2))),
+        ("prior", [*prior, "--set", "num_classes=[2, 4]"], TrainedRange((20, 30), (2, 5), (2, 4))),
+        ("both", ["--dump", tiny_dump, *prior], TrainedRange((splits[0], 30), (2, 5), (2, 2))),
+    ]:
+        result = train_live(tmp_path / name, *options, "--workers", 0)
+        assert result.exit_code == 0, result.output
+        assert load_model(tmp_path / name).trained_range == expected
+    x = np.random.default_rng(0).normal(size=(12, 7))
+    classifier = NanoTabPFNClassifier(tmp_path / "dump", "cpu")
+    with pytest.warns(OutsideTrainedRangeWarning, match=r"7 features \(trained on 3 to 3\)"):
+        classifier.fit(x, x[:, 0] > 0)
+    classifier.fit(x[:, :3], x[:, 0] > 0)  # inside
+
+    # A run of a time when models did not know it: they do once it has gone on.
+    model = load_model(tmp_path / "both")
+    model.trained_range = None
+    save_model(model, tmp_path / "both")
+    assert run("train", "--resume", tmp_path / "both", "--steps", 7).exit_code == 0
+    assert load_model(tmp_path / "both").trained_range == TrainedRange((splits[0], 30), (2, 5), (2, 2))
 
 
 def test_what_is_held_out_is_scored_and_drawn(tmp_path, tiny_dump):
