@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_every_file_says_in_its_first_line_what_it_is():
         first_line = path.read_text(encoding="utf-8").splitlines()[0]
         assert first_line.startswith('"""'), path
         assert len(first_line) > 20, path
+
+
+def test_what_is_no_module_is_packed_too():
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    for package in packed["packages"]:
+        files = {path for path in (ROOT / package).rglob("*") if path.is_file()}
+        data = {path for path in files if path.suffix not in (".py", ".pyc")}
+        patterns = packed["package-data"].get(package, [])
+        assert data == {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
+    names = {path.name for path in data}
+    assert names >= {"classifier.safetensors", "classifier.md", "regressor.safetensors", "regressor.md"}
 
 
 def test_priors_leaves_torch_unloaded_even_in_its_command():
