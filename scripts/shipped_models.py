@@ -3,9 +3,8 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +12,20 @@ import click
 import numpy as np
 import torch
 
-from nanotabpfn.checkpoint import load_model, save_model, write_atomically
+from nanotabpfn.checkpoint import MODEL_FILE, load_model, save_model, write_atomically
 from nanotabpfn.classifier import NanoTabPFNClassifier
+from nanotabpfn.cli import ERRORS
 from nanotabpfn.cli import main as nanotabpfn
-from nanotabpfn.evaluate import BASELINES, Score, evaluate, format_scores
-from nanotabpfn.model import TrainedRange
+from nanotabpfn.data import prior_range, widest_range
+from nanotabpfn.evaluate import BASELINES, evaluate, format_scores
+from nanotabpfn.evaluate_regression import REGRESSION_BASELINES, evaluate_regression
+from nanotabpfn.model import NanoTabPFNModel
+from nanotabpfn.regressor import NanoTabPFNRegressor
 from nanotabpfn.report import MODEL_NAME, read_history
-from nanotabpfn.run import read_settings
+from nanotabpfn.run import checkpoints, read_settings
 from nanotabpfn.suites import load_suite
 from priors.config import PriorConfig
-from priors.console import PlainError
+from priors.console import PlainError, PlainGroup
 from priors.presets import PRESETS
 
 PACKAGE = Path(__file__).parents[1] / "nanotabpfn" / "models"
@@ -32,22 +35,53 @@ BLOCK = 16  # datasets of a batch; a block shares its split and its features, so
 
 
 class Shipped(NamedTuple):
-    """How one model is made.
+    """How one model is made, scored and described.
 
     Attributes:
         priors: name -> (how often a batch comes from it, the prior).
         options: of `nanotabpfn train`, beside those.
+        estimator: of the model; scored with one member.
+        evaluate: the protocol: estimators and tables -> scores.
+        figure: of a score, that models are compared by.
+        details: of a score, others that the card gives of the model alone.
+        suite: real tables.
+        baselines: name -> makes an estimator that is scored on the same folds.
+        loss: what the one on datasets held out is.
+        scored: the protocol in words.
+        limits: beside those of every model.
     """
 
     priors: dict[str, tuple[float, PriorConfig]]
     options: dict[str, Any]
+    estimator: Callable[..., Any]
+    evaluate: Callable[..., list]
+    figure: str
+    details: tuple[str, ...]
+    suite: str
+    baselines: dict[str, Callable[[], Any]]
+    loss: str
+    scored: str
+    limits: tuple[str, ...]
 
 
+# The number of rows is one for all datasets of a prior, so variety comes from several.
 _BASE = replace(PRESETS["default"], block_size=BLOCK, num_nodes=(6, 30))
+_REAL = replace(PRESETS["default"], block_size=BLOCK, problem_type="regression", label_noise=(0, 0.1))
+
+_OPTIONS = {
+    "batch-size": BLOCK,
+    "recipe": "mean-pooling",
+    "precision": "auto",
+    "held-out": 32,  # of each prior
+    "eval-every": 100,
+    "suite": "none",  # held-out loss decides; the real tables are looked at once, at the end
+    "checkpoint-every": 25,
+    "workers": 0,
+    "seed": 0,
+}
 
 CLASSIFIER = Shipped(
-    # The number of rows is one for all datasets of a prior, so variety comes from several. Tables with many
-    # classes are the minority that they are among real ones.
+    # Tables with many classes are the minority that they are among real ones.
     priors={
         "small": (0.15, replace(_BASE, num_datapoints=60, num_features=(2, 12), train_fraction=(0.4, 0.8))),
         "binary": (0.35, replace(_BASE, num_datapoints=200, num_features=(2, 10))),
@@ -76,24 +110,47 @@ CLASSIFIER = Shipped(
             ),
         ),
     },
-    options={
-        "steps": 4800,
-        "batch-size": BLOCK,
-        "recipe": "mean-pooling",
-        "precision": "auto",
-        "held-out": 32,  # of each prior
-        "eval-every": 100,
-        "suite": "none",  # held-out loss decides; the real tables are looked at once, at the end
-        "checkpoint-every": 25,
-        "workers": 0,
-        "seed": 0,
-    },
+    options={"steps": 4800} | _OPTIONS,
+    estimator=NanoTabPFNClassifier,
+    evaluate=evaluate,
+    figure="roc_auc",
+    details=(),
+    suite="open",
+    baselines=BASELINES,
+    loss="cross entropy",
+    scored="ROC AUC by the published protocol: at most 200 rows of a table, five folds; the model alone, "
+    "without an ensemble, beside scikit-learn's classifiers on the same folds.",
+    limits=("Its probabilities follow the priors below. Where a table is unlike them, calibrate.",),
 )
 
-SHIPPED = {"classifier": CLASSIFIER}
+REGRESSOR = Shipped(
+    priors={
+        "small": (0.3, replace(_REAL, num_datapoints=60, num_features=(1, 8), train_fraction=(0.3, 0.9))),
+        "tables": (0.6, replace(_REAL, num_datapoints=160, num_features=(2, 10), train_fraction=(0.2, 0.9))),
+        "wide": (0.1, replace(_REAL, num_datapoints=100, num_features=(10, 20), train_fraction=(0.3, 0.9))),
+    },
+    options={"problem": "regression", "steps": 4000, "embedding-size": 64, "hidden": 128, "device": "cpu"}
+    | _OPTIONS,
+    estimator=NanoTabPFNRegressor,
+    evaluate=evaluate_regression,
+    figure="r2",
+    details=("r2", "rmse", "log_density"),
+    suite="open-regression",
+    baselines=REGRESSION_BASELINES,
+    loss="negative log density of standardized targets; a normal of their mean and deviation has 1.42",
+    scored="R2 by the protocol of `nanotabpfn evaluate`: at most 200 rows of a table, five folds; the model "
+    "alone, without an ensemble, beside scikit-learn's regressors on the same folds, ridge on scaled "
+    "columns.",
+    limits=(
+        "Inside a bin its density is constant, and its tails are light: extreme quantiles are not to be "
+        "trusted, and targets over several orders of magnitude should be logarithms.",
+    ),
+)
+
+SHIPPED = {"classifier": CLASSIFIER, "regressor": REGRESSOR}
 
 
-@click.group()
+@click.group(cls=PlainGroup, errors=ERRORS)
 def main() -> None:
     """Make the models in nanotabpfn/models.
 
@@ -160,70 +217,78 @@ def train_arguments(name: str, work: Path, steps: int | None = None) -> list[str
 )
 def ship_command(name: str, work: Path, out: Path) -> None:
     """Put MODEL as its last checkpoint has it into the package, scored on real tables, with a card."""
-    folder = work / name
-    if not (folder / "model.safetensors").is_file():
-        raise PlainError(f"{folder}: has no model yet; `python scripts/shipped_models.py train {name}`")
-    settings = read_settings(folder)
-    model = load_model(folder)
-    scores = evaluate(
-        {MODEL_NAME: NanoTabPFNClassifier(model, "cpu", n_estimators=1)}
-        | {b: make() for b, make in BASELINES.items()},
-        load_suite("open"),
-    )
-    model.trained_range = trained_range(settings["data"])
+    folder, shipped = work / name, SHIPPED[name]
+    if not checkpoints(folder):
+        raise PlainError(
+            f"{folder}: has no checkpoint yet; `python scripts/shipped_models.py train {name}` makes one"
+        )
+    num_bytes = (folder / MODEL_FILE).stat().st_size
+    if num_bytes > MAX_BYTES:
+        raise PlainError(
+            f"{folder / MODEL_FILE}: must have at most {MAX_BYTES:,} bytes to ship, got {num_bytes:,}"
+        )
+    settings, model = read_settings(folder), load_model(folder)
+    if model.trained_range is None:  # of a run that ended before runs told it
+        configs = [PriorConfig.from_json(json.dumps(source["config"])) for source in settings["data"]]
+        model.trained_range = widest_range([prior_range(config) for config in configs])
+    last_step = int(checkpoints(folder)[-1].stem.removeprefix("step-"))
+    history = read_history(folder / "history.jsonl")
+    records = [record for record in history if record["step"] <= last_step]
+    estimators = {MODEL_NAME: shipped.estimator(model, "cpu", n_estimators=1)}
+    estimators |= {baseline: make() for baseline, make in shipped.baselines.items()}
+    scores = shipped.evaluate(estimators, load_suite(shipped.suite))
+    text = card(name, settings, records, model, scores)
     out.mkdir(parents=True, exist_ok=True)
     file = save_model(model, out / f"{name}.safetensors")
-    if file.stat().st_size > MAX_BYTES:
-        file.unlink()
-        raise PlainError(
-            f"{file}: must be under {MAX_BYTES:,} bytes to ship, got more; make the model smaller"
-        )
-    steps = [
-        record for record in read_history(folder / "history.jsonl") if record["step"] <= model_step(folder)
-    ]
-    text = card(name, settings, steps, model, scores)
-    write_atomically(out / f"{name}.md", text.encode())
-    click.echo(
-        f"{file}: {file.stat().st_size:,} bytes, after {steps[-1]['step']} steps; {out / f'{name}.md'}"
-    )
-
-
-def model_step(folder: Path) -> int:
-    """The step of a run's last checkpoint, whose model its model.safetensors is."""
-    return max(
-        int(file.stem.removeprefix("step-")) for file in (folder / "checkpoints").glob("step-*.safetensors")
-    )
-
-
-def trained_range(data: Sequence[dict[str, Any]]) -> TrainedRange:
-    """Training rows, features and classes of the priors in a run's settings, all of them together."""
-    configs = [PriorConfig.from_json(json.dumps(source["config"])) for source in data]
-
-    def spread(ranges: list[tuple[int, int]]) -> tuple[int, int]:
-        return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-    return TrainedRange(
-        rows=spread([config.split_range for config in configs]),
-        features=spread([config.num_features for config in configs]),
-        classes=spread([config.num_classes for config in configs]),
-    )
+    write_atomically(file.with_suffix(".md"), text.encode())
+    click.echo(f"{file}: {file.stat().st_size:,} bytes, after {last_step} steps; {file.with_suffix('.md')}")
 
 
 def card(
-    name: str, settings: dict[str, Any], records: list[dict[str, float]], model: Any, scores: list[Score]
+    name: str,
+    settings: dict[str, Any],
+    records: list[dict[str, float]],
+    model: NanoTabPFNModel,
+    scores: list[Any],
 ) -> str:
-    """What a model is, in Markdown."""
-    training, last = settings["training"], records[-1]
+    """What a model is, in Markdown.
+
+    Args:
+        settings: of its run.
+        records: of its run's history, up to the step that the model is of.
+        scores: of the model and its baselines on real tables.
+    """
+    shipped, training, last = SHIPPED[name], settings["training"], records[-1]
     done = f"{last['step']:,} steps of {training['batch_size']} datasets"
     if last["step"] < training["steps"]:
         done += f" (of {training['steps']:,} planned: **not trained to its end**)"
+    architecture = ", ".join(f"{key} {value}" for key, value in model.config.items() if key != "bin_edges")
+    num_parameters = sum(weights.numel() for weights in model.parameters())
+    versions = ", ".join(f"{package} {number}" for package, number in settings["versions"].items())
+    facts = {
+        "trained": f"{done}, {last['train_time'] / 60:.0f} minutes of wall time in updates, on {_hardware()}",
+        "recipe": f"`{training['recipe']}`: {training['optimizer']}, learning rate {training['lr']}, "
+        f"{training['precision']}, seed {training['seed']}",
+        "architecture": f"{architecture}; {num_parameters:,} parameters",
+        "trained range": ", ".join(_trained_range(model)),
+        "versions": f"{versions}, numpy {np.__version__}",
+    }
     held_out = [record for record in records if "held_out_loss" in record]
-    trained = model.trained_range
+    if held_out:
+        facts["held out"] = _held_out(held_out[-1], training["held_out"], shipped.loss)
+    limits = (
+        "Small: what it knows is what a model of this size learned in the time above, from one seed. The "
+        "table says where it loses.",
+        "Outside of the trained range nothing is known of its quality; the estimator warns there, once.",
+        "Tables with text, dates or missing cells reach it encoded as numbers; it never saw such cells in "
+        "training.",
+        *shipped.limits,
+    )
     lines = [
         f"# {name}",
         "",
-        f"`NanoTabPFN{name.capitalize()}()` loads this model. It was trained on synthetic tables alone, "
-        "drawn from this project's own priors; no real table had a part in it.",
+        f"`{shipped.estimator.__name__}()` loads this model. It was trained on synthetic tables alone, drawn "
+        "from this project's own priors; no real table had a part in it.",
         "",
         "```bash",
         f"python scripts/shipped_models.py train {name}    # goes on when it was stopped",
@@ -232,42 +297,20 @@ def card(
         "",
         "| | |",
         "|---|---|",
-        f"| trained | {done}, {last['train_time'] / 60:.0f} minutes of training on {_hardware()} |",
-        f"| recipe | `{training['recipe']}`: {training['optimizer']}, learning rate {training['lr']}, "
-        f"{training['precision']}, seed {training['seed']} |",
-        f"| architecture | {', '.join(f'{key} {value}' for key, value in model.config.items())}; "
-        f"{sum(p.numel() for p in model.parameters()):,} parameters |",
-        f"| trained range | {trained.rows[0]} to {trained.rows[1]} training rows, {trained.features[0]} to "
-        f"{trained.features[1]} features, {trained.classes[0]} to {trained.classes[1]} classes |",
-        f"| versions | {', '.join(f'{package} {number}' for package, number in settings['versions'].items())}"
-        f", numpy {np.__version__} |",
-    ]
-    if held_out:
-        told = held_out[-1]
-        lines += [
-            f"| held out | loss {told['held_out_loss']:.4f}, accuracy {told['held_out_accuracy']:.3f}, "
-            f"ROC AUC {told['held_out_roc_auc']:.3f} after {told['step']:,} steps, on {training['held_out']} "
-            "datasets of each prior |"
-        ]
-    lines += [
+        *(f"| {fact} | {value} |" for fact, value in facts.items()),
         "",
         "## Real tables",
         "",
-        "ROC AUC by the published protocol: at most 200 rows of a table, five folds; the model alone, "
-        "without an ensemble, beside scikit-learn's classifiers on the same folds.",
+        shipped.scored,
         "",
-        format_scores(scores),
+        format_scores(scores, shipped.figure),
         "",
-        _paired(scores),
+        *_paired(scores, shipped.figure),
         "",
+        *_details(scores, shipped.details),
         "## Limits",
         "",
-        "- Small: what it knows is what a model of this size learned in the time above. The table says where "
-        "it loses.",
-        "- Outside of the trained range nothing is known of its quality; the estimator warns there, once.",
-        "- Tables with text, dates or missing cells reach it encoded as numbers; it never saw such cells in "
-        "training.",
-        "- Its probabilities follow the priors below. Where a table is unlike them, calibrate.",
+        *(f"- {limit}" for limit in limits),
         "",
         "## Priors",
         "",
@@ -281,16 +324,49 @@ def card(
     return "\n".join(lines)
 
 
-def _paired(scores: list[Score]) -> str:
+def _trained_range(model: NanoTabPFNModel) -> list[str]:
+    names = {"rows": "training rows", "features": "features", "classes": "classes"}
+    ranges = model.trained_range._asdict().items()
+    return [f"{bounds[0]} to {bounds[1]} {names[name]}" for name, bounds in ranges if bounds is not None]
+
+
+def _held_out(record: dict[str, float], num_datasets: int, loss: str) -> str:
+    """What a record says of the datasets held out."""
+    names = {"loss": f"loss ({loss})", "accuracy": "accuracy", "roc_auc": "ROC AUC", "r2": "R2 over all rows"}
+    figures = {name: record[f"held_out_{name}"] for name in names if f"held_out_{name}" in record}
+    told = ", ".join(f"{names[name]} {figure:.4f}" for name, figure in figures.items())
+    return f"{told} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
+
+
+def _paired(scores: list[Any], figure: str) -> list[str]:
     """Differences to each baseline, in the mean over tables, with their standard errors."""
-    own = {score.table: score.roc_auc for score in scores if score.estimator == MODEL_NAME}
+    own = {score.table: getattr(score, figure) for score in scores if score.estimator == MODEL_NAME}
     lines = ["| against | mean difference | standard error | tables won |", "|---|--:|--:|--:|"]
     for name in dict.fromkeys(score.estimator for score in scores if score.estimator != MODEL_NAME):
-        differences = np.array([own[s.table] - s.roc_auc for s in scores if s.estimator == name])
+        differences = np.array([own[s.table] - getattr(s, figure) for s in scores if s.estimator == name])
         error = differences.std(ddof=1) / np.sqrt(len(differences))
         won = int((differences > 0).sum())
         lines.append(f"| {name} | {differences.mean():+.3f} | {error:.3f} | {won} of {len(differences)} |")
-    return "\n".join(lines)
+    return lines
+
+
+def _details(scores: list[Any], names: tuple[str, ...]) -> list[str]:
+    """Other figures of the model alone, where there are some."""
+    if not names:
+        return []
+    own = [score for score in scores if score.estimator == MODEL_NAME]
+    return [
+        "Of the model alone: root mean squared error in the target's units, and mean log density in units of "
+        "the training targets' deviation.",
+        "",
+        f"| table | {' | '.join(names)} |",
+        f"|---|{'--:|' * len(names)}",
+        *(
+            f"| {score.table} | {' | '.join(f'{getattr(score, name):.4g}' for name in names)} |"
+            for score in own
+        ),
+        "",
+    ]
 
 
 def _own_fields(source: dict[str, Any]) -> dict[str, Any]:
@@ -306,7 +382,7 @@ def _hardware() -> str:
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
-    return f"{model}, shared, {os.cpu_count()} cores, PyTorch {version('torch')}"
+    return f"{model}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":
