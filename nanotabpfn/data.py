@@ -18,6 +18,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from math import ceil, isfinite
 from pathlib import Path
@@ -28,7 +29,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from nanotabpfn.model import TrainedRange, get_default_device
-from priors.config import PriorConfig
+from priors.config import ConfigError, PriorConfig
 from priors.dump import Dump, DumpError, finite_records, open_dump
 from priors.generate import sample_block
 from priors.streams import TRAIN, stream
@@ -216,6 +217,18 @@ def prior_range(config: PriorConfig) -> TrainedRange:
     return TrainedRange(config.split_range, config.num_features, classes)
 
 
+def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
+    """What tables a dump has: as its prior says; where it doesn't know its prior, as its first datasets are."""
+    with suppress(KeyError, ConfigError):  # of other generators, or of another version of this one
+        return prior_range(PriorConfig.from_json(dump.attributes["config"]))
+    splits, features = dump.single_eval_pos[:num_datasets], dump.num_features[:num_datasets]
+    return TrainedRange(
+        rows=(int(splits.min()), int(splits.max())),
+        features=(int(features.min()), int(features.max())),
+        classes=None if dump.max_num_classes is None else (2, max(2, dump.max_num_classes)),
+    )
+
+
 def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:
     """From the smallest to the largest of some ranges, at least one, of one problem type."""
 
@@ -388,7 +401,8 @@ class PriorDumpDataLoader(_BatchLoader):
     Attributes:
         problem_type: `classification` or `regression`, as the file says, or shows by its classes.
         max_num_classes: most classes of any dataset; None in regression.
-        trained_range: of the datasets of its batches; classes from 2, as a dump does not tell its fewest.
+        trained_range: of the prior, if the dump tells it, else of the datasets of its batches, with classes
+            from 2, as a dump does not tell its fewest.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, nothing
@@ -420,13 +434,7 @@ class PriorDumpDataLoader(_BatchLoader):
                     f"held_out must be below the {dump.num_datasets} datasets of {filename}, got {held_out}"
                 )
             self._num_datasets = dump.num_datasets - held_out
-            splits = dump.single_eval_pos[: self._num_datasets]
-            features = dump.num_features[: self._num_datasets]
-            self.trained_range = TrainedRange(
-                rows=(int(splits.min()), int(splits.max())),
-                features=(int(features.min()), int(features.max())),
-                classes=None if self.max_num_classes is None else (2, max(2, self.max_num_classes)),
-            )
+            self.trained_range = dump_range(dump, self._num_datasets)
             block_size = dump.block_size or DEFAULT_BLOCK_SIZE
             settings = {"dump": _fingerprint(dump), "seed": seed, "held_out": held_out}
         reader = DumpReader(filename, self._num_datasets)
