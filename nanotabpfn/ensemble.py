@@ -1,8 +1,8 @@
 """Ensembles of one model: the same table told in several ways, and one batched forward pass for them all.
 
 A model reads classes as numbers and features by their place in the distributions that it was trained on. Told
-with other numbers for the classes, or with features on another scale, it gives other probabilities, whose
-mean is better than each (Hollmann et al., TabPFN, ICLR 2023). A member is one way to tell the table.
+with other numbers for the classes, or with other columns for the same rows, it gives other probabilities,
+whose mean is better than each (Hollmann et al., TabPFN, ICLR 2023). A member is one way to tell the table.
 
 More classes than the model has outputs are put together into as many groups as there are outputs, into
 others by each member (error-correcting output codes: Dietterich and Bakiri, Journal of Artificial
@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PowerTransformer, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, PowerTransformer, StandardScaler
 
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.encoding import FARTHEST
@@ -33,21 +34,54 @@ MAX_MEMBERS = 32
 """Members are added until all features are read and all classes told apart, up to so many."""
 
 
-def _quantile(num_rows: int) -> TransformerMixin:
-    return QuantileTransformer(n_quantiles=min(num_rows, 1000), output_distribution="normal", subsample=None)
+def _cut(table: np.ndarray) -> np.ndarray:
+    """A power may carry a cell far beyond the training rows to infinity: it is cut."""
+    return np.nan_to_num(table, nan=0.0, posinf=FARTHEST, neginf=-FARTHEST).clip(-FARTHEST, FARTHEST)
 
 
-def _power(num_rows: int) -> TransformerMixin:
+class Components(TransformerMixin, BaseEstimator):
+    """Standardized columns turned onto their principal axes: as many columns as there were.
+
+    The directions in which rows differ most are columns then, which a model that looks along columns sees at
+    once (as trees do in Rodríguez et al., Rotation Forest, IEEE TPAMI 28, 2006). Axes along which the
+    training rows vary by rounding alone are 0: the model would take them for features as good as the others.
+    """
+
+    def fit(self, table: np.ndarray, y: None = None) -> "Components":
+        """Find the axes of (T, f), T at least 2."""
+        self.scaler_ = StandardScaler().fit(table)
+        with np.errstate(invalid="ignore"):  # shares of a variance of 0
+            pca = PCA(svd_solver="full").fit(self.scaler_.transform(table))
+        kept = pca.explained_variance_ > LEAST_VARIANCE * pca.explained_variance_[0]
+        self.axes_ = np.zeros((table.shape[1], table.shape[1]))  # column by column
+        self.axes_[:, : kept.sum()] = pca.components_[kept].T
+        return self
+
+    def transform(self, table: np.ndarray) -> np.ndarray:
+        """Rows (N, f) in these axes (N, f)."""
+        return self.scaler_.transform(table) @ self.axes_
+
+
+LEAST_VARIANCE = 1e-10
+"""Of an axis, beside that of the first: float32 cells of columns that depend on each other leave less."""
+
+
+def _power() -> TransformerMixin:
     # Standardized first: the search for the power overflows far from 0.
-    return make_pipeline(StandardScaler(), PowerTransformer())
+    return make_pipeline(StandardScaler(), PowerTransformer(), FunctionTransformer(_cut))
 
 
-SCALINGS: dict[str, Callable[[int], TransformerMixin] | None] = {
-    "none": None,  # the model standardizes by itself
-    "quantile": _quantile,  # blind to outliers and to the shape of a distribution
-    "power": _power,  # between the two
+def _power_components() -> TransformerMixin:
+    return make_pipeline(_power(), Components())
+
+
+VIEWS: dict[str, Callable[[], TransformerMixin] | None] = {
+    "columns": None,  # as they are: the model standardizes by itself
+    "components": Components,
+    "power": _power,  # nearly normal, so blind to outliers
+    "power components": _power_components,
 }
-"""How a member's features are scaled: name -> a transformer for so many training rows, fitted on them."""
+"""What a member is shown of its features: name -> makes a transformer, to be fitted on the training rows."""
 
 
 class Member(NamedTuple):
@@ -57,12 +91,12 @@ class Member(NamedTuple):
         features: (f,) columns that it reads, in its order.
         codes: (K,) the number that it tells the model for each class; several have one number where K is
             above O. Empty in regression.
-        scaling: a key of SCALINGS.
+        view: a key of VIEWS.
     """
 
     features: np.ndarray
     codes: np.ndarray
-    scaling: str
+    view: str
 
 
 def check_num_members(n_estimators: int | None, model: Any, default: int) -> int:
@@ -119,7 +153,7 @@ def draw_members(
     num_outputs: int = 0,
     max_features: int | None = None,
 ) -> list[Member]:
-    """Members that differ in the order of features and classes and, in turn, in the scaling.
+    """Members that differ in the order of features and classes and, in turn, in the view.
 
     The first tells the table as it is, if no more than it can. A lone one reads all features, however many.
 
@@ -132,7 +166,7 @@ def draw_members(
         max_features: the most that a member reads; None: all.
     """
     dealt = len(features) if num_members == 1 or max_features is None else min(len(features), max_features)
-    scalings = list(SCALINGS)
+    views = list(VIEWS)
     members: list[Member] = []
     unread: list[int] = []
     while len(members) < num_members or (
@@ -146,7 +180,7 @@ def draw_members(
             chosen, unread = np.array(unread[:dealt]), unread[dealt:]
         codes = _draw_codes(num_classes, num_outputs, rng) if members or num_classes > num_outputs else None
         codes = np.arange(num_classes) if codes is None else codes
-        members.append(Member(chosen, codes, scalings[len(members) % len(scalings)]))
+        members.append(Member(chosen, codes, views[len(members) % len(views)]))
     return members
 
 
@@ -167,16 +201,16 @@ class Ensemble(NamedTuple):
 
     model: NanoTabPFNModel
     members: list[Member]
-    scalers: list[TransformerMixin | None]  # of each member
+    transformers: list[TransformerMixin | None]  # of each member
     training_rows: TrainingRows  # a batch of M tables
 
     def predict(self, x: np.ndarray) -> torch.Tensor:
         """The model's outputs (M, N, O) for test rows (N, F), a pass of all members for each chunk."""
         device = self.training_rows.mean.device
         tables = []
-        for member, scaler in zip(self.members, self.scalers, strict=True):
+        for member, transformer in zip(self.members, self.transformers, strict=True):
             table = x[:, member.features]
-            tables.append(table if scaler is None else _scaled(scaler, table))
+            tables.append(table if transformer is None else _transformed(transformer, table))
         batch = torch.from_numpy(np.stack(tables)).to(device)  # (M, N, f)
         return self.model.predict(self.training_rows, batch)
 
@@ -191,28 +225,23 @@ def fit_ensemble(
         x: (T, F) float32, finite.
         targets: (M, T) what each member tells the model: codes of the classes, or real numbers.
     """
-    tables, scalers = [], []
+    tables, transformers = [], []
     for member in members:
-        table, make = x[:, member.features], SCALINGS[member.scaling]
-        scaler = None if make is None else make(len(x)).fit(table.astype(np.float64))
-        scalers.append(scaler)
-        tables.append(table if scaler is None else _scaled(scaler, table))
+        table, make = x[:, member.features], VIEWS[member.view]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the search for a power
+            transformer = None if make is None else make().fit(table.astype(np.float64))
+        transformers.append(transformer)
+        tables.append(table if transformer is None else _transformed(transformer, table))
     training_rows = model.encode_training(
         torch.from_numpy(np.stack(tables)).to(device),  # (M, T, f)
         torch.from_numpy(np.asarray(targets, dtype=np.float32)).to(device),
     )
-    return Ensemble(model, members, scalers, training_rows)
+    return Ensemble(model, members, transformers, training_rows)
 
 
-def _scaled(scaler: TransformerMixin, table: np.ndarray) -> np.ndarray:
-    """A power may carry a cell far beyond the training rows to infinity: it is cut."""
+def _transformed(transformer: TransformerMixin, table: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        scaled = scaler.transform(table.astype(np.float64))
-    return (
-        np.nan_to_num(scaled, nan=0.0, posinf=FARTHEST, neginf=-FARTHEST)
-        .clip(-FARTHEST, FARTHEST)
-        .astype(np.float32)
-    )
+        return _cut(transformer.transform(table.astype(np.float64))).astype(np.float32)
 
 
 def class_probabilities(

@@ -93,7 +93,7 @@ def test_targets_of_any_size_are_told_alike(model, table, fitted, exponent):
 def test_the_distributions_of_members_are_averaged(model, table):
     x, y = table
     several = NanoTabPFNRegressor(model, "cpu", n_estimators=3).fit(x, y)
-    assert [member.scaling for member in several.members_] == ["none", "quantile", "power"]
+    assert [member.view for member in several.members_] == ["columns", "components", "power"]
     outputs = several.ensemble_.predict(x[:5].astype(np.float32)).double()
     edges = torch.tensor(standard_edges(20), dtype=torch.float64)
     masses = torch.softmax(outputs, dim=-1).mean(dim=0)

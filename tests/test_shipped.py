@@ -46,7 +46,7 @@ def table():
 
 
 def small(**parameters):
-    return NanoTabPFNClassifier(device="cpu", n_estimators=2, **parameters)
+    return NanoTabPFNClassifier(device="cpu", n_estimators=4, **parameters)  # all views
 
 
 def test_the_file_is_small_and_has_a_card_and_a_range():
