@@ -218,7 +218,7 @@ def prior_range(config: PriorConfig) -> TrainedRange:
 
 
 def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
-    """What tables a dump has: as its prior says; where it doesn't know its prior, as its first datasets are."""
+    """What tables a dump has: as its prior says, or where it doesn't tell, as its first datasets are."""
     with suppress(KeyError, ConfigError):  # of other generators, or of another version of this one
         return prior_range(PriorConfig.from_json(dump.attributes["config"]))
     splits, features = dump.single_eval_pos[:num_datasets], dump.num_features[:num_datasets]

@@ -124,8 +124,8 @@ CLASSIFIER = Shipped(
     baselines=BASELINES,
     loss="cross entropy",
     scored="ROC AUC by the published protocol: at most 200 rows of a table, five folds; an ensemble of "
-    f"{CLASSIFIER_MEMBERS}, which is the default, and one member, beside scikit-learn's classifiers on the same "
-    "folds.",
+    f"{CLASSIFIER_MEMBERS}, which is the default, and one member, beside scikit-learn's classifiers on the "
+    "same folds.",
     limits=("Its probabilities follow the priors below. Where a table is unlike them, calibrate.",),
 )
 
