@@ -155,7 +155,9 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
     assert "num_nodes" in priors[0]["config"]
     assert "label_noise" not in priors[0]["config"]  # as in PriorConfig()
 
-    estimators = {"nanotabpfn": shipped.estimator(model, "cpu", n_estimators=1)}
+    estimators = {"nanotabpfn": shipped.estimator(model, "cpu", n_estimators=shipped.members)}
+    if shipped.members > 1:
+        estimators["one_member"] = shipped.estimator(model, "cpu", n_estimators=1)
     estimators |= {baseline: make() for baseline, make in shipped.baselines.items()}
     scores = shipped.evaluate(estimators, real_tables(shipped.suite))
     assert format_scores(scores, shipped.figure) in card
