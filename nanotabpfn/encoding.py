@@ -77,7 +77,9 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
         X = X / DAY_IN_MICROSECONDS
     dtype = np.float64 if kind in "biufcmM" else object
     X = validate_data(estimator, X, dtype=dtype, ensure_all_finite=False, reset=reset)
-    names = getattr(estimator, "feature_names_in_", range(X.shape[1]))
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:  # an array in `fit`, or SHAP has set it to None to be free of warnings
+        names = range(X.shape[1])
     return [Column(str(name), X[:, i]) for i, name in enumerate(names)]
 
 

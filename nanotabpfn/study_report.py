@@ -443,8 +443,10 @@ def _controls(study: Study, scores: Scores, records: "pd.DataFrame") -> list[Blo
         means = real[real["arm"] == control].groupby("task")["value"].mean().to_numpy(float)
         low, high = bootstrap_interval(means, study.level)
         said = f"{control}: ROC AUC {means.mean():.3f} ({low:.3f} to {high:.3f} over tables)"
-        if abs(means.mean() - 0.5) <= CHANCE or low <= 0.5 <= high:
+        if low <= 0.5 <= high:
             blocks.append(text(f"{said}, no better than chance, as it should be."))
+        elif abs(means.mean() - 0.5) <= CHANCE:
+            blocks.append(text(f"{said}, within {CHANCE:g} of chance, as it should be."))
         elif control == "untrained":
             blocks.append(
                 text(f"{said}: what the architecture knows of tables before it has learned. Arms are to be "

@@ -350,12 +350,16 @@ def _held_out(record: dict[str, float], num_datasets: int, loss: str) -> str:
 def _paired(scores: list[Any], figure: str) -> list[str]:
     """Differences to each baseline, in the mean over tables, with their standard errors."""
     own = {score.table: getattr(score, figure) for score in scores if score.estimator == MODEL_NAME}
-    lines = ["| against | mean difference | standard error | tables won |", "|---|--:|--:|--:|"]
+    lines = ["| against | mean difference | standard error | tables won | lost |", "|---|--:|--:|--:|---|"]
     for name in dict.fromkeys(score.estimator for score in scores if score.estimator != MODEL_NAME):
-        differences = np.array([own[s.table] - getattr(s, figure) for s in scores if s.estimator == name])
+        others = {s.table: getattr(s, figure) for s in scores if s.estimator == name}
+        differences = np.array([own[table] - other for table, other in others.items()])
+        lost = ", ".join(table for table, other in others.items() if own[table] < other)
         error = differences.std(ddof=1) / np.sqrt(len(differences))
         won = int((differences > 0).sum())
-        lines.append(f"| {name} | {differences.mean():+.3f} | {error:.3f} | {won} of {len(differences)} |")
+        lines.append(
+            f"| {name} | {differences.mean():+.3f} | {error:.3f} | {won} of {len(differences)} | {lost} |"
+        )
     return lines
 
 

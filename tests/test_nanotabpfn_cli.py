@@ -23,6 +23,7 @@ from nanotabpfn.held_out import score_held_out
 from nanotabpfn.model import NanoTabPFNModel, TrainedRange
 from nanotabpfn.report import describe_run
 from nanotabpfn.train import TrainingError, train
+from priors.config import PriorConfig
 from priors.dump import open_dump
 from priors.generate import generate_dump
 from priors.presets import PRESETS
@@ -254,7 +255,7 @@ def test_dumps_and_priors_are_mixed(tmp_path, tiny_dump):
 
 def test_the_model_knows_what_it_was_trained_on_and_the_classifier_warns_beyond(tmp_path, tiny_dump):
     with open_dump(tiny_dump) as dump:
-        splits = (int(dump.single_eval_pos.min()), int(dump.single_eval_pos.max()))
+        splits = PriorConfig.from_json(dump.attributes["config"]).split_range
     changes = ["num_datapoints=40", "num_features=[2, 5]", "train_fraction=[0.5, 0.75]"]
     prior = ["--prior", "default", *(word for change in changes for word in ("--set", change))]
     for name, options, expected in [

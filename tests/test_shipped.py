@@ -106,8 +106,12 @@ def test_model_agnostic_explainers_may_call_it_as_a_function_of_arrays(table):
     means = [classifier.predict_proba(table).mean(axis=0) for table in tables]
     np.testing.assert_allclose(means[1], classifier.predict_proba(row[None])[0], atol=1e-6)
 
+    named = small().fit(x, y)
+    named.feature_names_in_ = None  # SHAP's KernelExplainer does so, and then asks with arrays
+    np.testing.assert_allclose(named.predict_proba(x.to_numpy()), classifier.predict_proba(x.to_numpy()))
 
-def test_pickled_dumped_and_in_threads_it_predicts_the_same(table, tmp_path):
+
+def test_pickled_dumped_in_threads_and_in_processes_it_predicts_the_same(table, tmp_path):
     x, y = table
     classifier = small().fit(x, y)
     expected = classifier.predict_proba(x)
@@ -117,6 +121,9 @@ def test_pickled_dumped_and_in_threads_it_predicts_the_same(table, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         for got in pool.map(lambda _: classifier.predict_proba(x), range(8)):
             np.testing.assert_array_equal(got, expected)
+    predict = joblib.delayed(classifier.predict_proba)
+    for got in joblib.Parallel(n_jobs=2)(predict(x) for _ in range(2)):  # other processes
+        np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_the_ensemble_follows_random_state(table):

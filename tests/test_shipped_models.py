@@ -167,7 +167,8 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
         differences = [found["nanotabpfn", table] - found[baseline, table] for table in tables]
         error = stdev(differences) / sqrt(len(tables))
         won = sum(difference > 0 for difference in differences)
-        row = f"| {baseline} | {mean(differences):+.3f} | {error:.3f} | {won} of {len(tables)} |"
+        lost = ", ".join(t for t, difference in zip(tables, differences, strict=True) if difference < 0)
+        row = f"| {baseline} | {mean(differences):+.3f} | {error:.3f} | {won} of {len(tables)} | {lost} |"
         assert row in card
     if name == "regressor":
         for score in scores[:: len(estimators)]:
