@@ -52,7 +52,7 @@ def test_the_example_is_a_study():
 def test_the_study_that_ships_is_one():
     study = load_study(Path(__file__).parents[1] / "docs" / "studies" / "mechanisms.yaml")
     assert len(resolve_arms(study)) == 7 + len(CONTROLS)
-    assert len(cells_of(study)) == 60
+    assert len(cells_of(study)) == 90
 
 
 def test_the_example_shows_every_field_and_its_default():
