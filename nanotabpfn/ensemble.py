@@ -14,7 +14,7 @@ O outputs.
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, PowerTransformer, StandardScaler
+from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from nanotabpfn.checkpoint import load_model
 from nanotabpfn.encoding import FARTHEST
@@ -49,6 +49,7 @@ class Components(TransformerMixin, BaseEstimator):
 
     def fit(self, table: np.ndarray, y: None = None) -> "Components":
         """Find the axes of (T, f), T at least 2."""
+        table = table.astype(np.float64)
         self.scaler_ = StandardScaler().fit(table)
         with np.errstate(invalid="ignore"):  # shares of a variance of 0
             pca = PCA(svd_solver="full").fit(self.scaler_.transform(table))
@@ -59,29 +60,32 @@ class Components(TransformerMixin, BaseEstimator):
 
     def transform(self, table: np.ndarray) -> np.ndarray:
         """Rows (N, f) in these axes (N, f)."""
-        return self.scaler_.transform(table) @ self.axes_
+        return self.scaler_.transform(table.astype(np.float64)) @ self.axes_
 
 
 LEAST_VARIANCE = 1e-10
 """Of an axis, beside that of the first: float32 cells of columns that depend on each other leave less."""
 
 
-def _power() -> TransformerMixin:
-    # Standardized first: the search for the power overflows far from 0.
-    return make_pipeline(StandardScaler(), PowerTransformer(), FunctionTransformer(_cut))
+class View(NamedTuple):
+    """What a member is shown of its features.
+
+    Attributes:
+        power: each column made nearly normal by a power (Yeo-Johnson), and so blind to outliers; else as it
+            is: the model standardizes by itself.
+        components: the columns turned onto their principal axes.
+    """
+
+    power: bool
+    components: bool
 
 
-def _power_components() -> TransformerMixin:
-    return make_pipeline(_power(), Components())
-
-
-VIEWS: dict[str, Callable[[], TransformerMixin] | None] = {
-    "columns": None,  # as they are: the model standardizes by itself
-    "components": Components,
-    "power": _power,  # nearly normal, so blind to outliers
-    "power components": _power_components,
+VIEWS = {
+    "columns": View(power=False, components=False),
+    "components": View(power=False, components=True),
+    "power": View(power=True, components=False),
+    "power components": View(power=True, components=True),
 }
-"""What a member is shown of its features: name -> makes a transformer, to be fitted on the training rows."""
 
 
 class Member(NamedTuple):
@@ -196,22 +200,33 @@ def _is_complete(members: Sequence[Member], features: np.ndarray, num_classes: i
     return len(words) == num_classes and len(read) == len(features)
 
 
+class Normalizer(NamedTuple):
+    """Powers of columns, fitted once for all the members that are shown them."""
+
+    features: np.ndarray  # (P,) those that such a member reads
+    transformer: TransformerMixin  # of these, column by column
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Rows (N, F) with these features made nearly normal, (N, F)."""
+        normal = x.astype(np.float64)
+        with np.errstate(over="ignore"):
+            normal[:, self.features] = self.transformer.transform(normal[:, self.features])
+        return _cut(normal)
+
+
 class Ensemble(NamedTuple):
     """Members that have seen the training rows."""
 
     model: NanoTabPFNModel
     members: list[Member]
-    transformers: list[TransformerMixin | None]  # of each member
+    normalizer: Normalizer | None  # None: no member is shown powers
+    components: list[Components | None]  # of each member
     training_rows: TrainingRows  # a batch of M tables
 
     def predict(self, x: np.ndarray) -> torch.Tensor:
         """The model's outputs (M, N, O) for test rows (N, F), a pass of all members for each chunk."""
-        device = self.training_rows.mean.device
-        tables = []
-        for member, transformer in zip(self.members, self.transformers, strict=True):
-            table = x[:, member.features]
-            tables.append(table if transformer is None else _transformed(transformer, table))
-        batch = torch.from_numpy(np.stack(tables)).to(device)  # (M, N, f)
+        tables = _turned(_columns(self.members, self.normalizer, x), self.components)
+        batch = torch.from_numpy(tables).to(self.training_rows.mean.device)  # (M, N, f)
         return self.model.predict(self.training_rows, batch)
 
 
@@ -225,23 +240,44 @@ def fit_ensemble(
         x: (T, F) float32, finite.
         targets: (M, T) what each member tells the model: codes of the classes, or real numbers.
     """
-    tables, transformers = [], []
-    for member in members:
-        table, make = x[:, member.features], VIEWS[member.view]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the search for a power
-            transformer = None if make is None else make().fit(table.astype(np.float64))
-        transformers.append(transformer)
-        tables.append(table if transformer is None else _transformed(transformer, table))
+    normalizer = _fit_normalizer(members, x)
+    columns = _columns(members, normalizer, x)
+    components = [
+        Components().fit(table) if VIEWS[member.view].components else None
+        for member, table in zip(members, columns, strict=True)
+    ]
     training_rows = model.encode_training(
-        torch.from_numpy(np.stack(tables)).to(device),  # (M, T, f)
+        torch.from_numpy(_turned(columns, components)).to(device),  # (M, T, f)
         torch.from_numpy(np.asarray(targets, dtype=np.float32)).to(device),
     )
-    return Ensemble(model, members, transformers, training_rows)
+    return Ensemble(model, members, normalizer, components, training_rows)
 
 
-def _transformed(transformer: TransformerMixin, table: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return _cut(transformer.transform(table.astype(np.float64))).astype(np.float32)
+def _fit_normalizer(members: Sequence[Member], x: np.ndarray) -> Normalizer | None:
+    read = [member.features for member in members if VIEWS[member.view].power]
+    if not read:
+        return None
+    features = np.unique(np.concatenate(read))
+    # Standardized first: the search for the power overflows far from 0.
+    transformer = make_pipeline(StandardScaler(), PowerTransformer())
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of powers that are tried
+        transformer.fit(x[:, features].astype(np.float64))
+    return Normalizer(features, transformer)
+
+
+def _columns(members: Sequence[Member], normalizer: Normalizer | None, x: np.ndarray) -> list[np.ndarray]:
+    """What each member reads (N, f) of rows (N, F), before it is turned."""
+    normal = x if normalizer is None else normalizer.transform(x)
+    return [(normal if VIEWS[member.view].power else x)[:, member.features] for member in members]
+
+
+def _turned(tables: Sequence[np.ndarray], components: Sequence[Components | None]) -> np.ndarray:
+    """The tables (N, f) of all members, on their axes where they have some: (M, N, f) float32."""
+    told = [
+        table if axes is None else _cut(axes.transform(table))
+        for table, axes in zip(tables, components, strict=True)
+    ]
+    return np.stack(told).astype(np.float32)
 
 
 def class_probabilities(

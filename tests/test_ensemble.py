@@ -52,12 +52,13 @@ def test_the_first_member_tells_the_table_as_it_is():
     assert member.view == "columns"
 
 
-def test_one_batch_gives_what_the_members_give_one_by_one():
+@pytest.mark.parametrize("most", [None, 3])
+def test_one_batch_gives_what_the_members_give_one_by_one(most):
     torch.manual_seed(0)
     model = NanoTabPFNModel(16, 2, 16, 2, 4).eval()
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(30, 5)).astype(np.float32), np.arange(20) % 3
-    members = draw_members(4, np.arange(5), rng, num_classes=3, num_outputs=4)
+    members = draw_members(4, np.arange(5), rng, num_classes=3, num_outputs=4, max_features=most)
     targets = np.stack([member.codes[y] for member in members])
     together = fit_ensemble(model, members, x[:20], targets, CPU).predict(x[20:])
     for i, member in enumerate(members):
