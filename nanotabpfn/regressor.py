@@ -53,8 +53,8 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
             that ships with the package (`nanotabpfn/models/regressor.md`).
         device: where to compute; `get_default_device()` by default.
         n_estimators: ways to tell the table; None: 1, which reads all features, however many, and tells a
-            table of finite numbers as it is. Of 3 each has a scaling of the features; with 2 and more, others
-            are added until all features are read by models that take only some.
+            table of finite numbers as it is. Of 4 each has another view of the features; with 2 and more,
+            others are added until all features are read by models that take only some.
         random_state: an int, a numpy Generator or None (other draws each time), of the ensemble.
 
     Attributes:
