@@ -1,10 +1,10 @@
 """Trains nanoTabPFN on prior dumps, predicts with it, and measures it on real tables."""
 
-from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.data import MixedDataLoader, PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.model import NanoTabPFNModel, get_default_device
-from nanotabpfn.regressor import NanoTabPFNRegressor
-from nanotabpfn.train import train
+from nanotabpfn.data.loaders import MixedDataLoader, PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+from nanotabpfn.training.loop import train
 
 __all__ = [
     "MixedDataLoader",

@@ -20,14 +20,14 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from priors.categories import CONVERTERS
-from priors.classes import CLASS_METHODS
-from priors.families import ConfigError, lookup, parameters_of
-from priors.graphs import GRAPHS
-from priors.mechanisms import ACTIVATIONS, MECHANISMS
-from priors.noise import NOISE_KINDS, NOISES
+from priors.families.categories import CONVERTERS
+from priors.families.classes import CLASS_METHODS
+from priors.families.graphs import GRAPHS
+from priors.families.mechanisms import ACTIVATIONS, MECHANISMS
+from priors.families.missingness import MISSING_KINDS
+from priors.families.noise import NOISE_KINDS, NOISES
 from priors.own_graph import OwnGraph, from_networkx
-from priors.table import MISSING_KINDS
+from priors.registry import ConfigError, lookup, parameters_of
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -199,11 +199,11 @@ class PriorConfig:
 
     drift_fraction: ShareRange = (0.0, 0.0)
     """Share of the mechanisms that drift along the rows, drawn per dataset: each turns from one draw of its
-    family in the first row into another in the last (`priors.mechanisms.drifting`). Rows are then in the
-    order of time, training rows first."""
+    family in the first row into another in the last (`priors.families.mechanisms.drifting`). Rows are then in
+    the order of time, training rows first."""
     shift: Share = 0.0
     """How often the test rows of a dataset are drawn under an intervention: some nodes are cut off from their
-    causes and moved (`priors.interventions`). The training rows are as they are without."""
+    causes and moved (`priors.sampling.interventions`). The training rows are as they are without."""
     shift_nodes: IntRange = (1, 1)
     """Nodes moved by a shift, drawn per dataset: features, or causes of features or of the target."""
     shift_size: ScaleRange = (0.5, 2.0)

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
-from priors.families import ConfigError
+from priors.registry import ConfigError
 
 ENDINGS = (".graphml", ".dot", ".gv", ".txt", ".edges")
 

@@ -13,11 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from priors.categories import CONVERTERS
-from priors.families import lookup, parameters_of
-from priors.mechanisms import MECHANISMS
-from priors.noise import NOISES
-from priors.scm import ancestral_order
+from priors.families.categories import CONVERTERS
+from priors.families.graphs import ancestral_order
+from priors.families.mechanisms import MECHANISMS
+from priors.families.noise import NOISES
+from priors.registry import lookup, parameters_of
 
 MOST_CHARACTERS = 100
 """Of a node's name, which becomes a column's."""

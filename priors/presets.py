@@ -1,8 +1,8 @@
 """PRESETS: named priors, each saying in PURPOSES what it is for and where it comes from."""
 
 from priors.config import PriorConfig
-from priors.graphs import GRAPHS
-from priors.mechanisms import MECHANISMS
+from priors.families.graphs import GRAPHS
+from priors.families.mechanisms import MECHANISMS
 
 GAUSSIAN = {"roots": {"normal": 1}, "noises": {"normal": 1}}
 

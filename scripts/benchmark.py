@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from priors.dump import open_dump
-from priors.engines import BACKENDS, run_tasks
-from priors.generate import generate_dump
+from priors.dumps.dump import open_dump
+from priors.generation.engines import BACKENDS, run_tasks
+from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
 
 FILTERS = {
@@ -143,7 +143,7 @@ def generate(
                 words = f"generate {out} --num-datasets {num_datasets} --workers {count} --backend {backend}"
                 if shard_size is not None:
                     words += f" --shard-size {shard_size}"
-                runs[count].append(_measured([sys.executable, "-m", "priors.cli", *shlex.split(words)]))
+                runs[count].append(_measured([sys.executable, "-m", "priors", *shlex.split(words)]))
                 size = out.stat().st_size
                 out.unlink()
     click.echo(f"{num_datasets:,} datasets, {size / 1e6:,.1f} MB, {backend}, median of {repeats}:\n")
@@ -201,7 +201,7 @@ def live(prior: str, steps: int, counts: tuple[int, ...], repeats: int) -> None:
             for count in counts:
                 out = Path(folder, "run")
                 words = f"train --prior {prior} --out {out} --steps {steps} --eval-every 0 --workers {count}"
-                _measured([sys.executable, "-m", "nanotabpfn.cli", *shlex.split(words), "--overwrite"])
+                _measured([sys.executable, "-m", "nanotabpfn", *shlex.split(words), "--overwrite"])
                 lines = (out / "history.jsonl").read_text().splitlines()
                 first, last = json.loads(lines[1]), json.loads(lines[-1])
                 whole, waiting = (last[name] - first[name] for name in ("wall_time", "wait_time"))
@@ -522,9 +522,9 @@ def _training_step(
     import torch
     from torch import nn
 
-    from nanotabpfn.model import NanoTabPFNModel
-    from nanotabpfn.precision import autocast
-    from nanotabpfn.reference import PlainNanoTabPFNModel
+    from nanotabpfn.model.architecture import NanoTabPFNModel
+    from nanotabpfn.model.precision import autocast
+    from nanotabpfn.model.reference import PlainNanoTabPFNModel
 
     torch.manual_seed(0)
     datasets, rows, features = shape
@@ -573,9 +573,9 @@ def predict(
     """
     import torch
 
-    from nanotabpfn.classifier import NanoTabPFNClassifier
-    from nanotabpfn.model import NanoTabPFNModel
-    from nanotabpfn.reference import PlainNanoTabPFNModel
+    from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+    from nanotabpfn.model.architecture import NanoTabPFNModel
+    from nanotabpfn.model.reference import PlainNanoTabPFNModel
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -635,8 +635,8 @@ def predict_once(rows: int, features: int, test_rows: int, threads: int | None) 
     """Fit and predict, for `predict` to measure."""
     import torch
 
-    from nanotabpfn.classifier import NanoTabPFNClassifier
-    from nanotabpfn.model import NanoTabPFNModel
+    from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+    from nanotabpfn.model.architecture import NanoTabPFNModel
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -3,11 +3,11 @@
 import click
 import numpy as np
 
-from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.evaluate import evaluate
-from nanotabpfn.evaluate_regression import evaluate_regression
-from nanotabpfn.regressor import NanoTabPFNRegressor
-from nanotabpfn.suites import REGRESSION_SUITES, SUITES, load_suite
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.evaluation.evaluate import evaluate
+from nanotabpfn.evaluation.evaluate_regression import evaluate_regression
+from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, load_suite
 
 
 @click.command(context_settings={"show_default": True})

@@ -20,8 +20,8 @@ BATCH = 32  # datasets; TabICL's own default of 256 is no faster
 def preset(name: str, rows: int, features: int, classes: int) -> Iterator[int]:
     """Ours: every dataset has all features and exactly so many classes."""
     from priors.config import with_overrides
-    from priors.generate import sample_block
     from priors.presets import PRESETS
+    from priors.sampling.blocks import sample_block
 
     shape = {
         "num_datapoints": rows,

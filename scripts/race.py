@@ -23,15 +23,17 @@ from scipy import stats
 from sklearn.isotonic import isotonic_regression
 from tqdm import tqdm
 
-from nanotabpfn.checkpoint import CheckpointError, load_model
-from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.cli import SuiteName
-from nanotabpfn.data import PriorDumpDataLoader
-from nanotabpfn.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
-from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.openml_tables import OpenMLError
-from nanotabpfn.precision import PRECISIONS, resolve_precision
-from nanotabpfn.run import (
+from nanotabpfn.cli.main import SuiteName
+from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.evaluation.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
+from nanotabpfn.evaluation.openml_tables import OpenMLError
+from nanotabpfn.evaluation.suites import load_suite
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import CheckpointError, load_model
+from nanotabpfn.model.precision import PRECISIONS, resolve_precision
+from nanotabpfn.training.loop import TrainingError, train
+from nanotabpfn.training.run import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
     HISTORY_FILE,
@@ -42,13 +44,12 @@ from nanotabpfn.run import (
     read_settings,
     resume_run,
 )
-from nanotabpfn.suites import load_suite
-from nanotabpfn.train import TrainingError, train
 from priors.config import ConfigError, PriorConfig, load_config
 from priors.console import PlainError, PlainGroup, Seed
-from priors.dump import DumpError, content_hash, open_dump
-from priors.generate import generate_dump, sample_block
+from priors.dumps.dump import DumpError, content_hash, open_dump
+from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
+from priors.sampling.blocks import sample_block
 
 OURS = ("default", "mlp-scm", "published-like")
 BATCH_SIZE, LEARNING_RATE = 32, 4e-3  # the published settings

@@ -10,12 +10,12 @@ from statistics import mean, median
 import click
 import torch
 
-from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.data import PriorDataLoader
-from nanotabpfn.held_out import score_held_out
-from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.recipes import RECIPES
-from nanotabpfn.train import train
+from nanotabpfn.data.loaders import PriorDataLoader
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.evaluation.held_out import score_held_out
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.training.loop import train
+from nanotabpfn.training.recipes import RECIPES
 from priors.config import with_overrides
 from priors.presets import PRESETS
 

@@ -12,25 +12,25 @@ import click
 import numpy as np
 import torch
 
-from nanotabpfn.checkpoint import MODEL_FILE, load_model, save_model, write_atomically
-from nanotabpfn.classifier import ENSEMBLE_SIZE as CLASSIFIER_MEMBERS
-from nanotabpfn.classifier import NanoTabPFNClassifier
-from nanotabpfn.cli import ERRORS
-from nanotabpfn.cli import main as nanotabpfn
-from nanotabpfn.data import prior_range, widest_range
-from nanotabpfn.evaluate import BASELINES, evaluate, format_scores
-from nanotabpfn.evaluate_regression import REGRESSION_BASELINES, evaluate_regression
-from nanotabpfn.model import NanoTabPFNModel
-from nanotabpfn.regressor import ENSEMBLE_SIZE as REGRESSOR_MEMBERS
-from nanotabpfn.regressor import NanoTabPFNRegressor
-from nanotabpfn.report import MODEL_NAME, read_history
-from nanotabpfn.run import checkpoints, read_settings
-from nanotabpfn.suites import load_suite
+from nanotabpfn.cli.main import ERRORS
+from nanotabpfn.cli.main import main as nanotabpfn
+from nanotabpfn.data.loaders import prior_range, widest_range
+from nanotabpfn.estimators.classifier import ENSEMBLE_SIZE as CLASSIFIER_MEMBERS
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import ENSEMBLE_SIZE as REGRESSOR_MEMBERS
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.evaluation.evaluate import BASELINES, evaluate, format_scores
+from nanotabpfn.evaluation.evaluate_regression import REGRESSION_BASELINES, evaluate_regression
+from nanotabpfn.evaluation.suites import load_suite
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import MODEL_FILE, load_model, save_model, write_atomically
+from nanotabpfn.training.curves import MODEL_NAME, read_history
+from nanotabpfn.training.run import checkpoints, read_settings
 from priors.config import PriorConfig
 from priors.console import PlainError, PlainGroup
 from priors.presets import PRESETS
 
-PACKAGE = Path(__file__).parents[1] / "nanotabpfn" / "models"
+PACKAGE = Path(__file__).parents[1] / "nanotabpfn" / "shipped"
 MAX_BYTES = 3_000_000
 """Of a model in the package."""
 BLOCK = 16  # datasets of a batch; a block shares its split and its features, so that a batch is one pass
@@ -159,7 +159,7 @@ SHIPPED = {"classifier": CLASSIFIER, "regressor": REGRESSOR}
 
 @click.group(cls=PlainGroup, errors=ERRORS)
 def main() -> None:
-    """Make the models in nanotabpfn/models.
+    """Make the models in nanotabpfn/shipped.
 
     \b
     python scripts/shipped_models.py train classifier     # hours; goes on when it was stopped

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from priors.config import PriorConfig
-from priors.generate import generate_dump
+from priors.generation.generate import generate_dump
 
 DATA = Path(__file__).parent / "data"
 

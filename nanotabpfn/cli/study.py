@@ -1,0 +1,303 @@
+"""The commands `nanotabpfn study ...`: from a study file to records and a report."""
+
+import threading
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from nanotabpfn.studies.cells import (
+    Job,
+    Outcome,
+    Plan,
+    estimate,
+    plan_study,
+    run_study,
+    state_of,
+    steps_done,
+)
+from nanotabpfn.studies.study import StudyError, load_study
+from nanotabpfn.studies.study_report import write_report
+from priors.console import PlainGroup, printable, refuse_existing
+from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
+
+SECONDS_BETWEEN_LOOKS = 2
+EXAMPLE = "example.yaml"
+BUILT_IN = {"example": EXAMPLE, "published": "published.yaml"}
+"""Studies that come with the package: the commented example, and the published experiment."""
+
+
+class StudyFile(click.Path):
+    """A study file, or the name of the built-in study `published` where there is no such file."""
+
+    def __init__(self):
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Path, Path]:
+        """The file, and the folder in which files that it names are looked for."""
+        if value == "published" and not Path(value).exists():
+            return Path(str(files("nanotabpfn.studies") / BUILT_IN[value])), Path()
+        file = super().convert(value, param, ctx)
+        return file, file.parent
+
+
+study_argument = click.argument("file", type=StudyFile())
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the study.  [default: runs/ and the name of FILE without its ending]",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="cpu",
+    show_default=True,
+    help="Where models are trained and scored; auto is the best that a worker has.",
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker."
+)
+
+
+@click.group("study", cls=PlainGroup, errors=(StudyError, EngineError))
+def study_group() -> None:
+    """Find out what a change of prior does to what a model generalizes to.
+
+    A study is one file: priors (arms), seeds, a budget that is the same for all, real tables. Every arm is
+    trained with every seed, and scored on real tables, on held-out datasets of its own prior and of every
+    other arm's.
+
+    \b
+    nanotabpfn study init mine.yaml           # a commented example, to edit
+    nanotabpfn study plan mine.yaml           # its cells, and what they will take
+    nanotabpfn study run mine.yaml            # runs/mine; stopped by whatever means, goes on
+    nanotabpfn study report runs/mine         # runs/mine/report.html
+
+    FILE may be `published`: the published experiment, on three tables of OpenML.
+    """
+
+
+@study_group.command("init")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--study",
+    type=click.Choice(list(BUILT_IN)),
+    default="example",
+    show_default=True,
+    help="Which: a small example, or the published experiment.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+def init_command(file: Path, study: str, overwrite: bool) -> None:
+    """Write a commented study to FILE (.yaml), to be edited.
+
+    \b
+    nanotabpfn study init mine.yaml
+    nanotabpfn study init twenty-seeds.yaml --study published
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise click.UsageError(f"FILE must end in .yaml, got {file}")
+    refuse_existing(file, overwrite)
+    file.write_bytes((files("nanotabpfn.studies") / BUILT_IN[study]).read_bytes())
+    click.echo(f"{file}: written; edit it, then: nanotabpfn study plan {file}")
+
+
+@study_group.command("plan")
+@study_argument
+@out_option
+@threads_option
+@device_option
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="To reckon with.")
+def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int) -> None:
+    """Show the cells of a study, how far each is, and what the rest will take in time and disk.
+
+    Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows where
+    it stands.
+
+    \b
+    nanotabpfn study plan mine.yaml --workers 2
+    """
+    study, folder = load_study(*file), _folder(file[0], out)
+    plan = plan_study(study)
+    width = max(len(planned.cell.arm.name) for planned in plan.cells)
+    click.echo(f"{'arm':{width}}  {'data seed':>9}  {'model seed':>10}  state")
+    for planned in plan.cells:
+        cell = planned.cell
+        state = state_of(plan, planned, folder)
+        state += f": {planned.error}" if planned.error else ""
+        click.echo(
+            f"{printable(cell.arm.name):{width}}  {cell.data_seed:>9}  {cell.model_seed:>10}  "
+            f"{printable(state)}"
+        )
+    states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
+    found = estimate(plan, folder, threads, device)
+    per_process = found.train_seconds + found.score_seconds + found.measure_seconds
+    click.echo(f"\n{len(plan.cells)} cells, {states['done']} done, in {folder}")
+    click.echo(f"each: {study.budget}")
+    if found.step_seconds:
+        steps = ", ".join(f"{printable(arm)} {each:.2f} s" for arm, each in found.step_seconds.items())
+        click.echo(f"a step takes, with the sampling of its datasets: {steps}")
+    click.echo(
+        f"left to do, with {workers} worker{'s' * (workers > 1)}: about {_duration(per_process / workers)} "
+        f"({_duration(found.train_seconds)} of training, {_duration(found.score_seconds)} of scoring, "
+        f"{_duration(found.measure_seconds)} of measuring priors, by one process), "
+        f"{found.disk_bytes / 1e6:.0f} MB of disk"
+    )
+
+
+@study_group.command("run")
+@study_argument
+@out_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on this machine, each at a cell of its own.",
+)
+@threads_option
+@click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    default="loky",
+    show_default=True,
+    help="What runs the workers: processes of this machine, a dask or a ray cluster.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running cluster, all of which is used, such as tcp://host:8786 for dask.",
+)
+@device_option
+def run_command(
+    file: tuple[Path, Path],
+    out: Path | None,
+    workers: int,
+    threads: int,
+    backend: str,
+    scheduler: str | None,
+    device: str,
+) -> None:
+    """Train and score every cell that is not there yet, and write records.parquet and records.csv.
+
+    Stopped by Ctrl-C, kill -9 or a power cut, the same command goes on. A cell that fails is told, and the
+    rest goes on; the same command tries it again. After a change of the file, what the change does not touch
+    is kept: another arm trains that arm alone.
+
+    \b
+    nanotabpfn study run mine.yaml --workers 2
+    nanotabpfn study run published            # after `priors download 300k_150x5_2`
+    nanotabpfn study run mine.yaml --out /shared/mine --backend dask --scheduler tcp://head:8786
+    """
+    if scheduler and backend == "loky":
+        raise click.UsageError("--scheduler needs --backend dask or ray")
+    study, folder = load_study(*file), _folder(file[0], out)
+    view = ProgressView(folder)
+    try:
+        outcomes = run_study(
+            study,
+            folder,
+            backend,
+            workers,
+            scheduler,
+            threads,
+            device,
+            on_plan=view.begin,
+            on_outcome=view.tell,
+        )
+    except (KeyboardInterrupt, WorkerLostError) as error:
+        reason = str(error) or "stopped"
+        raise click.ClickException(f"{reason}; goes on with the same command") from error
+    finally:
+        view.end()
+    failed = [outcome for outcome in outcomes if outcome.error and not outcome.is_busy]
+    busy = sum(outcome.is_busy for outcome in outcomes)
+    cells = len(study_cells := view.plan.cells)
+    done = sum(state_of(view.plan, planned, folder) == "done" for planned in study_cells)
+    click.echo(f"{folder}: {done} of {cells} cells are done; records.parquet, records.csv")
+    if failed or busy:
+        also = f", {busy} left to another process" if busy else ""
+        raise click.ClickException(
+            f"{len(failed)} failed{also}; their tracebacks are in {folder / 'errors'}, and the same command "
+            "tries them again"
+        )
+
+
+@study_group.command("report")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report_command(folder: Path) -> None:
+    """Write the report of the study in FOLDER: report.html, one page that needs nothing else, and report.md.
+
+    Of a study that is still running, or was stopped, it reports what is there and says what is missing.
+
+    \b
+    nanotabpfn study report runs/mine
+    """
+    page, markdown = write_report(folder)
+    click.echo(f"{page} (open it in a browser), {markdown}")
+
+
+class ProgressView:
+    """One bar over the training steps of all cells, and a line for each job that ended.
+
+    Args:
+        folder: of the study, in whose histories it looks: that works for any backend.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder.absolute()
+        self.plan: Plan | None = None
+        self._bar: tqdm | None = None
+        self._ended = threading.Event()
+        self._looks = threading.Thread(target=self._look, daemon=True)
+
+    def begin(self, plan: Plan, jobs: list[Job]) -> None:
+        self.plan = plan
+        keys = {job.key for job in jobs}
+        self._cells = {planned.key: planned for planned in plan.cells}
+        total = sum(planned.cell.arm.steps for planned in self._cells.values())
+        self._open = {key: planned for key, planned in self._cells.items() if key in keys}
+        done = total - sum(planned.cell.arm.steps for planned in self._open.values())
+        self._steps_of_done = done
+        click.echo(
+            f"{self.folder}: {len(self._cells) - len(self._open)} of {len(self._cells)} different cells are "
+            f"there, {len(jobs)} jobs to do"
+        )
+        self._bar = tqdm(total=total, desc="study", unit="step", disable=None)
+        self._bar.update(self._now())
+        self._looks.start()
+
+    def tell(self, outcome: Outcome) -> None:
+        how = "done" if outcome.error is None else outcome.error
+        self._bar.write(printable(f"{outcome.label}: {how}"))
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._bar is not None:
+            self._looks.join()
+            self._bar.update(self._now() - self._bar.n)
+            self._bar.close()
+
+    def _now(self) -> int:
+        steps = {key: steps_done(planned, self.folder) for key, planned in self._open.items()}
+        under_way = sum(0 < steps[key] < self._open[key].cell.arm.steps for key in steps)
+        self._bar.set_postfix({"under way": under_way}, refresh=False)
+        return self._steps_of_done + sum(steps.values())
+
+    def _look(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+            self._bar.update(self._now() - self._bar.n)
+
+
+def _folder(file: Path, out: Path | None) -> Path:
+    return out or Path("runs") / file.stem
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

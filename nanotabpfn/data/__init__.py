@@ -1,0 +1,1 @@
+"""Batches of datasets for training."""

@@ -1,0 +1,1 @@
+"""The scikit-learn interface: encoding of tables, ensembles, classifier and regressor."""

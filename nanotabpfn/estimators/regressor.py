@@ -1,0 +1,218 @@
+"""NanoTabPFNRegressor: the scikit-learn interface of a model trained for regression."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+
+from nanotabpfn.estimators.encoding import TableEncoder, read_table
+from nanotabpfn.estimators.ensemble import (
+    bin_log_probabilities,
+    check_num_members,
+    draw_members,
+    features_to_read,
+    fit_ensemble,
+    own_model,
+    random_generator,
+    warn_outside,
+)
+from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+from nanotabpfn.model.bins import log_density, mean, standardize_targets, target_statistics
+from nanotabpfn.model.bins import quantiles as quantiles_of
+
+SHIPPED_REGRESSOR = Path(__file__).parents[1] / "shipped" / "regressor.safetensors"
+"""The model of `NanoTabPFNRegressor()`; regressor.md beside it says what it is and how it was made."""
+ENSEMBLE_SIZE = 1
+"""More have gained nothing on real tables so far (docs/regression.md)."""
+
+CONSTANT_DEVIATION = 8 * np.finfo(np.float64).eps
+"""Of targets that do not vary but for rounding, as a part of the largest one's power of 2."""
+LARGEST = np.finfo(np.float64).max
+
+OUTPUTS = ("mean", "median", "quantiles")
+
+
+class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
+    """Predicts a real target of a table as it comes, as a distribution, by a trained NanoTabPFNModel.
+
+    Numbers, text, categories, booleans, dates, missing cells and infinities are encoded inside, fitted on the
+    training rows alone (`encoding.py`); an ensemble tells the table in several ways (`ensemble.py`), and its
+    members' distributions are averaged. `fit` takes the training rows through the model once and keeps what
+    test rows need of them. It works on a copy of the model: what happens to `model` afterwards changes
+    nothing until the next `fit`.
+
+    A target that does not vary is predicted as itself, by every output.
+
+    Args:
+        model: a trained model with `bin_edges`, its file, or the directory of its run; None takes the one
+            that ships with the package (`nanotabpfn/shipped/regressor.md`).
+        device: where to compute; `get_default_device()` by default.
+        n_estimators: ways to tell the table; None: 1, which reads all features, however many, and tells a
+            table of finite numbers as it is. Of 4 each has another view of the features; with 2 and more,
+            others are added until all features are read by models that take only some.
+        random_state: an int, a numpy Generator or None (other draws each time), of the ensemble.
+
+    Attributes:
+        n_features_in_: number of features seen in `fit`.
+        feature_names_in_: their names, where X has names; `predict` finds columns by them in any order.
+        model_: the model as it was in `fit`, on the device.
+        members_: how each member of the ensemble tells the table.
+        unit_: the power of 2 in whose units targets are computed, so that none is too large or too small.
+        mean_, deviation_: of the training targets, in these units.
+    """
+
+    def __init__(
+        self,
+        model: NanoTabPFNModel | str | Path | None = None,
+        device: str | torch.device | None = None,
+        *,
+        n_estimators: int | None = None,
+        random_state: int | np.random.Generator | None = 0,
+    ):
+        self.model = model
+        self.device = device
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "NanoTabPFNRegressor":
+        """Take the training rows through the model.
+
+        Args:
+            X: (T, F) frame of pandas, polars or pyarrow, or array; at least two rows.
+            y: (T,) finite numbers.
+
+        Raises:
+            ValueError: input that does not fit together, targets that are no finite numbers, fewer than two
+                rows, a parameter out of its range, a model of classification.
+            TypeError: cells that are neither text nor number nor date; a model of another kind.
+            CheckpointError: a file that holds no model.
+        """
+        num_estimators = check_num_members(self.n_estimators, self.model, ENSEMBLE_SIZE)
+        columns = read_table(self, X, reset=True)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        y = _read_targets(y)
+        check_consistent_length(columns[0].cells, y)
+        if len(y) < 2:
+            raise ValueError(f"X and y must have at least 2 rows, got {len(y)} sample")
+        device = torch.device(self.device or get_default_device())
+        self.model_ = own_model(self.model, SHIPPED_REGRESSOR).to(device).eval()
+        if self.model_.problem_type != "regression":
+            raise ValueError("model must be of regression, got one of classification: NanoTabPFNClassifier")
+        targets = self._fit_targets(y)  # (T,)
+        self.encoder_ = TableEncoder().fit(columns)
+        x = self.encoder_.transform(columns)  # (T, G)
+        features = features_to_read(x, num_estimators)
+        trained = self.model_.trained_range
+        self.members_ = draw_members(
+            num_estimators,
+            features,
+            random_generator(self.random_state),
+            max_features=None if trained is None else trained.features[1],
+        )
+        warn_outside(trained, rows=len(x), features=len(features), classes=None)
+        told = np.tile(targets, (len(self.members_), 1))  # (M, T)
+        self.ensemble_ = fit_ensemble(self.model_, self.members_, x, told, device)
+        return self
+
+    def predict(
+        self,
+        X: Any,
+        output: Literal["mean", "median", "quantiles"] = "mean",
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    ) -> np.ndarray:
+        """What the distribution of each row's target says.
+
+        Args:
+            X: (N, F).
+            output: its `mean`, the best guess for squared errors; its `median`, for absolute ones; or its
+                `quantiles`.
+            quantiles: (Q,) probabilities above 0 and below 1, for `output="quantiles"`.
+
+        Returns:
+            (N,), or (N, Q) for `quantiles`.
+
+        Raises:
+            ValueError: an unknown output, a probability out of range.
+        """
+        if output not in OUTPUTS:
+            raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}")
+        probabilities = np.asarray([0.5] if output == "median" else quantiles, dtype=np.float64)
+        if probabilities.ndim != 1 or not ((probabilities > 0) & (probabilities < 1)).all():
+            raise ValueError(f"quantiles must be a list of numbers above 0 and below 1, got {quantiles!r}")
+        logits, edges = self._distribution(X)
+        if output == "mean":
+            found = mean(logits, edges)
+        else:
+            found = quantiles_of(logits, edges, torch.from_numpy(probabilities))
+            found = found.squeeze(1) if output == "median" else found
+        with np.errstate(over="ignore"):  # targets near the largest number there is: cut
+            predicted = (found.numpy() * self.deviation_ + self.mean_) * self.unit_
+        return predicted.clip(-LARGEST, LARGEST)
+
+    def log_density(self, X: Any, y: Any) -> np.ndarray:
+        """Log of the predicted density at y (N,) for each row of X (N, F), in units of 1 / y.
+
+        Raises:
+            ValueError: input that does not fit together, targets that are no finite numbers.
+        """
+        logits, edges = self._distribution(X)
+        y = _read_targets(y)
+        check_consistent_length(logits, y)
+        with np.errstate(over="ignore"):  # infinitely far from the training targets, of density 0
+            z = (y / self.unit_ - self.mean_) / self.deviation_
+        densities = log_density(logits, edges, torch.from_numpy(z)).numpy()
+        return densities - np.log(self.deviation_) - np.log(self.unit_)
+
+    def _fit_targets(self, y: np.ndarray) -> np.ndarray:
+        """Learn the units of y (T,), and give what the model is told: the standardized targets (T,)."""
+        self.unit_ = np.ldexp(1.0, np.frexp(np.abs(y).max())[1] - 1)
+        targets = torch.from_numpy(y / self.unit_).unsqueeze(0)  # (1, T), exact, below 2
+        centre, deviation = target_statistics(targets)
+        self.mean_, self.deviation_ = centre.item(), deviation.item()
+        z = standardize_targets(targets, len(y)).squeeze(0).numpy()
+        if np.ptp(z) < 0.5:  # they deviate by 1, unless by rounding alone
+            self.deviation_ = CONSTANT_DEVIATION
+        return z
+
+    def _distribution(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log probabilities (N, K) and edges (K + 1,), in units of the targets' deviation; float64."""
+        check_is_fitted(self)
+        outputs = self.ensemble_.predict(self.encoder_.transform(read_table(self, X, reset=False)))
+        return bin_log_probabilities(outputs), self.model_.bin_edges.double().cpu()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _read_targets(y: Any) -> np.ndarray:
+    """(N,) float64, finite.
+
+    Raises:
+        ValueError: targets that are missing, infinite, complex, dates or text.
+    """
+    y = column_or_1d(np.asarray(y), warn=True)
+    if y.dtype.kind == "O":
+        y = np.array([np.nan if str(cell) in ("None", "<NA>") else cell for cell in y])
+        try:
+            y = y.astype(np.float64) if y.dtype.kind == "O" else y  # Decimal, fractions, huge integers
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"y must hold finite numbers: {error}") from error
+    if y.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: y must hold real numbers, got {y.dtype}")
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold numbers, got {y.dtype}: {str(y[:3].tolist())[:60]}")
+    y = y.astype(np.float64)
+    assert_all_finite(y, input_name="y")
+    return y

@@ -1,0 +1,1 @@
+"""How good a model is, on real tables and on held-out datasets."""

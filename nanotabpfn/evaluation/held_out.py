@@ -1,0 +1,86 @@
+"""How a model does on datasets of its prior that it was not trained on.
+
+Axis letters: B datasets in a batch, R rows, T training rows, K outputs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional as F
+
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.bins import log_density, mean, standardize_targets
+
+
+def score_held_out(
+    model: NanoTabPFNModel, batches: Sequence[dict[str, Any]], device: str | torch.device
+) -> dict[str, float]:
+    """Means over the datasets of `batches`, as `held_out_batches` of a loader gives them.
+
+    One forward pass for all datasets of a batch that share rows, features and split.
+
+    Args:
+        model: on `device`, in evaluation mode.
+
+    Returns:
+        `held_out_loss`, which training minimizes. Of classes it is the cross entropy; then also
+        `held_out_accuracy` and `held_out_roc_auc`, the mean over a dataset's classes of each against the
+        rest, over the datasets where it is defined: test rows of at least two classes. Of real targets it
+        is the negative log density in units of the training rows' deviation; then also `held_out_r2`, of
+        the mean as prediction: 1 - the squared errors of all datasets' test rows, in those units, over
+        their squared distances from their dataset's test mean. Summed before dividing, since a small
+        dataset's own R2 has no lower bound.
+    """
+    if model.problem_type == "regression":
+        return _score_regression(model, batches, device)
+    losses, accuracies, roc_aucs = [], [], []
+    for part in _parts(batches):
+        num_train = part["train_test_split_index"]
+        x, y = part["x"].to(device), part["y"].to(device)
+        with torch.inference_mode():
+            logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
+        targets = y[:, num_train:].long()  # (B, R - T)
+        losses += F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(dim=1).tolist()
+        accuracies += (logits.argmax(dim=2) == targets).double().mean(dim=1).tolist()
+        num_classes = (y.amax(dim=1).long() + 1).tolist()
+        for logits_of_one, classes, k in zip(logits.cpu(), targets.cpu().numpy(), num_classes, strict=True):
+            probabilities = torch.softmax(logits_of_one[:, :k].double(), dim=1).numpy()  # (R - T, k)
+            roc_aucs += _roc_auc(classes, probabilities)
+    scores = {"held_out_loss": np.mean(losses), "held_out_accuracy": np.mean(accuracies)}
+    if roc_aucs:
+        scores["held_out_roc_auc"] = np.mean(roc_aucs)
+    return {name: float(score) for name, score in scores.items()}
+
+
+def _score_regression(
+    model: NanoTabPFNModel, batches: Sequence[dict[str, Any]], device: str | torch.device
+) -> dict[str, float]:
+    losses, errors, spread = [], 0.0, 0.0
+    edges = model.bin_edges
+    for part in _parts(batches):
+        num_train = part["train_test_split_index"]
+        x, y = part["x"].to(device), standardize_targets(part["y"].to(device), num_train)
+        with torch.inference_mode():
+            logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
+        targets = y[:, num_train:]  # (B, R - T)
+        losses += (-log_density(logits, edges, targets)).mean(dim=1).tolist()
+        errors += (mean(logits, edges) - targets).double().square().sum().item()
+        spread += (targets - targets.mean(dim=1, keepdim=True)).double().square().sum().item()
+    scores = {"held_out_loss": float(np.mean(losses))}
+    return scores | ({"held_out_r2": 1 - errors / spread} if spread > 0 else {})
+
+
+def _parts(batches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The uniform batches, and those that the mixed ones consist of."""
+    return [part for batch in batches for part in batch.get("parts", [batch])]
+
+
+def _roc_auc(classes: np.ndarray, probabilities: np.ndarray) -> list[float]:
+    """[the ROC AUC of one dataset], or [] where it has none."""
+    present = np.unique(classes)
+    if len(present) < 2:
+        return []
+    return [float(np.mean([roc_auc_score(classes == k, probabilities[:, k]) for k in present]))]

@@ -1,0 +1,224 @@
+"""Save and load: a model, or all that a training goes on from; safetensors and JSON, no pickle is executed.
+
+One format for both. The weights stand under their names in the state dict, the architecture in the metadata.
+A checkpoint of a training holds besides, under `state/`, the tensors that the training goes on from, and its
+numbers in the metadata; whoever wants the model alone reads the same file.
+"""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
+
+MODEL_FILE = "model.safetensors"
+PUBLISHED_SUFFIXES = (".pth", ".pt")
+"""Files of `torch.save(model.state_dict(), ...)`, as the published code's models come."""
+PUBLISHED_HEADS = 4
+PARTIAL_SUFFIX = ".partial"
+STATE_PREFIX = "state/"
+
+
+class CheckpointError(Exception):
+    """A file that holds no model of ours; the message names it and says what is wrong."""
+
+
+def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
+    """Write the weights and the architecture, atomically.
+
+    Args:
+        path: a file, or a directory, in which the file is called `model.safetensors`.
+
+    Returns:
+        The file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    write_atomically(path, _content(_weights(model), _metadata(model)))
+    return path
+
+
+def load_model(path: str | Path, num_attention_heads: int | None = None) -> NanoTabPFNModel:
+    """The model in evaluation mode, on the CPU.
+
+    Args:
+        path: a file of `save_model` or `save_checkpoint`, the directory of a run, or a state dict in a `.pth`
+            or `.pt` file, the published form. Of the last the weights alone are read (`weights_only`): code
+            in the file is not executed.
+        num_attention_heads: of a state dict, whose shapes tell all of the architecture but this; the
+            published 4 by default. Our own files know it, and take none.
+
+    Raises:
+        CheckpointError: no such file, not readable, holding other things than weights, or not the weights of
+            its architecture.
+    """
+    path = Path(path)
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no such file; `nanotabpfn train` writes one")
+    metadata: dict[str, str] = {}
+    if file.suffix in PUBLISHED_SUFFIXES:
+        weights = _read_state_dict(file)
+    elif num_attention_heads is not None:
+        raise CheckpointError(
+            f"{file}: num_attention_heads is for .pth files alone, got {num_attention_heads}"
+        )
+    else:
+        metadata, tensors = _read(file)
+        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(STATE_PREFIX)}
+    try:
+        if file.suffix in PUBLISHED_SUFFIXES:
+            architecture = _architecture(weights, num_attention_heads or PUBLISHED_HEADS)
+        elif "config" not in metadata:
+            raise ValueError("its metadata has no config")
+        else:
+            architecture = json.loads(metadata["config"])
+        model = NanoTabPFNModel(**architecture)
+        model.load_state_dict(weights)
+        if "trained_range" in metadata:
+            model.trained_range = _trained_range(metadata["trained_range"])
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{file}: holds no NanoTabPFNModel: {_one_line(error)}") from error
+    return model.eval()
+
+
+def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | Path) -> None:
+    """Write a model and the state of its training, atomically.
+
+    Args:
+        model: as it is to be used: the averaged one.
+        state: dicts (with strings as keys), lists, tensors and what JSON has.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    tree = _without_tensors(state, STATE_PREFIX.rstrip("/"), tensors)
+    metadata = _metadata(model) | {"state": json.dumps(tree)}
+    write_atomically(Path(path), _content(_weights(model) | tensors, metadata))
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` was given, on the CPU, equal to the bit.
+
+    Raises:
+        CheckpointError: not readable, or a file without a state.
+    """
+    metadata, tensors = _read(Path(path))
+    try:
+        return _with_tensors(json.loads(metadata["state"]), tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no state of a training: {_one_line(error)}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """`path` holds its old content or all of the new one, also after a crash."""
+    beside = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    if os.name == "posix":  # the name too is to outlast a power cut
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _content(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """Of a safetensors file; the same for the same model, though the library orders metadata by chance."""
+    content = save(tensors, metadata=metadata)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def _metadata(model: NanoTabPFNModel) -> dict[str, str]:
+    metadata = {"config": json.dumps(model.config)}
+    if model.trained_range is not None:
+        metadata["trained_range"] = json.dumps(model.trained_range._asdict())
+    return metadata
+
+
+def _trained_range(text: str) -> TrainedRange:
+    stored = json.loads(text).items()
+    ranges = {name: tuple(bounds) for name, bounds in stored if bounds is not None}
+    if not all(len(bounds) == 2 and bounds[0] <= bounds[1] for bounds in ranges.values()):
+        raise ValueError(f"trained_range must hold (low, high) of each, got {text}")
+    return TrainedRange(**ranges)
+
+
+def _weights(model: NanoTabPFNModel) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
+
+
+def _read(file: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as stored:
+            return stored.metadata() or {}, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: not a readable safetensors file: {_one_line(error)}") from error
+
+
+def _read_state_dict(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{file}: holds other things than weights, or is damaged; nothing in it was executed"
+        ) from error
+    except Exception as error:  # a damaged pickle fails in many ways
+        raise CheckpointError(f"{file}: not a readable PyTorch file: {_one_line(error)}") from error
+    if not isinstance(weights, dict) or not all(torch.is_tensor(weight) for weight in weights.values()):
+        raise CheckpointError(f"{file}: must hold a state dict: names and tensors, nothing else")
+    return weights
+
+
+def _architecture(weights: dict[str, torch.Tensor], num_attention_heads: int) -> dict[str, int]:
+    """The settings of the NanoTabPFNModel that has these weights."""
+    layers = {name.split(".")[1] for name in weights if name.startswith("transformer_blocks.")}
+    return {
+        "embedding_size": weights["feature_encoder.linear_layer.weight"].shape[0],
+        "num_attention_heads": num_attention_heads,
+        "mlp_hidden_size": weights["decoder.linear1.weight"].shape[0],
+        "num_layers": len(layers),
+        "num_outputs": weights["decoder.linear2.weight"].shape[0],
+    }
+
+
+def _without_tensors(tree: Any, place: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """`tree` as JSON takes it, with {"tensor": place} where a tensor was, which goes into `tensors`."""
+    if torch.is_tensor(tree):
+        tensors[place] = tree.detach().cpu().contiguous()
+        return {"tensor": place}
+    if isinstance(tree, dict):
+        return {key: _without_tensors(value, f"{place}/{key}", tensors) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_tensors(value, f"{place}/{i}", tensors) for i, value in enumerate(tree)]
+    return tree
+
+
+def _with_tensors(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(tree, dict):
+        if tree.keys() == {"tensor"}:
+            return tensors[tree["tensor"]].clone()  # out of the file's buffer, whose alignment is its own
+        return {key: _with_tensors(value, tensors) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_with_tensors(value, tensors) for value in tree]
+    return tree
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,146 @@
+"""What datasets look like, a prior's and real tables alike, and how far the one's are from the other's.
+
+Axis letters: D datasets, R rows, T training rows, F features, P properties.
+"""
+
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.neighbors import NearestNeighbors
+
+from nanotabpfn.evaluation.evaluate import SEED, Task
+from priors.audit.audit import correlations, measure
+
+PROPERTIES = {
+    "forest": "ROC AUC of a random forest",
+    "linear": "ROC AUC of logistic regression",
+    "headroom": "forest minus logistic regression",
+    "smallest_class": "share of the smallest class",
+    "correlation": "mean |correlation| of features",
+    "effective_dimension": "effective dimension / features",
+    "distinct": "share of distinct values",
+    "skewness": "mean |skewness| of features",
+}
+"""Of one dataset: what each is. Sizes are left out: a study sets them, and they would tell priors from real
+tables by themselves. Models learn on a half of the rows and are scored on the others, whatever the split."""
+
+DISTANCES = {
+    "discriminator": "ROC AUC that tells it from real tables",
+    "coverage": "share of real tables within it",
+}
+"""Of a prior, from the tables of a suite."""
+
+COVERED = 0.95
+"""Quantile of the distances of a prior's datasets to their nearest neighbour: a table no farther than that
+from one of them lies within the prior."""
+
+
+def properties_of(x: np.ndarray, y: np.ndarray, num_train: int, number: int) -> np.ndarray:
+    """The PROPERTIES (P,) of one dataset; NaN where it has none, such as the correlation of one feature.
+
+    Args:
+        x: (R, F).
+        y: (R,) labels.
+        num_train: T, the first rows, on which the forest and the linear model learn.
+        number: of the dataset, for the forest's draws.
+    """
+    found = measure(x, y, num_train, True, number)
+    varying = x[:, np.nanmin(x, axis=0) < np.nanmax(x, axis=0)].astype(np.float64)
+    values = {
+        "forest": found.forest,
+        "linear": found.linear,
+        "headroom": found.forest - found.linear,
+        "smallest_class": found.smallest_class,
+        "correlation": found.correlation,
+        "effective_dimension": effective_dimension(varying),
+        "distinct": np.mean([len(np.unique(column)) for column in x.T]) / len(x),
+        "skewness": _mean_skewness(varying),
+    }
+    return np.array([values[name] for name in PROPERTIES])
+
+
+def effective_dimension(x: np.ndarray) -> float:
+    """Participation ratio of the eigenvalues of the features' correlations, over F: 1 where they are
+    uncorrelated, 1 / F where they are one; NaN with fewer than two.
+
+    Args:
+        x: (R, F) columns that vary.
+
+    References:
+        Gao et al., A theory of multineuronal dimensionality, dynamics and measurement, bioRxiv 2017.
+    """
+    num_features = x.shape[1]
+    if num_features < 2:
+        return np.nan
+    # (sum of eigenvalues)^2 / sum of their squares; of correlations, F^2 / sum of all squared.
+    return float(num_features / np.square(correlations(x)).sum())
+
+
+def _mean_skewness(x: np.ndarray) -> float:
+    if not x.shape[1]:
+        return np.nan
+    z = (x - np.nanmean(x, axis=0)) / np.nanstd(x, axis=0)
+    return float(np.abs(np.nanmean(z**3, axis=0)).mean())
+
+
+def properties_of_batches(batches: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Number of the dataset -> its PROPERTIES (P,), for what `held_out_batches` of a loader gives."""
+    return {
+        str(number): properties_of(x.numpy(), y.numpy(), len(y) // 2, number)
+        for batch in batches
+        for part in batch.get("parts", [batch])
+        for number, x, y in zip(part["datasets"], part["x"], part["y"], strict=True)
+    }
+
+
+def properties_of_tables(tasks: tuple[Task, ...]) -> dict[str, np.ndarray]:
+    """Table -> its PROPERTIES (P,), on the rows and with the encoding of the protocol."""
+    found = {}
+    for number, task in enumerate(tasks):
+        fold = task.folds[0]
+        x = np.empty((len(task.y), fold.x_train.shape[1]))
+        x[fold.test_rows] = fold.x_test
+        x[np.setdiff1d(np.arange(len(task.y)), fold.test_rows)] = fold.x_train
+        # The rows of a file may be in order of their classes, those of a prior's dataset never are.
+        halves = train_test_split(np.arange(len(x)), test_size=0.5, stratify=task.y, random_state=SEED)
+        rows = np.concatenate(halves)
+        found[task.name] = properties_of(x[rows], task.y[rows], len(halves[0]), number)
+    return found
+
+
+def distances(prior: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    """How far a prior's datasets are from real tables; DISTANCES says what each figure is.
+
+    Datasets that lack a property are left out. The discriminator is a random forest, cross-validated in five
+    folds: 0.5 if it cannot tell them apart, 1 if it always can. Coverage is measured in units of the real
+    tables' spread, the same for every prior; it grows a little with the number of datasets.
+
+    Args:
+        prior: (D, P).
+        real: (tables, P).
+
+    Returns:
+        The figures; NaN with fewer than five complete datasets on either side.
+    """
+    prior, real = (values[np.isfinite(values).all(axis=1)] for values in (prior, real))
+    folds = 5
+    if min(len(prior), len(real)) < folds:
+        return dict.fromkeys(DISTANCES, np.nan)
+    spread = real.std(axis=0)
+    spread[spread == 0] = 1
+    both = np.concatenate([prior, real]) / spread
+    is_real = np.arange(len(both)) >= len(prior)
+    looks_real = np.empty(len(both))
+    for train, test in StratifiedKFold(folds, shuffle=True, random_state=SEED).split(both, is_real):
+        forest = RandomForestClassifier(class_weight="balanced", min_samples_leaf=3, random_state=SEED)
+        looks_real[test] = forest.fit(both[train], is_real[train]).predict_proba(both[test])[:, 1]
+    neighbours = NearestNeighbors(n_neighbors=1).fit(both[~is_real])
+    own = neighbours.kneighbors()[0]  # each one's nearest other
+    to_real = neighbours.kneighbors(both[is_real])[0]
+    return {
+        "discriminator": float(roc_auc_score(is_real, looks_real)),
+        "coverage": float(np.mean(to_real <= np.quantile(own, COVERED))),
+    }

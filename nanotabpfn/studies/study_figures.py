@@ -1,0 +1,276 @@
+"""Figures of a study: each a function of plain arrays and names that gives the text of an SVG.
+
+Axis letters: A arms, S steps, T tables.
+"""
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
+from nanotabpfn.studies.study import StudyError
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+STYLES = ["-", "--", ":", "-."]  # each colour comes again with the next
+GREY = "#888888"
+CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
+
+
+def learning_curves(
+    steps: Sequence[int],
+    curves: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    controls: Sequence[str],
+    baselines: dict[str, float],
+    label: str,
+) -> str:
+    """The metric against training steps, mean over tables and seeds.
+
+    Args:
+        curves: name -> mean, lowest and highest seed, (S,) each: the band shows every seed.
+        controls: which of them are drawn in grey.
+    """
+    figure, axes = _figure(8.2, 4.4)
+    ends: list[tuple[float, str, str]] = []
+    numbers = iter(range(len(curves)))
+    for name, (mean, low, high) in curves.items():
+        number = next(numbers)
+        colour = GREY if name in controls else COLOURS[number % len(COLOURS)]
+        style = "--" if name in controls else STYLES[number // len(COLOURS) % len(STYLES)]
+        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(steps, mean, style, color=colour, marker="o", markersize=3, linewidth=1.6)
+        ends.append((float(mean[-1]), name, colour))
+    for name, value in baselines.items():
+        axes.axhline(value, color="#bbbbbb", linestyle=":", linewidth=1)
+        ends.append((value, name.replace("_", " "), "#777777"))
+    margin = 0.06 * (max(steps) - min(steps) or 1)
+    axes.set(xlabel="training step", ylabel=label, xlim=(min(steps) - margin, max(steps) + margin))
+    axes.set_xticks(steps)
+    _label_ends(axes, ends)
+    return _svg(figure)
+
+
+def critical_differences(ranks: dict[str, float], critical_difference: float) -> str:
+    """Average ranks on a line, the best at the left; a bar joins those that Nemenyi's test does not tell
+    apart (after Demsar, JMLR 2006)."""
+    names = sorted(ranks, key=ranks.__getitem__)
+    values = np.array([ranks[name] for name in names])
+    groups: list[tuple[int, int]] = []
+    for first in range(len(names)):
+        last = int(np.flatnonzero(values <= values[first] + critical_difference)[-1])
+        if last > first and not any(last <= other for _, other in groups):
+            groups.append((first, last))
+    half = (len(names) + 1) // 2
+    figure, axes = _figure(8.2, 1.1 + 0.26 * (half + len(groups)))
+    axes.axis("off")
+    low, high = 1, max(len(names), 2)
+    width = high - low
+    axes.set(xlim=(low - 0.45 * width, high + 0.45 * width), ylim=(-0.6 - half - 0.5 * len(groups), 1.6))
+    axes.plot([low, high], [0, 0], color="black", linewidth=1, clip_on=False)
+    for tick in range(low, high + 1):
+        axes.plot([tick, tick], [0, 0.15], color="black", linewidth=1)
+        axes.text(tick, 0.25, str(tick), ha="center", va="bottom")
+    shown = min(critical_difference, width)
+    axes.plot([low, low + shown], [1.25, 1.25], color=GREY, linewidth=3, solid_capstyle="butt")
+    cd = f"critical difference {critical_difference:.2f}"
+    axes.text(low + shown + 0.02 * width, 1.25, cd, color=GREY, va="center")
+    below = 0.5 * len(groups)
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        is_left = i < half
+        height = -0.5 - below - (i if is_left else len(names) - 1 - i)
+        side = low - 0.04 * width if is_left else high + 0.04 * width
+        axes.plot([value, value, side], [0, height, height], color="black", linewidth=0.8)
+        text = f"{name}  {value:.2f}" if is_left else f"{value:.2f}  {name}"
+        axes.text(side + (-1 if is_left else 1) * 0.01 * width, height, text,
+                  ha="right" if is_left else "left", va="center")  # fmt: skip
+    for i, (first, last) in enumerate(groups):
+        ends = values[first] - 0.015 * width, values[last] + 0.015 * width
+        axes.plot(ends, [-0.3 - 0.5 * i] * 2, color="black", linewidth=3.5, solid_capstyle="butt")
+    return _svg(figure)
+
+
+def intervals(rows: dict[str, tuple[float, tuple[float, float]]], rope: float, label: str) -> str:
+    """Differences from the reference with their intervals; within the grey band they do not matter."""
+    figure, axes = _figure(8.2, 0.9 + 0.32 * len(rows))
+    axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
+    axes.axvline(0, color="black", linewidth=0.8)
+    for i, (mean, (low, high)) in enumerate(rows.values()):
+        colour = GREY if low <= 0 <= high else COLOURS[0 if mean > 0 else 1]
+        axes.plot([low, high], [i, i], color=colour, linewidth=2)
+        axes.plot(mean, i, "o", color=colour)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    return _svg(figure)
+
+
+def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray], label: str) -> str:
+    """The difference from the reference on every table, a column of panels for each arm."""
+    figure, panels = _figure(1.7 + 1.9 * len(differences), 0.9 + 0.22 * len(tables), len(differences))
+    panels = np.atleast_1d(panels)
+    limit = 1.08 * max(np.abs(values).max() for values in differences.values()) or 1.0
+    for axes, (name, values) in zip(panels, differences.items(), strict=True):
+        places = np.arange(len(tables))
+        colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in values]
+        axes.barh(places, values, color=colours, height=0.7)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(places, tables if axes is panels[0] else [""] * len(tables))
+        axes.set(xlim=(-limit, limit), ylim=(len(tables) - 0.4, -0.6))
+        axes.set_title(_wrapped(name), fontsize=8)
+        axes.locator_params(axis="x", nbins=3)
+    figure.supxlabel(label, fontsize=8)
+    return _svg(figure)
+
+
+def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, sign: int, label: str) -> str:
+    """Scores (rows, columns) of models on priors; the colour tells how far behind the best of its column.
+
+    Args:
+        sign: 1 where more is better, else -1.
+    """
+    figure, axes = _figure(3.4 + 0.8 * len(columns), 1.6 + 0.36 * len(rows))
+    best = np.nanmax(sign * values, axis=0)
+    behind = sign * values - best  # 0 and below
+    image = axes.imshow(behind, cmap="cividis", aspect="auto")
+    dark = behind < np.nanmin(behind) / 2
+    for i in range(len(rows)):
+        for j in range(len(columns)):
+            if np.isfinite(values[i, j]):
+                colour = "white" if dark[i, j] else "black"
+                weight = "bold" if behind[i, j] == 0 else "normal"
+                axes.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=colour,
+                          fontsize=8, weight=weight)  # fmt: skip
+    axes.set_xticks(range(len(columns)), [_wrapped(name, 14) for name in columns], rotation=30, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlabel="held-out datasets of", ylabel="trained on")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, label=label, shrink=0.9)
+    return _svg(figure)
+
+
+def scatter(
+    properties: dict[str, dict[str, float]],
+    scores: dict[str, float],
+    real: dict[str, float],
+    label: str,
+) -> str:
+    """A panel for each property: what the priors have of it against the scores of the models they taught.
+
+    Args:
+        properties: label of the property -> arm -> its value.
+        scores: arm -> score.
+        real: label of the property -> its value in real tables, a dotted line.
+    """
+    columns = min(len(properties), 5)
+    rows = -(-len(properties) // columns)
+    numbers = {name: str(number) for number, name in enumerate(scores, 1)}
+    figure, panels = _figure(1.9 * columns, 2.0 * rows + 0.2 * -(-len(scores) // 3), columns, rows)
+    for axes in np.atleast_1d(panels).flat[len(properties) :]:
+        axes.axis("off")
+    handles: dict[str, Any] = {}
+    for axes, (name, values) in zip(np.atleast_1d(panels).flat, properties.items(), strict=False):
+        if np.isfinite(real.get(name, np.nan)):
+            axes.axvline(real[name], color=GREY, linestyle=":", linewidth=1)
+        for i, (arm, score) in enumerate(scores.items()):
+            if np.isfinite(values.get(arm, np.nan)):
+                colour = COLOURS[i % len(COLOURS)]
+                [handles[f"{numbers[arm]}  {arm}"]] = axes.plot(values[arm], score, "o", color=colour, ms=4)
+                axes.annotate(
+                    numbers[arm], (values[arm], score), xytext=(3, 2), textcoords="offset points", fontsize=7
+                )
+        axes.margins(0.2)
+        axes.locator_params(nbins=4)
+        axes.set_xlabel(_wrapped(name, 20), fontsize=8)
+        if axes.get_subplotspec().colspan.start > 0:
+            axes.tick_params(labelleft=False)
+    figure.supylabel(label, fontsize=9)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
+                  frameon=False)  # fmt: skip
+    return _svg(figure)
+
+
+def gallery(
+    graphs: Sequence[tuple[str, nx.DiGraph]], datasets: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> str:
+    """Causal graphs, with the names of their families, above two features of some datasets (x, y)."""
+    columns = max(len(graphs), len(datasets))
+    figure, panels = _figure(1.75 * columns, 3.7 if graphs else 1.9, columns, 2 if graphs else 1)
+    panels = np.atleast_2d(panels)
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+    for axes, (family, graph) in zip(panels[0] if graphs else [], graphs, strict=False):
+        for layer, nodes in enumerate(nx.topological_generations(graph)):
+            for node in nodes:
+                graph.nodes[node]["layer"] = layer
+        places = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
+        # Causes above; layers a little aside in turn, or an edge past a layer would hide behind others.
+        places = {
+            node: (x + 0.15 * (-1) ** graph.nodes[node]["layer"], -y) for node, (x, y) in places.items()
+        }
+        nx.draw_networkx(
+            graph, places, ax=axes, node_size=18, with_labels=False, width=0.6, arrowsize=5,
+            node_color=COLOURS[0], edge_color=GREY,
+        )  # fmt: skip
+        axes.set_title(family.replace("_", " ").replace("growing network with ", ""), fontsize=7)
+    for axes, (x, y) in zip(panels[-1], datasets, strict=False):
+        first, second = (0, 1) if x.shape[1] > 1 else (0, 0)
+        colours = [CLASS_COLOURS[int(label) % len(CLASS_COLOURS)] for label in y]
+        axes.scatter(np.clip(x[:, first], -4, 4), np.clip(x[:, second], -4, 4), c=colours, s=5, linewidths=0)
+    return _svg(figure)
+
+
+# ---------------------------------------------------------------------------------------------- drawing
+
+
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise StudyError('figures need matplotlib: pip install "nanotabpfn-priors[studies]"') from error
+    with mpl.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns)
+    for one in np.atleast_1d(axes).flat:
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib as mpl
+
+    content = StringIO()
+    nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):  # text stays text
+        figure.savefig(content, format="svg", metadata=nothing)
+    return content.getvalue()
+
+
+def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name right of its end, or as near as its neighbours leave room, inside the axes."""
+    low, high = axes.get_ylim()
+    ends = sorted(ends)
+    values, order = np.array([value for value, _, _ in ends]), np.arange(len(ends))
+    gap = (high - low) / 21
+    places = isotonic_regression(values - gap * order) + gap * order  # the least moved that are a gap apart
+    places = np.minimum(places, high - gap * order[::-1])
+    for (value, text, colour), place in zip(ends, places, strict=True):
+        axes.annotate(
+            text, (1, value), (1.03, place), xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"), color=colour, fontsize=8, va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 0,
+                        "relpos": (0, 0.5)},
+        )  # fmt: skip
+    axes.set_ylim(low, high)
+
+
+def _wrapped(name: str, width: int = 22) -> str:
+    lines = [""]
+    for word in name.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)

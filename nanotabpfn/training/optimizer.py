@@ -1,0 +1,119 @@
+"""Optimizers: schedule-free AdamW, as published, and beside it Muon for the layers' matrices."""
+
+from typing import Any
+
+import schedulefree
+import torch
+
+from nanotabpfn.model.architecture import NanoTabPFNModel
+
+OPTIMIZERS = ("adamw", "muon")
+MOMENTUM = 0.95
+"""Of the gradients, before Muon makes them orthogonal; the published value."""
+MUON_LR_RATIO = 5.0
+"""Muon's learning rate in AdamW's. PyTorch scales Muon's updates to a root mean square of 0.2 of the learning
+rate, as AdamW's have with their first moment; schedule-free AdamW has none, and its updates about 1."""
+
+
+def make_optimizer(model: NanoTabPFNModel, name: str, lr: float, warmup_steps: int) -> "Optimizer":
+    """One of OPTIMIZERS, without weight decay: AdamW for all weights, or `MuonBesideAdamW`.
+
+    Args:
+        warmup_steps: in so many first steps the learning rate rises in equal parts to `lr`.
+
+    """
+    if name == "muon":
+        return MuonBesideAdamW(model, lr, warmup_steps)
+    return schedulefree.AdamWScheduleFree(
+        model.parameters(), lr=lr, weight_decay=0.0, warmup_steps=warmup_steps
+    )
+
+
+class MuonBesideAdamW:
+    """Schedule-free Muon for the layers' matrices, schedule-free AdamW for all else; used as one optimizer.
+
+    Muon replaces a matrix's gradient by the nearest orthogonal matrix. It is for hidden layers: encoders,
+    decoder, biases and norms are left to AdamW. Its updates are scaled to the size of AdamW's, so that one
+    learning rate serves both (Liu et al., Muon is scalable, 2025; MUON_LR_RATIO). Both are schedule-free,
+    because a schedule would have to know the last step, which a run that goes on with more steps does not.
+
+    References:
+        Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
+        Defazio et al., The road less scheduled, NeurIPS 2024.
+    """
+
+    def __init__(self, model: NanoTabPFNModel, lr: float, warmup_steps: int):
+        matrices = [weight for weight in model.transformer_blocks.parameters() if weight.ndim == 2]
+        chosen = set(map(id, matrices))
+        rest = [weight for weight in model.parameters() if id(weight) not in chosen]
+        self._adamw = schedulefree.AdamWScheduleFree(rest, lr=lr, weight_decay=0.0, warmup_steps=warmup_steps)
+        muon = torch.optim.Muon(
+            matrices,
+            lr=MUON_LR_RATIO * lr,
+            weight_decay=0.0,
+            momentum=MOMENTUM,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self._muon = schedulefree.ScheduleFreeWrapper(muon)
+        self._num_rest = len(rest)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return self._adamw.param_groups + self._muon.param_groups
+
+    def train(self) -> None:
+        self._adamw.train()
+        self._muon.train()
+
+    def eval(self) -> None:
+        self._adamw.eval()
+        self._muon.eval()
+
+    def zero_grad(self) -> None:
+        self._adamw.zero_grad()
+        self._muon.zero_grad()
+
+    def step(self) -> None:
+        self._adamw.step()
+        for group in self._muon.param_groups:  # whose wrapper knows no warm-up
+            group["lr"] = MUON_LR_RATIO * self._adamw.param_groups[0]["scheduled_lr"]
+        self._muon.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of both in the form of one: AdamW's group and then Muon's, the weights numbered through."""
+        adamw, muon = self._adamw.state_dict(), self._muon.state_dict()
+        return {
+            "state": adamw["state"] | _shifted_states(muon["state"], self._num_rest),
+            "param_groups": adamw["param_groups"] + _shifted_groups(muon["param_groups"], self._num_rest),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """
+        Raises:
+            ValueError: a state of another optimizer or model.
+        """
+        groups, states = state_dict["param_groups"], state_dict["state"]
+        if len(groups) != 2 or len(groups[0]["params"]) != self._num_rest:
+            raise ValueError("the optimizer's state must be of AdamW and Muon for the weights of this model")
+        first = set(groups[0]["params"])
+        self._adamw.load_state_dict(
+            {"state": {i: states[i] for i in first & states.keys()}, "param_groups": groups[:1]}
+        )
+        second = {i: state for i, state in states.items() if i not in first}
+        self._muon.load_state_dict(
+            {
+                "state": _shifted_states(second, -self._num_rest),
+                "param_groups": _shifted_groups(groups[1:], -self._num_rest),
+            }
+        )
+
+
+Optimizer = schedulefree.AdamWScheduleFree | MuonBesideAdamW
+
+
+def _shifted_states(states: dict[int, Any], by: int) -> dict[int, Any]:
+    return {i + by: state for i, state in states.items()}
+
+
+def _shifted_groups(groups: list[dict[str, Any]], by: int) -> list[dict[str, Any]]:
+    return [group | {"params": [i + by for i in group["params"]]} for group in groups]

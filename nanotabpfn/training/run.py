@@ -1,0 +1,221 @@
+"""The directory of a training run: its settings, history, model, and the checkpoints that it goes on from.
+
+    DIR/config.json           all settings, resolved; the directory holds a run when this file is there
+    DIR/history.jsonl         a record for each step
+    DIR/model.safetensors     the averaged model of the last checkpoint
+    DIR/checkpoints/          step-00000100.safetensors ...: models, and what the training goes on from
+    DIR/lock                  held by the process that trains
+
+Each file but the history appears under its name when it is complete. The history may be ahead of the last
+checkpoint, never behind: what is ahead is cut when the run goes on.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import (
+    MODEL_FILE,
+    PARTIAL_SUFFIX,
+    load_state,
+    save_checkpoint,
+    save_model,
+    write_atomically,
+)
+
+CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE = (
+    "config.json",
+    "history.jsonl",
+    "checkpoints",
+    "lock",
+)
+
+
+class RunError(Exception):
+    """A directory that is not what it should be; the message names the file and says what is wrong."""
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of the run in `folder`.
+
+    Raises:
+        RunError: there is none, or its config.json cannot be read.
+    """
+    file = folder / CONFIG_FILE
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} holds no run: there is no {CONFIG_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise RunError(f"{file}: must hold the settings of a run, got {settings!r}")
+    return settings
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((folder / CHECKPOINTS_FOLDER).glob("step-*.safetensors"))
+
+
+def last_state(folder: Path) -> dict[str, Any] | None:
+    """What the run in `folder` goes on from: the state of its last checkpoint, None before the first.
+
+    Raises:
+        CheckpointError: the file is damaged; without it the run goes on from the one before.
+    """
+    found = checkpoints(folder)
+    return load_state(found[-1]) if found else None
+
+
+class Run:
+    """A run that this process alone writes; from `create_run` or `resume_run`.
+
+    Attributes:
+        folder: where it is.
+        settings: what stands in its config.json.
+        state: what it goes on from; None at the start.
+        step: of the record that was added last.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], state: dict[str, Any] | None, keep: int):
+        self.folder = folder
+        self.settings = settings
+        self.state = state
+        self.step = state["step"] if state else 0
+        self._keep = keep
+        self._history: BinaryIO = (folder / HISTORY_FILE).open("ab")
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Add a step to the history."""
+        self.step = values["step"]
+        self._history.write(json.dumps(values).encode() + b"\n")
+        self._history.flush()
+
+    def checkpoint(self, model: NanoTabPFNModel, state: dict[str, Any]) -> None:
+        """Save the averaged model and the state after a step whose record stands in the history."""
+        os.fsync(self._history.fileno())
+        save_model(model, self.folder)
+        # Last of all: it says that the files before it are complete up to this step.
+        name = f"step-{state['step']:08}.safetensors"
+        save_checkpoint(model, state, self.folder / CHECKPOINTS_FOLDER / name)
+        _remove_old_checkpoints(self.folder, self._keep)
+
+    def close(self) -> None:
+        self._history.close()
+
+
+@contextmanager
+def create_run(
+    folder: Path, settings: dict[str, Any], keep: int = 1, overwrite: bool = False
+) -> Iterator[Run]:
+    """A new run, in a directory that is made if need be.
+
+    Args:
+        settings: for config.json.
+        keep: how many checkpoints stay, the last ones.
+        overwrite: remove the run that is there.
+
+    Raises:
+        RunError: there is a run, another process is training in it, or the place cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error
+    with _locked(folder):
+        try:
+            if (folder / CONFIG_FILE).exists() and not overwrite:
+                raise RunError(
+                    f"{folder / CONFIG_FILE} exists; --overwrite replaces the run, --resume {folder} goes on"
+                )
+            # The settings go first and come last: whatever happens, no run has the files of another.
+            for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
+                (folder / name).unlink(missing_ok=True)
+            for file in checkpoints(folder):
+                file.unlink()
+            _remove_partial_files(folder)
+            (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
+            write_settings(folder, settings)
+            run = Run(folder, settings, None, keep)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written: {error}") from error
+        try:
+            yield run
+        finally:
+            run.close()
+
+
+@contextmanager
+def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterator[Run]:
+    """A run that goes on from its last checkpoint, or from the start where it had come to none.
+
+    Args:
+        settings: those of its config.json, which is replaced if they differ.
+
+    Raises:
+        RunError: there is none, another process is training in it, its history is behind the checkpoint.
+        CheckpointError: the last checkpoint is damaged.
+    """
+    read_settings(folder)
+    with _locked(folder):
+        state = last_state(folder)
+        _remove_partial_files(folder)
+        _remove_old_checkpoints(folder, keep)
+        _cut_history(folder / HISTORY_FILE, state["step"] if state else 0)
+        (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
+        if settings != read_settings(folder):
+            write_settings(folder, settings)
+        run = Run(folder, settings, state, keep)
+        try:
+            yield run
+        finally:
+            run.close()
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    write_atomically(folder / CONFIG_FILE, json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def _cut_history(file: Path, num_steps: int) -> None:
+    """Leave the first `num_steps` records; later ones, the last perhaps half-written, come again."""
+    lines = file.read_bytes().splitlines(keepends=True)[:num_steps] if file.exists() else []
+    if len(lines) < num_steps or not all(line.endswith(b"\n") for line in lines):
+        raise RunError(
+            f"{file}: has fewer records than the {num_steps} steps of the last checkpoint; was it changed?"
+        )
+    if file.exists() and file.stat().st_size > sum(map(len, lines)):
+        os.truncate(file, sum(map(len, lines)))
+
+
+def _remove_old_checkpoints(folder: Path, keep: int) -> None:
+    for old in checkpoints(folder)[:-keep]:
+        old.unlink()
+
+
+def _remove_partial_files(folder: Path) -> None:
+    for place in (folder, folder / CHECKPOINTS_FOLDER):
+        for file in place.glob(f".*{PARTIAL_SUFFIX}"):
+            file.unlink()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The directory is this process's alone; the lock ends with the process, however that ends."""
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(f"{folder}: another process is training in it") from None
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,287 @@
+"""What a dump looks like: a summary of a file, as figures and as text.
+
+D datasets in a file, R rows and F features of one dataset.
+"""
+
+import json
+import textwrap
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from priors.dumps.dump import Dump, finite_records
+
+SAMPLE_CELLS = 2_000_000
+"""How many cells of X the description of the features rests on, at most."""
+
+PROVENANCE = ("generator", "format_version", "created", "seed", "content_hash", "config")
+LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+WIDTH = 110
+MOST_LINES_OF_CONFIG = 8
+MOST_NAMES = 12  # of records, classes, keys or properties in one line
+
+
+def summary(dump: Dump) -> dict[str, Any]:
+    """The figures behind `describe`, from one pass over the file in bounded memory.
+
+    Returns:
+        path, bytes, num_datasets, max_rows, max_features, problem_type, max_num_classes, block_size,
+        allow_missing, arrays (one dict each: name, shape, dtype, chunks, storage, bytes), properties and
+        unknown_keys (names), feature_names (empty if the file tells none), target_name, provenance (dict,
+        empty if the file carries none);
+        damaged: indices of the records that are not sound (`finite_records`);
+        wrong_labels: indices of the sound ones whose labels are not 0..K-1 without a gap, K at most
+        max_num_classes and every class among the training rows;
+        classes: {number of classes: records};
+        quantiles: {what: its quantiles at LEVELS over the sound records};
+        features: of the cells of `sampled` sound records spread evenly over the file, mean, std, quantiles,
+        the share of cells missing and of columns constant; None if there are none.
+
+    Raises:
+        DumpError: the file is damaged; the message names the records.
+    """
+    every = max(1, -(-len(dump) * dump.max_rows * dump.max_features // SAMPLE_CELLS))
+    is_sound = np.zeros(len(dump), bool)
+    minority = np.zeros(len(dump))
+    num_classes = np.zeros(len(dump), np.int64)
+    wrong_labels, cells, targets, constant = [], [], [], []
+    for start, stop in dump.spans():
+        x, y = dump.read(start, stop)  # (n, R, F), (n, R)
+        features, rows = dump.num_features[start:stop], dump.num_datapoints[start:stop]
+        is_sound[start:stop] = finite_records(x, y, features, rows, dump.allow_missing)
+        for i in np.flatnonzero(is_sound[start:stop]):
+            record, labels = start + i, y[i, : rows[i]]
+            if dump.problem_type == "classification":
+                minority[record], num_classes[record], keeps_rules = _classes(
+                    labels, dump.single_eval_pos[record], dump.max_num_classes
+                )
+                if not keeps_rules:
+                    wrong_labels.append(int(record))
+            if record % every == 0:
+                own = x[i, : rows[i], : features[i]]  # (R, F)
+                cells.append(own.ravel())
+                targets.append(labels)
+                constant.extend((own == own[0]).all(axis=0) | np.isnan(own).all(axis=0))
+
+    rows, features, split = dump.num_datapoints, dump.num_features, dump.single_eval_pos
+    per_dataset = {
+        "rows": rows,
+        "features": features,
+        "training rows (split)": split,
+        "split / rows": split / rows,
+    }
+    if dump.problem_type == "classification":
+        per_dataset["smallest class / rows"] = minority
+    quantiles = {name: _quantiles(values[is_sound]) for name, values in per_dataset.items() if is_sound.any()}
+    if dump.problem_type == "regression" and targets:
+        quantiles["target (sampled)"] = _quantiles(np.concatenate(targets))
+    return {
+        "path": str(dump.path),
+        "bytes": dump.path.stat().st_size,
+        "num_datasets": len(dump),
+        "max_rows": dump.max_rows,
+        "max_features": dump.max_features,
+        "problem_type": dump.problem_type,
+        "max_num_classes": dump.max_num_classes,
+        "block_size": dump.block_size,
+        "allow_missing": dump.allow_missing,
+        "arrays": [_layout(name, array) for name, array in dump.arrays.items()],
+        "properties": list(dump.properties),
+        "unknown_keys": list(dump.unknown_keys),
+        "feature_names": list(dump.feature_names or ()),
+        "target_name": dump.target_name,
+        "provenance": {key: dump.attributes[key] for key in PROVENANCE if key in dump.attributes},
+        "damaged": np.flatnonzero(~is_sound).tolist(),
+        "wrong_labels": wrong_labels,
+        "classes": dict(sorted(Counter(num_classes[is_sound].tolist()).items())),
+        "quantiles": quantiles,
+        "features": _features(cells, constant),
+    }
+
+
+def _classes(labels: np.ndarray, split: int, max_num_classes: int | None) -> tuple[float, int, bool]:
+    """Share of the smallest class (0 if it is the only one), number of classes, whether all is right."""
+    classes, counts = np.unique(labels, return_counts=True)
+    keeps_rules = (
+        np.array_equal(classes, np.arange(len(classes)))
+        and (max_num_classes is None or len(classes) <= max_num_classes)
+        and len(np.unique(labels[:split])) == len(classes)
+    )
+    return counts.min() / len(labels) if len(classes) > 1 else 0.0, len(classes), keeps_rules
+
+
+def _features(cells: list[np.ndarray], constant: list[bool]) -> dict[str, Any] | None:
+    values = np.concatenate(cells).astype(np.float64) if cells else np.empty(0)
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None
+    return {
+        "sampled": len(cells),
+        "mean": float(known.mean()),
+        "std": float(known.std()),
+        "quantiles": _quantiles(known),
+        "missing": 1 - known.size / values.size,
+        "constant": float(np.mean(constant)),
+    }
+
+
+def _quantiles(values: np.ndarray) -> list[float]:
+    return np.quantile(values, LEVELS).tolist()
+
+
+def _layout(name: str, array: Any) -> dict[str, Any]:
+    filters = [array.compression, "shuffle" * array.shuffle, "fletcher32" * array.fletcher32]
+    return {
+        "name": name,
+        "shape": array.shape,
+        "dtype": "text" if array.dtype.kind in "OS" else str(array.dtype),
+        "chunks": array.chunks,
+        "storage": ", ".join(filter(None, filters)),
+        "bytes": array.id.get_storage_size(),
+    }
+
+
+# -------------------------------------------------------------------------------------------------- text
+
+
+def describe(dump: Dump) -> str:
+    """A page of plain text on what the file holds, where it comes from and what its datasets are like.
+
+    Raises:
+        DumpError: the file is damaged; the message names the records.
+    """
+    found = summary(dump)
+    count = found["num_datasets"]
+    most = f", at most {found['max_num_classes']} classes" if found["max_num_classes"] else ""
+    block = found["block_size"]
+    lines = [
+        _printable(found["path"]),
+        f"{count:,} datasets of at most {found['max_rows']:,} rows x {found['max_features']:,} features, "
+        f"{found['problem_type']}{most}; {_size(found['bytes'])}",
+        f"{block} consecutive datasets share a split and a shape"
+        if block
+        else "the file does not say which datasets share a split",
+        *_names(found),
+        "",
+        *_table_of_arrays(found),
+        "",
+        *_provenance(found["provenance"]),
+        "",
+        "Records",
+        f"  damaged       {_records(found['damaged'], count)}"
+        + (" (infinite; NaN is a missing value here)" if found["allow_missing"] else " (infinite or NaN)"),
+    ]
+    if found["problem_type"] == "classification":
+        shown = [f"{classes}: {records:,}" for classes, records in found["classes"].items()]
+        lines += [
+            f"  wrong labels  {_records(found['wrong_labels'], count)} "
+            "(not 0..K-1, or a class without a training row)",
+            f"  classes       {_first(shown)} (number of classes: records)",
+        ]
+    lines += ["", *_table_of_quantiles(found)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _table_of_arrays(found: dict[str, Any]) -> list[str]:
+    header = ("Key", "shape", "type", "chunks", "storage", "stored")
+    rows = [
+        (
+            array["name"],
+            str(array["shape"]),
+            array["dtype"],
+            str(array["chunks"] or "-"),
+            array["storage"] or "-",
+            _size(array["bytes"]),
+        )
+        for array in found["arrays"]
+        if not array["name"].startswith("properties/")
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)) for row in [header, *rows]]
+    names = [_printable(name) for name in found["properties"]]
+    lines.append(f"properties  {_first(names)} (one value per dataset)" if names else "properties  none")
+    if found["unknown_keys"]:
+        lines.append(
+            f"other keys  {_first(map(_printable, found['unknown_keys']))} (not of the schema, not read)"
+        )
+    return [lines[0], *("  " + line for line in lines[1:])]
+
+
+def _names(found: dict[str, Any]) -> list[str]:
+    target, features = found["target_name"], found["feature_names"]
+    lines = [f"target    {_printable(target)}"] if target is not None else []
+    return lines + ([f"features  {_first(map(_printable, features))}"] if features else [])
+
+
+def _provenance(provenance: dict[str, Any]) -> list[str]:
+    if not provenance:
+        return ["Provenance", "  none: the file does not say which prior, config or seed it was made with"]
+    lines = ["Provenance"]
+    for key, value in provenance.items():
+        text = _printable(value)
+        if key == "config":
+            text = _printable(_spaced(value))
+        wrapped = textwrap.wrap(text, WIDTH - 20) or [""]
+        if len(wrapped) > MOST_LINES_OF_CONFIG:
+            wrapped = [*wrapped[: MOST_LINES_OF_CONFIG - 1], "..."]
+        lines += [
+            f"  {name:16}{line}" for name, line in zip([key, *[""] * len(wrapped)], wrapped, strict=False)
+        ]
+    return lines
+
+
+def _table_of_quantiles(found: dict[str, Any]) -> list[str]:
+    rows = dict(found["quantiles"])
+    cells = found["features"]
+    if cells:
+        rows["cells of X (sampled)"] = cells["quantiles"]
+    if not rows:
+        return ["Quantiles: none, for every record is damaged"]
+    names = ["min", *(f"{level:.0%}" for level in LEVELS[1:-1]), "max"]
+    lines = [
+        f"{'Quantiles':24}" + "".join(f"{name:>11}" for name in names),
+        *(f"  {name:22}" + "".join(f"{value:>11.4g}" for value in values) for name, values in rows.items()),
+    ]
+    if cells:
+        lines += [
+            "",
+            f"Cells of X in {cells['sampled']:,} records sampled evenly",
+            f"  mean {cells['mean']:.4g}, standard deviation {cells['std']:.4g}, "
+            f"missing {cells['missing']:.2%} of cells, constant {cells['constant']:.2%} of columns",
+        ]
+    return lines
+
+
+def _records(indices: list[int], count: int) -> str:
+    if not indices:
+        return f"none of {count:,}"
+    return f"{len(indices):,} of {count:,}, namely {_first(map(str, indices))}"
+
+
+def _first(names: Any) -> str:
+    names = list(names)
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _size(num_bytes: int) -> str:
+    size, unit = float(num_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _spaced(config: Any) -> Any:
+    """A config's JSON with spaces to break lines at, or what was there if it is no JSON."""
+    try:
+        return json.dumps(json.loads(config))
+    except (TypeError, ValueError, RecursionError):
+        return config
+
+
+def _printable(value: Any) -> str:
+    """`value` as text without control characters: a file from elsewhere must not steer the terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(value))

@@ -1,0 +1,500 @@
+"""Whether a dump keeps the schema's rules, and whether it is what its own config and seed give.
+
+D datasets in a file, R rows and F features of one dataset, K classes.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from priors.config import ConfigError, PriorConfig
+from priors.dumps.derive import ORIGIN, first_dataset, recorded_hash, short
+from priors.dumps.dump import (
+    COUNT_KEYS,
+    SPLIT_KEYS,
+    TWIN_KEYS,
+    Dump,
+    DumpError,
+    content_hash,
+    finite_records,
+    generator_name,
+    open_dump,
+)
+from priors.sampling.blocks import sample_block
+from priors.sampling.dataset import Dataset
+
+MOST_PARTS = 5
+"""Runs of record numbers that one line names."""
+
+MOST_NODES = 10_000
+"""A config with more nodes is not run: no table needs them, and it would take all day."""
+
+DTYPES = {
+    "X": np.float32,
+    "y": np.float32,
+    **dict.fromkeys(TWIN_KEYS, np.float32),
+    "num_features": np.int32,
+    "num_datapoints": np.int32,
+    "single_eval_pos": np.int32,
+    "train_test_split_index": np.int32,
+    "max_num_classes": np.int64,
+    "original_batch_size": np.int64,
+}
+"""What a writer writes; a reader takes other widths."""
+
+
+class UnverifiableError(Exception):
+    """A dump that says too little of its origin to be made again; the message says why, and what helps."""
+
+
+class Report(NamedTuple):
+    """What was found in a dump."""
+
+    num_datasets: int
+    findings: list[str]
+    """What is wrong, one line each; empty where all is right."""
+    notes: list[str]
+    """What could not be looked at, or is worth knowing; one line each."""
+
+
+def numbered(records: Iterable[int]) -> str:
+    """Some record numbers, in order, as a text of bounded length: "records 3, 7, 12-40 and 40 more"."""
+    records = np.unique(np.fromiter(records, np.int64))
+    runs = np.split(records, np.flatnonzero(np.diff(records) > 1) + 1)
+    parts: list[str] = []
+    shown = 0
+    for run in runs:
+        texts = [f"{run[0]}-{run[-1]}"] if len(run) > 2 else [str(record) for record in run]
+        if len(parts) + len(texts) > MOST_PARTS:
+            break
+        parts += texts
+        shown += len(run)
+    more = f" and {len(records) - shown:,} more" if shown < len(records) else ""
+    return f"record{'s' * (len(records) > 1)} {', '.join(parts)}{more}"
+
+
+def _without_path(error: DumpError, path: str | Path) -> str:
+    for name in (path, Path(path).resolve()):  # an index of shards is opened, and named, by its real path
+        if str(error).startswith(f"{name}: "):
+            return str(error).removeprefix(f"{name}: ")
+    return str(error)
+
+
+# ---------------------------------------------------------------------------------------------- validate
+
+
+def validate(path: str | Path) -> Report:
+    """Check a dump against the whole schema, in bounded memory; a file that cannot be opened is a finding."""
+    try:
+        with open_dump(path, check_sizes=False) as dump:
+            return _report(dump)
+    except DumpError as error:
+        return Report(0, [_without_path(error, path)], [])
+
+
+def _report(dump: Dump) -> Report:
+    findings, notes = _schema(dump)
+    fits, wrong_sizes = fitting_sizes(dump)  # (D,)
+    findings += wrong_sizes
+
+    bad: dict[str, list[int]] = defaultdict(list)
+    unreadable: dict[str, list[int]] = defaultdict(list)
+    for start, stop in dump.spans():
+        for low, high, x, y in readable(dump, start, stop, unreadable):
+            chosen = np.flatnonzero(fits[low:high])
+            for problem, wrong in _tables(dump, low + chosen, x[chosen], y[chosen]).items():
+                bad[problem] += (low + chosen)[wrong].tolist()
+            if dump.has_twins:
+                try:
+                    x_do, y_do = dump.read_twins(low, high)
+                except DumpError as error:
+                    unreadable[_without_records(error, dump)] += range(low, high)
+                    continue
+                table, twin = (x[chosen], y[chosen]), (x_do[chosen], y_do[chosen])
+                for problem, wrong in _twins(dump, low + chosen, *table, *twin).items():
+                    bad[problem] += (low + chosen)[wrong].tolist()
+    for name in dump.properties:
+        chunk = (dump.arrays[f"properties/{name}"].chunks or (1,))[0]
+        for low in range(0, len(dump), chunk):
+            high = min(low + chunk, len(dump))
+            try:
+                dump.read_property(name, low, high)
+            except DumpError as error:
+                unreadable[_without_records(error, dump)] += range(low, high)
+    findings += [f"{problem}: {numbered(records)}" for problem, records in unreadable.items()]
+    findings += [f"{problem}: {numbered(records)}" for problem, records in bad.items() if records]
+    findings += _blocks(dump)
+
+    recorded = recorded_hash(dump)
+    if recorded is None:
+        notes.append("no content hash: that it holds what was written cannot be checked")
+    elif not unreadable and not wrong_sizes and recorded != content_hash(dump.path):
+        findings.append("content_hash: the contents are not those that were written")
+    for checked in (_origin_findings, _sources_findings):
+        more_findings, more_notes = checked(dump)
+        findings += more_findings
+        notes += more_notes
+    return Report(len(dump), findings, notes)
+
+
+def _schema(dump: Dump) -> tuple[list[str], list[str]]:
+    findings, notes = [], []
+    for name, dtype in DTYPES.items():
+        if name in dump.arrays and dump.arrays[name].dtype != dtype:
+            findings.append(f"{name}: must be {np.dtype(dtype)}, got {dump.arrays[name].dtype}")
+    if "num_datapoints" not in dump.arrays:
+        findings.append("num_datapoints: is missing")
+    if dump.problem_type == "classification" and dump.max_num_classes is None:
+        findings.append("max_num_classes: is missing")
+    if SPLIT_KEYS[1] in dump.arrays:
+        notes.append(f"the split is called {SPLIT_KEYS[1]}; the published loader wants {SPLIT_KEYS[0]}")
+    plain = [
+        name
+        for name, array in dump.arrays.items()
+        if array.shape[:1] == (len(dump),) and not array.fletcher32 and not array.is_virtual
+    ]
+    if plain:
+        notes.append(f"no checksums in {', '.join(plain)}: damage shows only where it breaks a rule")
+    return findings, notes
+
+
+def fitting_sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
+    """Which records have sizes and a split within the array, (D,) bool, and what is wrong with the others."""
+    split_key = SPLIT_KEYS[1] if SPLIT_KEYS[1] in dump.arrays else SPLIT_KEYS[0]
+    fits, findings = np.ones(len(dump), bool), []
+    for name, values, low, high in [
+        ("num_features", dump.num_features, 1, dump.max_features),
+        ("num_datapoints", dump.num_datapoints, 2, dump.max_rows),
+        (split_key, dump.single_eval_pos, 1, dump.num_datapoints - 1),
+    ]:
+        wrong = (values < low) | (values > high)
+        if wrong.any():
+            bound = "num_datapoints - 1" if isinstance(high, np.ndarray) else high
+            findings.append(f"{name}: not in {low}..{bound}: {numbered(np.flatnonzero(wrong))}")
+        fits &= ~wrong
+    return fits, findings
+
+
+def readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]]) -> Iterable[tuple]:
+    """(start, stop, x, y) of what can be read of the records start..stop-1; the rest goes to `unreadable`."""
+    try:
+        yield start, stop, *dump.read(start, stop)
+        return
+    except DumpError:
+        pass
+    chunk = min((array.chunks or (1,))[0] for array in (dump.arrays["X"], dump.arrays["y"]))
+    for low in range(start, stop, chunk):
+        high = min(low + chunk, stop)
+        try:
+            yield low, high, *dump.read(low, high)
+        except DumpError as error:
+            unreadable[_without_records(error, dump)] += range(low, high)
+
+
+def _without_records(error: DumpError, dump: Dump) -> str:
+    """`KEY: cannot be read (REASON)`, of what `Dump` says of one damaged piece."""
+    key, _, rest = _without_path(error, dump.path).partition(": ")
+    return f"{key}: cannot be read ({rest.partition(': ')[2]})"
+
+
+def _tables(dump: Dump, records: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """For each rule about a table, which of these records break it, (n,) bool.
+
+    Args:
+        records: (n,) their numbers.
+        x: (n, R, F).
+        y: (n, R).
+    """
+    features, rows, split = (getattr(dump, name)[records] for name in COUNT_KEYS)
+    own_rows = np.arange(dump.max_rows) < rows[:, None]  # (n, R)
+    own_features = np.arange(dump.max_features) < features[:, None]  # (n, F)
+    sound = finite_records(x, y, features, rows, dump.allow_missing)
+    padding = ((x != 0) & ~own_features[:, None, :]).any(axis=(1, 2))
+    padding |= ((x != 0).any(axis=2) & ~own_rows).any(axis=1) | ((y != 0) & ~own_rows).any(axis=1)
+    infinite = "infinite cells" if dump.allow_missing else "cells that are not finite"
+    found = {f"X, y: {infinite}": ~sound, "X, y: padding that is not 0": padding}
+    if dump.problem_type == "regression":
+        return found
+
+    with np.errstate(invalid="ignore"):
+        labels = np.where(own_rows & np.isfinite(y), y, 0)
+    whole = ((labels >= 0) & (labels < dump.max_rows) & (labels == np.floor(labels))).all(axis=1)
+    width = int(labels[whole].max(initial=0)) + 1  # K, at most R
+    seen, seen_in_training = np.zeros((2, len(y), width), bool)  # (n, K)
+    record, row = np.nonzero(own_rows & whole[:, None])
+    label = labels[record, row].astype(np.int64)
+    seen[record, label] = True
+    training = row < split[record]
+    seen_in_training[record[training], label[training]] = True
+    num_classes = seen.sum(axis=1)
+    highest = width - seen[:, ::-1].argmax(axis=1)  # the largest label plus 1
+    found["y: labels that are not 0..K-1 without a gap"] = sound & ~(whole & (num_classes == highest))
+    found["y: a class that no training row has"] = sound & whole & (seen & ~seen_in_training).any(axis=1)
+    if dump.max_num_classes is not None:
+        found[f"y: more than max_num_classes={dump.max_num_classes} classes"] = (
+            sound & whole & (highest > dump.max_num_classes)
+        )
+    return found
+
+
+def _twins(
+    dump: Dump, records: np.ndarray, x: np.ndarray, y: np.ndarray, x_do: np.ndarray, y_do: np.ndarray
+) -> dict[str, np.ndarray]:
+    """For each rule about a twin, which of these records break it, (n,) bool.
+
+    Args:
+        records: (n,) their numbers.
+        x: (n, R, F), as `x_do`.
+        y: (n, R), as `y_do`.
+    """
+    features, rows, _ = (getattr(dump, name)[records] for name in COUNT_KEYS)
+    own_rows = np.arange(dump.max_rows) < rows[:, None]  # (n, R)
+    own_cells = own_rows[:, :, None] & (np.arange(dump.max_features) < features[:, None])[:, None, :]
+    wrong_cells = ~np.isfinite(x_do) & ~(np.isnan(x_do) & np.isnan(x)) & own_cells
+    padding = ((x_do != 0) & ~own_cells).any(axis=(1, 2)) | ((y_do != 0) & ~own_rows).any(axis=1)
+    found = {
+        "X_do, y_do: cells that are not finite": wrong_cells.any(axis=(1, 2))
+        | ~np.isfinite(y_do).all(axis=1),
+        "X_do, y_do: padding that is not 0": padding,
+    }
+    if dump.problem_type == "classification":
+        with np.errstate(invalid="ignore"):
+            labels = (y_do >= 0) & (y_do <= y.max(axis=1, keepdims=True)) & (y_do == np.floor(y_do))
+        found["y_do: labels that y does not have"] = (~labels & own_rows & np.isfinite(y_do)).any(axis=1)
+    return found
+
+
+def _blocks(dump: Dump) -> list[str]:
+    if dump.block_size is None:
+        return []
+    block = min(dump.block_size, len(dump))
+    first = np.arange(len(dump)) // block * block
+    counts = np.stack([getattr(dump, name) for name in COUNT_KEYS])  # (3, D)
+    differs = (counts != counts[:, first]).any(axis=0)
+    if not differs.any():
+        return []
+    records = numbered(np.flatnonzero(differs))
+    return [f"original_batch_size: not the shape and split of the first of their block of {block}: {records}"]
+
+
+def _origin_findings(dump: Dump) -> tuple[list[str], list[str]]:
+    if "feature_names" in dump.attributes and dump.feature_names is None:
+        return [f"feature_names: is not a JSON list of {dump.max_features} names"], []
+    missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
+    if len(missing) == 3 or ("sources" in dump.attributes and "config" not in dump.attributes):
+        if "sources" in dump.attributes:
+            return [], ["made from other files, which it names; it has no config and seed of its own"]
+        return [], ["no provenance: it does not say which prior, config or seed it was made with"]
+    if missing:
+        return [f"provenance: {', '.join(missing)} missing"], []
+    try:
+        first_dataset(dump)
+        _parsed(str(dump.attributes["config"]), trust=False)
+        _seed(dump.attributes["seed"])
+    except UnverifiableError as error:
+        return [], [str(error)]
+    except (ConfigError, DumpError, ValueError) as error:
+        return [f"provenance: {short(_without_path(error, dump.path))}"], []
+    return [], []
+
+
+def _sources_findings(dump: Dump) -> tuple[list[str], list[str]]:
+    if "sources" not in dump.attributes:
+        return [], []
+    try:
+        sources = json.loads(dump.attributes["sources"])
+        hashes = [source.get("content_hash", source.get("sha256")) for source in sources]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ["provenance: sources is not a JSON list of objects"], []
+    if not hashes or not all(isinstance(content, str) for content in hashes):
+        return ["provenance: sources lacks a hash"], []
+    return [], []
+
+
+# ------------------------------------------------------------------------------------------------ verify
+
+
+def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
+    """Make some records anew from the file's own config and seed, and compare them to the bit.
+
+    The contents are checked against the recorded hash too, so that damage to any other record is seen.
+
+    Args:
+        num_records: how many, spread evenly over the file; the first and the last are among them.
+        trust: whether to import and run families of other packages that the config names: code of the
+            file's choice.
+
+    Returns:
+        The number of records compared, and what differs.
+
+    Raises:
+        UnverifiableError: the file says too little of its origin.
+        ValueError: fewer than one record.
+    """
+    if num_records < 1:
+        raise ValueError(f"num_records must be at least 1, got {num_records}")
+    try:
+        with open_dump(path) as dump:
+            recorded = recorded_hash(dump)
+            content = content_hash(path)
+            config, seed, first = _origin(dump, trust)
+            findings = _unlike_config(dump, config)
+            if recorded is not None and recorded != content:
+                findings.append("content_hash: the contents are not those that were written")
+            made_by = short(dump.attributes["generator"])
+            notes = []
+            if made_by != generator_name():
+                notes.append(
+                    f"made by {made_by}, and this is {generator_name()}: only the same version, on the same "
+                    f"kind of machine, promises the same bits"
+                )
+            if findings:
+                return Report(0, findings, notes)
+            spread = np.linspace(0, len(dump) - 1, min(num_records, len(dump)))
+            records = np.unique(spread.round().astype(np.int64))
+            differing = _differing(dump, config, seed, first, records)
+    except DumpError as error:
+        return Report(0, [_without_path(error, path)], [])
+    findings = [
+        f"{what}: not what its config and seed give: {numbered(wrong)}" for what, wrong in differing.items()
+    ]
+    return Report(len(records), findings, notes)
+
+
+def _differing(
+    dump: Dump, config: PriorConfig, seed: int, first: int, records: np.ndarray
+) -> dict[str, list[int]]:
+    """Which of `records` (n,) differ from those of (config, seed), by what differs."""
+    differing: dict[str, list[int]] = defaultdict(list)
+    blocks = (first + records) // config.block_size
+    for block in np.unique(blocks):
+        own = records[blocks == block]
+        begin = int(block) * config.block_size
+        try:
+            datasets = sample_block(config, seed, int(block), int(first + own[-1]) - begin + 1)
+        except Exception as error:  # whatever this config makes the prior raise
+            differing[f"nothing to compare with ({str(error).splitlines()[0]:.80})"] += own.tolist()
+            continue
+        x, y = dump.read_records(own)
+        for i, record in enumerate(own):
+            expected = datasets[first + record - begin]
+            twin = dump.read_twins(int(record), int(record) + 1) if dump.has_twins else None
+            for what in _differences(dump, int(record), x[i], y[i], expected, twin):
+                differing[what].append(int(record))
+    return differing
+
+
+def _differences(
+    dump: Dump,
+    record: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    expected: Dataset,
+    twin: tuple[np.ndarray, np.ndarray] | None,
+) -> list[str]:
+    rows, features = expected.x.shape
+    sizes = tuple(int(getattr(dump, name)[record]) for name in COUNT_KEYS)
+    found = []
+    tables = [("X", x, expected.x), ("y", y, expected.y)]
+    if twin is not None and expected.twin is not None:
+        tables += zip(TWIN_KEYS, (values[0] for values in twin), expected.twin, strict=True)
+    for name, stored, values in tables:
+        full = np.zeros_like(stored)  # (R, F) or (R,)
+        full[tuple(map(slice, values.shape))] = values
+        if not np.array_equal(stored.view(np.uint32), full.view(np.uint32)):
+            found.append(name)
+    if sizes != (features, rows, expected.single_eval_pos):
+        found.append(", ".join(COUNT_KEYS))
+    for name in dump.properties:
+        stored = dump.read_property(name, record, record + 1)[0]
+        if name in expected.properties and stored != expected.properties[name]:
+            found.append(f"properties/{name}")
+    return found
+
+
+def _origin(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
+    """Config, seed and number of the first dataset, or UnverifiableError."""
+    missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
+    if missing and "sources" in dump.attributes:
+        try:
+            names = ", ".join(str(source["file"]) for source in json.loads(dump.attributes["sources"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            names = "other files"
+        operation = short(dump.attributes.get("operation"))
+        raise UnverifiableError(
+            f"{dump.path}: was made from {short(names)} ({operation}) and does not hold their records in "
+            f"order; verify those, or `priors validate` it"
+        )
+    if missing:
+        raise UnverifiableError(
+            f"{dump.path}: does not say how it was made ({', '.join(missing)} missing), so it cannot be made "
+            f"again; `priors validate` checks what can be checked"
+        )
+    made_by = short(dump.attributes["generator"])
+    if made_by.split(" ")[0] != generator_name().split(" ")[0]:
+        raise UnverifiableError(f"{dump.path}: was made by {made_by}, which alone can make it again")
+    try:
+        config = _parsed(str(dump.attributes["config"]), trust)
+        seed = _seed(dump.attributes["seed"])
+    except UnverifiableError as error:
+        raise UnverifiableError(f"{dump.path}: {error}") from error
+    except (ConfigError, ValueError) as error:
+        raise UnverifiableError(
+            f"{dump.path}: was made by {made_by}, and {generator_name()} cannot read its origin: "
+            f"{short(error)}"
+        ) from error
+    return config, seed, first_dataset(dump)
+
+
+def _unlike_config(dump: Dump, config: PriorConfig) -> list[str]:
+    """Where the file is not as `generate` lays out datasets of `config`."""
+    pairs = [
+        ("twins", dump.has_twins, config.twins),
+        ("max_rows", dump.max_rows, config.num_datapoints),
+        ("max_features", dump.max_features, config.num_features[1]),
+        ("max_num_classes", dump.max_num_classes, config.most_classes),
+        ("original_batch_size", dump.block_size or config.block_size, config.block_size),
+    ]
+    return [f"{name}: is {held}, its config gives {given}" for name, held, given in pairs if held != given]
+
+
+def _parsed(text: str, trust: bool) -> PriorConfig:
+    """The config of a file.
+
+    Raises:
+        UnverifiableError: it names code outside this package, and `trust` is not set: reading it would import
+            what a file from elsewhere names; or it has more nodes than any table needs.
+        ConfigError: it is no config.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"config is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError("config must be a JSON object")
+    foreign = [name for value in fields.values() if isinstance(value, dict) for name in value if ":" in name]
+    graph = fields.get("graph")
+    nodes = graph.get("nodes") if isinstance(graph, dict) else None
+    for node in nodes.values() if isinstance(nodes, dict) else ():
+        families = node.values() if isinstance(node, dict) else ()
+        foreign += [name for name in families if isinstance(name, str) and ":" in name]
+    if foreign and not trust:
+        raise UnverifiableError(
+            f"config names code outside this package ({short(', '.join(foreign))}), which was not imported; "
+            f"`priors verify --trust` runs it"
+        )
+    config = PriorConfig.from_json(text)
+    if config.num_nodes[1] > MOST_NODES:
+        raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are looked at")
+    return config
+
+
+def _seed(value: Any) -> int:
+    seed = int(str(value))
+    if not 0 <= seed < 2**128:
+        raise ValueError(f"seed must be in 0..2**128-1, got {str(value)[:50]}")
+    return seed

@@ -1,0 +1,1 @@
+"""Families of graphs, mechanisms, noise, categories and classes: pure functions of an explicit generator."""

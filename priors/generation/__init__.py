@@ -1,0 +1,1 @@
+"""Many datasets, in order, on any workers or machines."""

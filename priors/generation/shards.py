@@ -1,0 +1,233 @@
+"""The folder OUT.shards in which a dump is made: its plan, its shards, its lock; what a killed run leaves.
+
+A run writes shards (ordinary dumps of whole blocks, each under its name only when it is complete) and joins
+them at the end. Whoever starts the same run again finds the plan and the shards, and goes on.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from priors.config import ConfigError, PriorConfig
+from priors.dumps.dump import (
+    SHARD_NAME,
+    SHARDS_SUFFIX,
+    DumpError,
+    check_target,
+    content_hash,
+    generator_name,
+    open_dump,
+)
+
+PLAN_NAME, LOCK_NAME, JOINED_NAME = "plan.json", "lock", "joined.h5"
+NUM_SHARDS = 256
+SHARD_SIZES = (1024, 65_536)
+"""By default a dump has 256 shards, of at least and at most so many datasets: seconds to minutes of work."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the contents of a dump, and how they are cut into shards of `shard_size` datasets.
+
+    Raises:
+        ConfigError: fewer than one dataset, or shards that are not of whole blocks.
+    """
+
+    config: PriorConfig
+    num_datasets: int
+    seed: int
+    shard_size: int
+
+    def __post_init__(self) -> None:
+        if self.num_datasets < 1:
+            raise ConfigError(f"num_datasets must be at least 1, got {self.num_datasets}")
+        if self.shard_size < 1 or self.shard_size % self.config.block_size:
+            raise ConfigError(
+                f"shard_size must be a multiple of block_size={self.config.block_size}, got {self.shard_size}"
+            )
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_datasets // self.shard_size)
+
+    def shard(self, number: int) -> tuple[int, int]:
+        """(first dataset, number of datasets) of a shard."""
+        first = number * self.shard_size
+        return first, min(self.shard_size, self.num_datasets - first)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON takes it, with the version that carries it out: another may draw other data."""
+        return {"generator": generator_name(), **asdict(self), "config": json.loads(self.config.to_json())}
+
+
+def default_shard_size(num_datasets: int, block_size: int) -> int:
+    """Datasets in a shard, whole blocks: it follows from the dump alone, so that other workers may go on."""
+    low, high = SHARD_SIZES
+    size = min(max(num_datasets // NUM_SHARDS, low), high)
+    return -(-size // block_size) * block_size
+
+
+def shards_folder(path: Path) -> Path:
+    return path.with_name(path.name + SHARDS_SUFFIX)
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:06}.h5"
+
+
+def is_whole(path: Path, plan: Plan, first: int, num_datasets: int) -> bool:
+    """Whether `path` is a dump of datasets `first` on of `plan`, undamaged: its content hash is computed."""
+    try:
+        with open_dump(path) as dump:
+            found = {"first_dataset": 0, **dump.attributes, "num_datasets": len(dump)}
+        expected = {
+            "generator": generator_name(),
+            "config": plan.config.to_json(),
+            "seed": str(plan.seed),
+            "first_dataset": first,
+            "num_datasets": num_datasets,
+        }
+        if any(found.get(name) != value for name, value in expected.items()):
+            return False
+        return content_hash(path) == found.get("content_hash")
+    except DumpError:
+        return False
+
+
+@contextmanager
+def shards_of(path: Path, plan: Plan, overwrite: bool) -> Iterator[tuple[Path, bool]]:
+    """The folder in which the shards of the dump `path` are made, for this process alone; and whether the
+    dump is finished, so that there is nothing to do but to tidy up: a run was killed at its very end.
+
+    The folder holds what an earlier run of the same plan has made. If an exception leaves it without a single
+    shard, it is removed.
+
+    Args:
+        overwrite: whether to discard an older dump of that name, and the shards of another plan. Those of the
+            same plan are kept: a run that was started with --overwrite goes on by the same command too.
+
+    Raises:
+        DumpError: the dump exists, another process is writing it, the folder holds the work of another plan
+            (the message says what differs), or the place cannot be written.
+    """
+    check_target(path)
+    folder = shards_folder(path)
+    if path.exists() and not overwrite and not (folder / PLAN_NAME).exists():
+        if folder.exists():  # of a run that was killed while it tidied up, its plan already gone
+            with _locked(path, folder):
+                clear(folder, keep_shards=True)
+        raise DumpError(f"{path} exists; --overwrite replaces it")
+    with _locked(path, folder):
+        finished = _take_over(path, folder, plan, overwrite)
+        try:
+            yield folder, finished
+        except BaseException:
+            if not any(_files(folder, shards=True)):
+                clear(folder)
+            raise
+
+
+def clear(folder: Path, keep_shards: bool = False) -> None:
+    """Remove what the making of a dump has left in its folder, and the folder if nothing else is in it.
+
+    The plan and the lock go last, so that a run that is killed here is still seen for what it is.
+    """
+    with suppress(FileNotFoundError):
+        for file in _files(folder, shards=not keep_shards):
+            file.unlink(missing_ok=True)
+        (folder / PLAN_NAME).unlink(missing_ok=True)
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: the shards that are to stay, or what others have put there
+            folder.rmdir()
+
+
+def _files(folder: Path, shards: bool) -> Iterator[Path]:
+    """What writers leave in the folder, plan and lock apart: files begun, the joined one, shards if asked."""
+    for file in folder.iterdir():
+        begun = file.name.startswith(".") and file.name.endswith(".partial")
+        if begun or file.name == JOINED_NAME or (shards and SHARD_NAME.fullmatch(file.name)):
+            yield file
+
+
+@contextmanager
+def _locked(path: Path, folder: Path) -> Iterator[None]:
+    """The folder, made if need be, under a lock that ends with its process, however that ends."""
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        folder.mkdir(exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise DumpError(f"{path}: another process is writing it") from None
+    except OSError as error:
+        raise DumpError(f"{path}: cannot be written: {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
+    """Make the folder one of `plan`: as it is, or emptied if it may be. Whether all is done."""
+    try:
+        noted = json.loads((folder / PLAN_NAME).read_text(encoding="utf-8"))
+        old, replaces = noted["plan"], noted["replaces"]
+    except FileNotFoundError:
+        old, replaces = None, False
+    except (OSError, ValueError, KeyError, TypeError):
+        old, replaces = {}, False
+    if old == plan.to_dict():
+        for file in _files(folder, shards=False):
+            file.unlink()
+        # A dump that was not there when the run began is its own, made at its end.
+        if path.exists() and not replaces and is_whole(path, plan, 0, plan.num_datasets):
+            return True
+    else:
+        begun = old is not None or any(_files(folder, shards=True))
+        if begun and not overwrite:
+            raise DumpError(f"{folder} holds {_difference(old, plan)}; --overwrite starts afresh")
+        if overwrite and _is_index(path):
+            path.unlink()  # its shards are about to go
+        for file in _files(folder, shards=True):
+            file.unlink()
+        _note(path, folder / PLAN_NAME, plan)
+    if path.exists() and not overwrite:
+        raise DumpError(f"{path} exists; --overwrite replaces it")
+    return False
+
+
+def _note(path: Path, note: Path, plan: Plan) -> None:
+    begun = note.with_name(f".{note.name}.partial")
+    try:
+        begun.write_text(json.dumps({"plan": plan.to_dict(), "replaces": path.exists()}, indent=2), "utf-8")
+        begun.replace(note)
+    except OSError as error:
+        raise DumpError(f"{path}: cannot be written: {note}: {error.strerror}") from error
+
+
+def _is_index(path: Path) -> bool:
+    try:
+        with open_dump(path) as dump:
+            return dump.arrays["X"].is_virtual
+    except DumpError:
+        return False
+
+
+def _difference(old: dict[str, Any] | None, plan: Plan) -> str:
+    """What is in the folder, in the words of the command line: how its plan differs from `plan`."""
+    if old is None:
+        return "the shards of a finished dump"
+    new = plan.to_dict()
+    new |= new.pop("config")
+    config = old.get("config")
+    old = old | config if isinstance(config, dict) else old
+    changes = [
+        f"{name}={json.dumps(old.get(name))} (now {json.dumps(value)})"
+        for name, value in new.items()
+        if old.get(name) != value
+    ]
+    return f"an unfinished run with {', '.join(changes)}"

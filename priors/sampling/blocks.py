@@ -1,0 +1,37 @@
+"""The datasets of a block of a dump: consecutive ones that share their split and number of features."""
+
+from copy import copy
+
+from priors.config import PriorConfig
+from priors.sampling.dataset import Dataset, sample_dataset, sample_integer
+from priors.streams import BLOCK, DATASET, stream
+
+
+def sample_block(
+    config: PriorConfig, seed: int, block: int, num_datasets: int | None = None, first: int = 0
+) -> list[Dataset]:
+    """The datasets of one block: they share their split and number of features.
+
+    Args:
+        block: number of the block in the dump, from 0; it holds the datasets from ``block * block_size`` on.
+        num_datasets: only so many of the block, all that there are from `first` on by default.
+        first: place in the block of the first that is sampled.
+    """
+    size = config.block_size - first if num_datasets is None else num_datasets
+    config, single_eval_pos = shared_in_block(config, seed, block)
+    start = block * config.block_size + first
+    return [
+        sample_dataset(config, stream(seed, DATASET, index), single_eval_pos)
+        for index in range(start, start + size)
+    ]
+
+
+def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorConfig, int]:
+    """What the datasets of a block share: the prior with their number of features, and their split."""
+    rng = stream(seed, BLOCK, block)
+    single_eval_pos = sample_integer(config.split_range, rng)
+    num_features = sample_integer(config.num_features, rng)
+    shared = copy(config)
+    # As `replace`, but for the checks, which take as long as two datasets: the range was checked.
+    object.__setattr__(shared, "num_features", (num_features, num_features))
+    return shared, single_eval_pos

@@ -1,0 +1,126 @@
+"""`nanotabpfn predict`: files in, a file of predictions out, and plain words where that cannot be."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from nanotabpfn.cli.main import main
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.bins import standard_edges
+from nanotabpfn.model.checkpoint import save_model
+
+READ = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+
+
+@pytest.fixture
+def files(tmp_path):
+    torch.manual_seed(0)
+    save_model(NanoTabPFNModel(16, 2, 16, 2, 4), tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.normal(size=30), "town": rng.choice(["Ulm", "Rom"], 30)})
+    frame.loc[3, "size"], frame.loc[5, "town"] = np.nan, None
+    frame["kind"] = np.where(frame["size"] > 0, "big", "small")
+    frame[:20].to_csv(tmp_path / "train.csv", index=False)
+    frame[20:].drop(columns="kind").to_csv(tmp_path / "test.csv", index=False)
+    frame[20:][["town", "size", "kind"]].to_parquet(tmp_path / "test.parquet")
+    return tmp_path
+
+
+def predict(folder, *more, train="train.csv", target="kind", test="test.csv", out="out.csv"):
+    return CliRunner().invoke(
+        main,
+        [
+            "predict",
+            "--train",
+            str(folder / train),
+            "--target",
+            target,
+            "--test",
+            str(folder / test),
+            "--out",
+            str(folder / out),
+            "--model",
+            str(folder),
+            *more,
+        ],
+    )
+
+
+@pytest.mark.parametrize(("test", "out"), [("test.csv", "out.csv"), ("test.parquet", "out.parquet")])
+def test_it_gives_what_the_classifier_gives(files, test, out):
+    result = predict(files, "--n-estimators", "2", test=test, out=out)
+    assert result.exit_code == 0, result.output
+    assert "10 predictions of 2 classes" in result.output
+    got = READ[files.joinpath(out).suffix](files / out)
+    train = pd.read_csv(files / "train.csv")
+    classifier = NanoTabPFNClassifier(files, n_estimators=2).fit(train[["size", "town"]], train["kind"])
+    probabilities = classifier.predict_proba(pd.read_csv(files / "test.csv"))
+    assert list(got) == ["prediction", "probability_big", "probability_small"]
+    np.testing.assert_allclose(got.iloc[:, 1:].to_numpy(), probabilities, atol=1e-6)
+    assert got["prediction"].tolist() == classifier.classes_[probabilities.argmax(axis=1)].tolist()
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
+def test_real_targets_with_their_quantiles(files, out):
+    model = save_model(
+        NanoTabPFNModel(8, 2, 12, 1, 20, bin_edges=standard_edges(20)), files / "numbers.safetensors"
+    )
+    train = pd.read_csv(files / "train.csv").drop(columns="kind")
+    train["price"] = np.linspace(100, 300, len(train))
+    train.to_csv(files / "prices.csv", index=False)
+    more = ["--problem", "regression", "--model", str(model)]
+    result = predict(files, *more, "--quantiles", "0.1,0.75", train="prices.csv", target="price", out=out)
+    assert result.exit_code == 0, result.output
+    assert "10 predictions of 'price'" in result.output
+    got = READ[files.joinpath(out).suffix](files / out)
+    assert list(got) == ["prediction", "quantile_0.1", "quantile_0.75"]
+    regressor = NanoTabPFNRegressor(model).fit(train[["size", "town"]], train["price"])
+    test = pd.read_csv(files / "test.csv")
+    np.testing.assert_allclose(got["prediction"], regressor.predict(test))
+    expected = regressor.predict(test, output="quantiles", quantiles=[0.1, 0.75])
+    np.testing.assert_allclose(got.iloc[:, 1:], expected)
+    result = predict(files, *more, train="prices.csv", target="price", out=out)
+    assert list(READ[files.joinpath(out).suffix](files / out)) == ["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "sort"}, "has no column 'sort', but size, town, kind"),
+        ({"out": "out.txt"}, "must end in .csv or .parquet"),
+        ({"out": "nowhere/out.csv"}, "is no directory"),
+        ({"train": "test.csv", "target": "town"}, "rows have no 'town'; leave them out"),
+        ({"target": "size"}, "--problem regression predicts such"),
+        ({"more": ["--quantiles", "0.5"]}, "--quantiles: needs --problem regression"),
+        ({"more": ["--problem", "regression", "--quantiles", "0.5,1"]}, "above 0 and below 1, each once"),
+        ({"more": ["--problem", "regression", "--quantiles", "low"]}, "got 'low'"),
+        ({"more": ["--problem", "regression"]}, "y must hold numbers"),
+        ({"target": "number", "more": ["--problem", "regression"]}, "must be of regression"),
+        ({"test": "other.csv"}, "lacks columns that"),
+        ({"train": "broken.parquet"}, "cannot be read"),
+        ({"test": "empty.csv"}, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, options, message):
+    pd.DataFrame({"size": [1.0]}).to_csv(files / "other.csv", index=False)
+    if options.get("target") in ("size", "number"):
+        frame = pd.read_csv(files / "train.csv").dropna()
+        frame["number"] = np.arange(len(frame)) / 7
+        frame[["town", "size", "number"]].to_csv(files / "train.csv", index=False)
+        frame[["town", "size", "number"]].to_csv(files / "test.csv", index=False)
+    (files / "broken.parquet").write_bytes(b"PAR1 no")
+    (files / "empty.csv").write_text("")
+    if options.get("train") == "test.csv" and options["target"] == "town":
+        frame = pd.read_csv(files / "test.csv")
+        frame.loc[0, "town"] = None
+        frame.to_csv(files / "test.csv", index=False)
+    result = predict(files, *options.get("more", []), **{k: v for k, v in options.items() if k != "more"})
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.splitlines()) <= 2
+    assert "Traceback" not in result.output
+    assert not [*files.glob("*out*"), *files.glob("*.partial")]

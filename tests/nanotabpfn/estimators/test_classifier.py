@@ -1,0 +1,141 @@
+"""The classifier: scikit-learn's habits, and the model's predictions behind them."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.model.architecture import NanoTabPFNModel
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return NanoTabPFNModel(16, 2, 16, 2, 4)
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3))
+    return x, (x[:, 0] > 0).astype(int)
+
+
+def test_probabilities_are_the_models_softmax_over_the_training_classes(model, table):
+    x, y = table
+    got = NanoTabPFNClassifier(model, "cpu").fit(x[:30], y[:30]).predict_proba(x[30:])
+    tensor = torch.from_numpy(x).float().unsqueeze(0)
+    with torch.no_grad():
+        logits = model((tensor, torch.from_numpy(y[:30]).float().unsqueeze(0)), train_test_split_index=30)
+    np.testing.assert_allclose(got, torch.softmax(logits[0, :, :2], dim=1).numpy(), atol=1e-6)
+    np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), (10, 20), (-1, 1), (False, True), (0.0, 1.0)])
+def test_labels_of_any_kind(model, table, labels):
+    x, y = table
+    named = np.array(labels)[y]
+    classifier = NanoTabPFNClassifier(model, "cpu")
+    assert classifier.fit(x, named) is classifier
+    assert classifier.classes_.tolist() == sorted(labels)
+    probabilities = classifier.predict_proba(x)
+    assert probabilities.shape == (40, 2)
+    np.testing.assert_array_equal(classifier.predict(x), classifier.classes_[probabilities.argmax(axis=1)])
+    expected = NanoTabPFNClassifier(model, "cpu").fit(x, y).predict_proba(x)
+    np.testing.assert_array_equal(probabilities, expected)
+
+
+def test_more_classes_than_outputs_are_told_apart_by_codes(model, table):
+    x, _ = table
+    y = np.arange(40) % 9
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    assert all(member.codes.max() < model.num_outputs for member in classifier.members_)
+    words = {tuple(member.codes[k] for member in classifier.members_) for k in range(9)}
+    assert len(words) == 9
+    probabilities = classifier.predict_proba(x)
+    assert probabilities.shape == (40, 9)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_input_errors(model, table):
+    x, y = table
+    classifier = NanoTabPFNClassifier(model, "cpu")
+    with pytest.raises(NotFittedError):
+        classifier.predict(x)
+    with pytest.raises(ValueError, match="at least two classes"):
+        classifier.fit(x, np.zeros(40))
+    with pytest.raises(ValueError, match="5 of 40 labels are missing"):
+        classifier.fit(x, [None] * 5 + ["a", "b"] * 17 + ["a"])
+    with pytest.raises(ValueError, match="labels of one kind"):
+        classifier.fit(x, np.array(["a", 1] * 20, dtype=object))
+    with pytest.raises(ValueError, match="n_estimators must be"):
+        NanoTabPFNClassifier(model, "cpu", n_estimators=0).fit(x, y)
+    with pytest.raises(ValueError, match="softmax_temperature must be"):
+        NanoTabPFNClassifier(model, "cpu", softmax_temperature=0).fit(x, y)
+    with pytest.raises(TypeError, match="model must be"):
+        NanoTabPFNClassifier(3, "cpu").fit(x, y)
+    with pytest.raises(ValueError, match="features"):
+        classifier.fit(x, y).predict_proba(x[:, :2])
+
+
+def test_it_is_clonable_and_picklable(model, table):
+    x, y = table
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    copy = clone(classifier)
+    assert copy.device == "cpu"
+    assert not hasattr(copy, "classes_")
+    expected = classifier.predict_proba(x)
+    np.testing.assert_array_equal(copy.fit(x, y).predict_proba(x), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(classifier)).predict_proba(x), expected)
+
+
+def test_it_works_inside_cross_validation(model, table):
+    scores = cross_val_score(
+        NanoTabPFNClassifier(model, "cpu"), *table, scoring="roc_auc", error_score="raise"
+    )
+    assert len(scores) == 5
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_as_it_was(model, table, training):
+    model.train(training)
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(*table)
+    classifier.predict(table[0])
+    assert model.training is training
+    assert classifier.model_ is not model
+
+
+def test_training_after_fit_changes_nothing_until_the_next_fit(model, table):
+    x, y = table
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    before = classifier.predict_proba(x)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1
+    np.testing.assert_array_equal(classifier.predict_proba(x), before)
+    assert abs(classifier.fit(x, y).predict_proba(x) - before).max() > 1e-3
+
+
+def test_a_column_that_does_not_vary_in_training_is_not_read(model, table):
+    x, y = table
+    x = np.column_stack([x, np.full(len(x), 0.1)])
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    moved = x.copy()
+    moved[:, 3] = 7.0
+    np.testing.assert_array_equal(classifier.predict_proba(moved), classifier.predict_proba(x))
+
+
+def test_refitting_forgets(model, table):
+    x, y = table
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(
+        x[:, :2], np.array(["a", "b", "c"])[np.arange(40) % 3]
+    )
+    classifier.fit(x, y)
+    assert classifier.n_features_in_ == 3
+    assert classifier.classes_.tolist() == [0, 1]

@@ -1,0 +1,133 @@
+"""Encoding: every kind of column becomes finite numbers, by what the training rows alone have told."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator
+
+from nanotabpfn.estimators.encoding import TableEncoder, read_table
+
+
+def encode(train, test=None):
+    """(kinds, encoded training rows, encoded test rows)"""
+    estimator = BaseEstimator()
+    columns = read_table(estimator, train, reset=True)
+    encoder = TableEncoder().fit(columns)
+    test = train if test is None else test
+    got = encoder.transform(columns), encoder.transform(read_table(estimator, test, reset=False))
+    assert all(np.isfinite(table).all() and table.dtype == np.float32 for table in got)
+    assert got[0].shape[1] == got[1].shape[1]
+    return encoder.kinds_, *got
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, np.ndarray.tolist])
+def test_plain_numbers_come_out_as_they_went_in(container):
+    x = np.random.default_rng(0).normal(size=(9, 3)) * [1, 1e4, 1e-3]
+    np.testing.assert_array_equal(encode(container(x))[1], x.astype(np.float32))
+
+
+def test_each_kind_of_column_of_pandas():
+    frame = pd.DataFrame(
+        {
+            "number": [1, 2, 5],
+            "text": ["b", "a", "b"],
+            "flag": [True, False, True],
+            "date": pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-04"]),
+            "zoned": pd.date_range("2020-01-01", periods=3, tz="Europe/Berlin"),
+            "ordered": pd.Categorical(["low", "high", "low"], ["low", "high"], ordered=True),
+            "iso": ["2020-01-01", "2020-01-02", "2020-01-04"],
+            "written": ["1", "2.5", " 3 "],
+            "period": pd.period_range("2020-01", periods=3, freq="M"),
+            "whole": pd.array([1, 2, 3], dtype="Int64"),
+        }
+    )
+    kinds, got, _ = encode(frame)
+    by_name = dict(zip(frame, kinds, strict=True))
+    assert {name for name, kind in by_name.items() if kind == "category"} == {"text", "period"}
+    assert by_name["ordered"] == "ordered"
+    days = 18262  # from 1970 to 2020
+    numbers = [
+        [1, 2, 5], [1, 0, 1], [days, days + 1, days + 3], np.array([days, days + 1, days + 2]) - 1 / 24,
+        [0, 1, 0], [days, days + 1, days + 3], [1, 2.5, 3], [1, 2, 3], [1, 0, 1], [0, 1, 2],
+    ]  # fmt: skip
+    # The dates lie far from 0 for their width, and are moved there.
+    expected = [np.asarray(c) - (min(c) if min(c) > 1000 else 0) for c in numbers]
+    np.testing.assert_allclose(got, np.column_stack(expected), atol=1e-6)
+
+
+def test_polars_and_pandas_agree():
+    cells = {
+        "a": [1.5, None, 3.0],
+        "s": ["x", None, "y"],
+        "d": [dt.datetime(2020, 1, 1), None, dt.datetime(2021, 1, 1)],
+        "t": [dt.time(1), dt.time(2), None],
+        "b": [True, None, False],
+    }
+    kinds, got, _ = encode(pl.DataFrame(cells))
+    kinds_of_pandas, of_pandas, _ = encode(pd.DataFrame(cells))
+    assert kinds == kinds_of_pandas
+    np.testing.assert_array_equal(got, of_pandas)
+
+
+def test_missing_cells_are_filled_and_told():
+    frame = pd.DataFrame({"a": [1, np.nan, 3, 4, 100], "s": ["x", "x", None, "y", "x"]})
+    _, got, _ = encode(frame)
+    expected = [[1, 0, 0, 0], [3.5, 1, 0, 0], [3, 0, 0, 1], [4, 0, 1, 0], [100, 0, 0, 0]]
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_cell_that_training_does_not_know_counts_as_missing():
+    train = pd.DataFrame({"s": ["x", "x", "y"], "n": [1, 2, 9], "e": ["1", "2", "3"]})
+    test = pd.DataFrame({"s": ["z", None], "n": ["what", "7"], "e": ["", "many"]})
+    np.testing.assert_array_equal(encode(train, test)[2], [[2, 2, 0], [7, 2, 0]])
+
+
+def test_nothing_is_learned_from_test_rows():
+    train = pd.DataFrame({"a": [1, 2, np.nan], "s": ["x", "y", "x"]})
+    expected = encode(train)[1]
+    test = pd.DataFrame({"a": [1e6, np.nan], "s": ["a", "b"]})
+    np.testing.assert_array_equal(encode(train, test)[1], expected)
+
+
+def test_infinities_lie_beyond_all_others():
+    _, got, later = encode(np.array([[np.inf], [-np.inf], [1], [3]]), np.array([[np.inf], [2.0]]))
+    np.testing.assert_array_equal(got[:, 0], [5, -1, 1, 3])
+    np.testing.assert_array_equal(later[:, 0], [5, 2])
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e307])
+def test_huge_and_tiny_columns_keep_their_proportions(scale):
+    cells = np.array([[-3.0], [0], [1], [5]])
+    got = encode(cells * scale)[1].astype(np.float64)[:, 0]
+    assert 0.1 < abs(got).max() < 10
+    np.testing.assert_allclose(got / got[2], cells[:, 0], rtol=1e-4)
+    encode(np.array([[1.0], [2]]) * scale, np.array([[1e308], [-1e308]]))
+
+
+def test_columns_far_from_zero_keep_their_differences():
+    got = encode(np.array([[1.7e9], [1.7e9 + 1], [1.7e9 + 2]]))[1]
+    np.testing.assert_array_equal(got[:, 0], [0, 1, 2])
+
+
+def test_columns_are_found_by_their_names():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [5, 6]})
+    np.testing.assert_array_equal(encode(frame, frame[["c", "b", "a"]])[2], encode(frame)[1])
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "two columns of one name.*'a'"),
+        (pd.DataFrame({"a": [[1], [2]]}), TypeError, "column 'a' of X holds a list"),
+        (pd.DataFrame(), ValueError, "at least one row and one column"),
+        (pl.DataFrame({"a": [1]}).lazy(), TypeError, r"collect\(\)"),
+        (np.zeros(3), ValueError, "Expected 2D array"),
+        (np.array([[1j]]), ValueError, "Complex data not supported"),
+    ],
+)
+def test_tables_that_are_none(table, error, message):
+    with pytest.raises(error, match=message):
+        encode(table)

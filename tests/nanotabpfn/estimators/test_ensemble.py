@@ -1,0 +1,129 @@
+"""Ensembles: members cover features and classes, one batch is the same as one after the other."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanotabpfn.estimators.encoding import FARTHEST
+from nanotabpfn.estimators.ensemble import (
+    MAX_MEMBERS,
+    VIEWS,
+    Components,
+    OutsideTrainedRangeWarning,
+    class_probabilities,
+    draw_members,
+    fit_ensemble,
+    warn_outside,
+)
+from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
+
+CPU = torch.device("cpu")
+
+
+@given(st.integers(1, 9), st.integers(1, 30), st.integers(2, 30), st.integers(2, 10), st.integers(1, 8))
+def test_members_read_all_and_tell_all_apart(count, num_features, num_classes, num_outputs, most):
+    members = draw_members(
+        count,
+        np.arange(num_features) * 2,
+        np.random.default_rng(0),
+        num_classes=num_classes,
+        num_outputs=num_outputs,
+        max_features=most,
+    )
+    assert count <= len(members) <= max(count, MAX_MEMBERS)
+    for member in members:
+        assert member.codes.shape == (num_classes,)
+        assert 0 <= member.codes.min() <= member.codes.max() < num_outputs
+        assert len(set(member.features)) == len(member.features)
+        assert len(member.features) == (num_features if count == 1 else min(most, num_features))
+    if len(members) < MAX_MEMBERS:
+        assert set(np.concatenate([member.features for member in members])) == set(
+            np.arange(num_features) * 2
+        )
+        assert len({tuple(member.codes[k] for member in members) for k in range(num_classes)}) == num_classes
+
+
+def test_the_first_member_tells_the_table_as_it_is():
+    member = draw_members(8, np.arange(5), np.random.default_rng(0), num_classes=3, num_outputs=4)[0]
+    assert member.features.tolist() == [0, 1, 2, 3, 4]
+    assert member.codes.tolist() == [0, 1, 2]
+    assert member.view == "columns"
+
+
+@pytest.mark.parametrize("most", [None, 3])
+def test_one_batch_gives_what_the_members_give_one_by_one(most):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(16, 2, 16, 2, 4).eval()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 5)).astype(np.float32), np.arange(20) % 3
+    members = draw_members(4, np.arange(5), rng, num_classes=3, num_outputs=4, max_features=most)
+    targets = np.stack([member.codes[y] for member in members])
+    together = fit_ensemble(model, members, x[:20], targets, CPU).predict(x[20:])
+    for i, member in enumerate(members):
+        alone = fit_ensemble(model, [member], x[:20], targets[i : i + 1], CPU).predict(x[20:])
+        torch.testing.assert_close(together[i], alone[0], atol=1e-5, rtol=1e-4)
+    logits = together[0][:, :3].double()
+    got = class_probabilities(together[:1], members[:1], 3, temperature=2.0)
+    np.testing.assert_allclose(got, torch.softmax(logits / 2, dim=1).numpy())
+
+
+def test_components_are_the_principal_axes():
+    rng = np.random.default_rng(0)
+    direction, across = np.array([3.0, 4.0]) / 5, np.array([-4.0, 3.0]) / 5
+    table = 10 * rng.normal(size=(500, 1)) * direction + rng.normal(size=(500, 1)) * across
+    components = Components().fit(table)
+    told = components.transform(table)
+    np.testing.assert_allclose(np.abs(components.axes_), np.sqrt(0.5))  # of two columns of one deviation
+    np.testing.assert_allclose(np.cov(told.T)[0, 1], 0, atol=1e-12)
+    assert told[:, 0].std() > 3 * told[:, 1].std()
+    scaled = (table - table.mean(axis=0)) / table.std(axis=0)
+    np.testing.assert_allclose(told @ components.axes_.T, scaled)  # a rotation: nothing is lost
+    np.testing.assert_allclose(components.transform(table[:3]), told[:3])
+
+
+def test_components_of_columns_that_depend_on_each_other_are_not_noise():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(40, 2)).astype(np.float32)
+    table = np.column_stack([table, table[:, 0] * np.float32(3.3), np.ones(40)]).astype(np.float64)
+    told = Components().fit(table).transform(table)
+    assert (told[:, 2:] == 0).all()
+    assert (told[:, :2].std(axis=0) > 0.5).all()
+    few_rows = Components().fit(table[:2]).transform(table)
+    assert few_rows.shape == (40, 4)
+    assert (few_rows[:, 1:] == 0).all()
+    assert (Components().fit(np.ones((5, 3))).transform(np.ones((5, 3))) == 0).all()
+
+
+def test_views_follow_each_other_and_are_finite_far_from_the_training_rows():
+    members = draw_members(5, np.arange(3), np.random.default_rng(0), num_classes=2, num_outputs=2)
+    assert [member.view for member in members] == [*VIEWS, "columns"]
+    rng = np.random.default_rng(0)
+    x = np.exp(5 * rng.normal(size=(30, 3))).astype(np.float32)
+    model = NanoTabPFNModel(16, 2, 16, 2, 2).eval()
+    targets = np.stack([member.codes[np.arange(30) % 2] for member in members])
+    ensemble = fit_ensemble(model, members, x, targets, CPU)
+    far = np.full((2, 3), FARTHEST, np.float32) * [[1], [-1]]
+    assert torch.isfinite(ensemble.predict(far.astype(np.float32))).all()
+
+
+def test_codes_that_know_the_class_find_it():
+    members = draw_members(1, np.arange(2), np.random.default_rng(0), num_classes=7, num_outputs=3)
+    truth = np.arange(7)
+    outputs = torch.stack([20.0 * torch.eye(3)[torch.from_numpy(member.codes[truth])] for member in members])
+    probabilities = class_probabilities(outputs, members, 7)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), truth)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_what_is_outside_of_the_trained_range_is_said_once_and_exactly():
+    trained = TrainedRange(rows=(20, 500), features=(2, 10), classes=(2, 5))
+    warn_outside(trained, rows=500, features=2, classes=5)
+    warn_outside(None, rows=5000, features=2, classes=5)
+    with pytest.warns(OutsideTrainedRangeWarning) as caught:
+        warn_outside(trained, rows=501, features=12, classes=2)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert "501 training rows (trained on 20 to 500), 12 features (trained on 2 to 10)" in message
+    assert "classes" not in message

@@ -1,0 +1,273 @@
+"""Fetching a published dump from a server on this machine that breaks off, refuses, or sends too little."""
+
+import hashlib
+import http.server
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import priors.dumps.download
+from priors.dumps.download import PUBLISHED, DownloadError, Published, download
+
+PAGE = "https://example.org/page"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves `content`; `plan` says how, and `requests` what was asked for."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = b""
+        self.requests = []
+        self.plan = {}
+
+    def handle_error(self, request, client_address):
+        pass  # a client that hung up
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/ndownloader/files/1?private_link=2"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        plan, content = self.server.plan, self.server.content
+        self.server.requests.append(dict(self.headers))
+        if self.path.startswith("/ndownloader") and plan.get("redirect"):
+            self.send_response(302)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        first = int(wanted[1]) if wanted and not plan.get("no_ranges") else 0
+        status = plan.get("status", 206 if first else 200)
+        if first >= len(content):
+            status = 416
+        self.send_response(status)
+        if status == 416:
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+        elif status == 206:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        body = content[first:] if status in (200, 206) else b""
+        if not plan.get("no_length"):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if "wait" in plan:
+            self.wfile.write(body[: len(body) // 2])
+            plan["wait"].wait(30)
+            body = body[len(body) // 2 :]
+        self.wfile.write(body[: plan.get("break_after", len(body))])
+        self.close_connection = True
+
+
+@pytest.fixture(autouse=True)
+def straight_to_this_machine(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def server(published_like):
+    with Server() as server:
+        server.content = published_like.read_bytes()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "dump.h5"
+
+
+def fetch(server, out, **options):
+    return download(Published(server.url, PAGE, (640, 150, 5)), out, **options)
+
+
+def failure(server, out):
+    with pytest.raises(DownloadError) as caught:
+        fetch(server, out)
+    assert not out.exists()
+    lines = str(caught.value).splitlines()
+    assert 1 <= len(lines) <= 2
+    return str(caught.value)
+
+
+def assert_fetched(server, out, checksum):
+    assert out.read_bytes() == server.content
+    assert checksum == hashlib.sha256(server.content).hexdigest()
+    assert sorted(path.name for path in out.parent.iterdir()) == ["dump.h5", "dump.h5.sha256"]
+
+
+def test_a_whole_file_its_checksum_and_the_headers(server, out):
+    seen = []
+    checksum = fetch(server, out, on_progress=lambda have, total: seen.append((have, total)))
+    assert_fetched(server, out, checksum)
+    assert out.with_name("dump.h5.sha256").read_text() == f"{checksum}  dump.h5\n"
+    assert seen[-1] == (len(server.content), len(server.content))
+    assert seen == sorted(seen)
+    [headers] = server.requests
+    assert headers["User-Agent"].startswith("Mozilla/5.0 (")
+    assert headers["Referer"] == "https://figshare.com/"
+    assert "Range" not in headers
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum")
+def test_sha256sum_takes_the_record(server, out):
+    fetch(server, out)
+    subprocess.run(["sha256sum", "-c", "dump.h5.sha256"], cwd=out.parent, check=True, capture_output=True)
+
+
+def test_the_headers_survive_a_redirect(server, out):
+    server.plan["redirect"] = True
+    out.with_name("dump.h5.part").write_bytes(server.content[:1000])
+    assert_fetched(server, out, fetch(server, out))
+    assert server.requests[-1]["Range"] == "bytes=1000-"
+    assert server.requests[-1]["Referer"] == "https://figshare.com/"
+
+
+def test_a_download_that_breaks_off_goes_on_from_there(server, out):
+    part = out.with_name("dump.h5.part")
+    for share in (1000, 200_000, 70_000):
+        server.plan["break_after"] = share
+        before = part.stat().st_size if part.exists() else 0
+        message = failure(server, out)
+        assert f"broke off at {before + share:,} of {len(server.content):,} bytes" in message
+        assert PAGE in message
+        assert part.read_bytes() == server.content[: before + share]
+    server.plan.clear()
+    assert_fetched(server, out, fetch(server, out))
+    ranges = [headers.get("Range") for headers in server.requests]
+    assert ranges == [None, "bytes=1000-", "bytes=201000-", "bytes=271000-"]
+
+
+@pytest.mark.parametrize("have", [1, 500_000])
+def test_a_server_without_ranges_starts_again(server, out, have):
+    out.with_name("dump.h5.part").write_bytes(b"?" * have)  # nothing of it may stay
+    server.plan["no_ranges"] = True
+    assert_fetched(server, out, fetch(server, out))
+
+
+def test_a_part_that_is_whole_already_is_only_checked(server, out):
+    out.with_name("dump.h5.part").write_bytes(server.content)
+    assert_fetched(server, out, fetch(server, out))
+    assert len(server.requests) == 1
+
+
+def test_a_part_that_is_longer_than_the_file_starts_again(server, out):
+    out.with_name("dump.h5.part").write_bytes(server.content + b"more")
+    assert_fetched(server, out, fetch(server, out))
+    assert "Range" not in server.requests[1]
+
+
+def test_a_server_that_hides_the_length(server, out):
+    server.plan["no_length"] = True
+    assert_fetched(server, out, fetch(server, out))
+    out.unlink()
+    server.plan["break_after"] = 100_000
+    assert "what the server sent is not the dump: is not a whole HDF5 file" in failure(server, out)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_refusal_says_what_to_do(server, out, status):
+    server.plan["status"] = status
+    message = failure(server, out)
+    assert f"{server.url}: {status} " in message
+    assert f"save the file from {PAGE} in a browser as {out}" in message
+    assert f"priors validate {out}" in message
+    assert f"nanotabpfn train --dump {out}" in message
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_refusal_keeps_what_is_there(server, out):
+    part = out.with_name("dump.h5.part")
+    part.write_bytes(server.content[:1000])
+    server.plan["status"] = 403
+    failure(server, out)
+    assert part.read_bytes() == server.content[:1000]
+
+
+@pytest.mark.parametrize("content", [b"<html>Are you human?</html>", b""])
+def test_a_page_instead_of_the_file_is_not_kept(server, out, content):
+    server.content, whole = content or b"x", server.content
+    assert "what the server sent is not the dump: is not a whole HDF5 file" in failure(server, out)
+    assert list(out.parent.iterdir()) == []
+    server.content = whole
+    assert_fetched(server, out, fetch(server, out))
+
+
+def test_a_short_file_that_the_server_takes_for_whole(server, out):
+    server.content = server.content[:-1000]
+    assert "is not a whole HDF5 file" in failure(server, out)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_another_dump_is_not_the_published_one(server, out, tiny_dump):
+    server.content = tiny_dump.read_bytes()
+    assert "must have the shape (640, 150, 5), got (64, 24, 3)" in failure(server, out)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_without_network_it_says_what_to_do(out):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        with pytest.raises(DownloadError) as caught:
+            download(Published(f"http://127.0.0.1:{taken.getsockname()[1]}/", PAGE, (640, 150, 5)), out)
+    message = str(caught.value)
+    assert "cannot be reached: " in message
+    assert f"save the file from {PAGE} in a browser" in message
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_silent_server_is_given_up(server, out, monkeypatch):
+    monkeypatch.setattr(priors.dumps.download, "TIMEOUT", 0.3)
+    server.plan["wait"] = threading.Event()
+    started = time.perf_counter()
+    assert "broke off: " in failure(server, out)
+    assert time.perf_counter() - started < 10
+    server.plan["wait"].set()
+    assert out.with_name("dump.h5.part").stat().st_size > 0
+
+
+def test_a_second_process_is_refused_and_damages_nothing(server, out):
+    server.plan["wait"] = threading.Event()
+    code = (
+        "import sys; from priors.dumps.download import *\n"
+        "download(Published(sys.argv[1], '', (640, 150, 5)), sys.argv[2])"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, server.url, str(out)])
+    deadline = time.monotonic() + 30
+    while not server.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    message = failure(server, out)
+    assert message == f"{out}.part: another process is fetching this file"
+    server.plan.pop("wait").set()
+    assert first.wait(30) == 0
+    assert out.read_bytes() == server.content
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_work(server, out, monkeypatch):
+    usage = shutil.disk_usage(out.parent)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    assert f"cannot be written: needs {len(server.content):,} bytes" in failure(server, out)
+
+
+def test_the_published_dump_is_the_one_of_the_schema():
+    published = PUBLISHED["300k_150x5_2"]
+    assert (
+        published.url == "https://figshare.com/ndownloader/files/58932628?private_link=63fc1ada93e42e388e63"
+    )
+    assert published.shape == (300_000, 150, 5)
