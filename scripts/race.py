@@ -23,7 +23,7 @@ from scipy import stats
 from sklearn.isotonic import isotonic_regression
 from tqdm import tqdm
 
-from nanotabpfn.cli.main import SuiteName
+from nanotabpfn.cli.options import SuiteName
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table

@@ -11,7 +11,7 @@ from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
 from conftest import TINY
 
-import nanotabpfn.cli.main
+import nanotabpfn.cli.train
 import nanotabpfn.model.precision
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
@@ -86,7 +86,7 @@ def test_a_training_error_keeps_the_model_and_exits_1(tmp_path, tiny_dump, monke
     def fail(*arguments, **settings):
         raise TrainingError("step 3: the loss is not finite")
 
-    monkeypatch.setattr(nanotabpfn.cli.main, "train", fail)
+    monkeypatch.setattr(nanotabpfn.cli.train, "train", fail)
     result = train_tiny(tiny_dump, tmp_path / "run", "--eval-every", 0)
     assert result.exit_code == 1
     assert "Error: step 3" in result.stderr

@@ -20,11 +20,13 @@ from pathlib import Path
 import torch
 import torch._dynamo  # which the first step would import, in each fork
 
+import nanotabpfn
 from nanotabpfn.cli.main import main as command
 from nanotabpfn.model.checkpoint import load_state
 from nanotabpfn.training.run import checkpoints
 
-FILES = ("checkpoint.py", "cli.py", "run.py", "train.py")
+PACKAGE = Path(nanotabpfn.__file__).parent
+FILES = ("model/checkpoint.py", "cli/train.py", "training/run.py", "training/loop.py")
 SETTINGS = (
     "--batch-size 4 --steps 7 --checkpoint-every 2 --keep 2 --eval-every 3 --suite none --held-out 4 "
     "--device cpu --embedding-size 8 --heads 2 --hidden 8 --layers 1"
@@ -64,9 +66,11 @@ def ended(child: int) -> bool:
 def count_lines(dump: Path, out: Path, on_line) -> None:
     """`train`, telling `on_line` the file of each line of `FILES` before it is run."""
 
+    names = {str(PACKAGE / name): name for name in FILES}
+
     def trace(frame, event, argument):
-        name = os.path.basename(frame.f_code.co_filename)
-        if name not in FILES or "nanotabpfn" not in frame.f_code.co_filename:
+        name = names.get(frame.f_code.co_filename)
+        if name is None:
             return None
         if event == "line":
             on_line(name)

@@ -13,7 +13,7 @@ import torch
 from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
 
-import nanotabpfn.cli.main
+import nanotabpfn.cli.train
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state
 from nanotabpfn.training.run import RunError, checkpoints, create_run, last_state, read_settings, resume_run
@@ -39,7 +39,7 @@ def contents(folder):
 
 def stopped_after(monkeypatch, steps):
     """Training ends as by a signal after so many steps."""
-    original = nanotabpfn.cli.main.train
+    original = nanotabpfn.cli.train.train
 
     def stopping(*arguments, on_step, **settings):
         seen = []
@@ -49,7 +49,7 @@ def stopped_after(monkeypatch, steps):
             **settings | {"should_stop": lambda: len(seen) == steps},
         )
 
-    monkeypatch.setattr(nanotabpfn.cli.main, "train", stopping)
+    monkeypatch.setattr(nanotabpfn.cli.train, "train", stopping)
 
 
 def test_training_killed_at_random_moments_ends_as_if_undisturbed(tiny_dump, tmp_path):

@@ -1,0 +1,25 @@
+"""`nanotabpfn plot`: a figure of a training run."""
+
+from pathlib import Path
+
+import click
+
+from nanotabpfn.training.curves import describe_run, plot_training, read_baselines, read_history
+
+
+@click.command("plot")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--scores",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="From `evaluate --baselines --out`: draws the baselines as lines.",
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The picture.  [default: RUN/training.png]"
+)
+def plot_command(run: Path, scores: Path | None, out: Path | None) -> None:
+    """Draw a run's loss and ROC AUC against training steps."""
+    history = read_history(run / "history.jsonl")
+    out = out or run / "training.png"
+    plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
+    click.echo(f"{out}: loss and ROC AUC of {len(history)} steps")
