@@ -1,9 +1,11 @@
 """What all tests share: few threads, the files of tests/data, a tiny dump."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+from dump_server import Server
 
 from priors.config import PriorConfig
 from priors.generation.generate import generate_dump
@@ -36,6 +38,19 @@ def tiny_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("dumps") / "tiny.h5"
     generate_dump(path, TINY, 64, seed=0)
     return path
+
+
+@pytest.fixture
+def server(published_like, monkeypatch):
+    """A running server that sends the file `published_like`."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Server() as server:
+        server.content = published_like.read_bytes()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture

@@ -71,10 +71,3 @@ def test_every_link_into_the_repository_leads_to_a_file():
     assert links
     for link in [*links, *re.findall(r"^scripts/\S+", README, re.MULTILINE)]:
         assert (ROOT / link).exists(), link
-
-
-def test_the_table_of_modules_names_them_all():
-    for package in GROUPS:
-        for path in (ROOT / package).glob("*.py"):
-            if path.stem not in ("__init__", "cli", "console"):
-                assert f"`{path.name}`" in README, path

@@ -17,9 +17,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from nanotabpfn import bins
 from nanotabpfn.estimators.ensemble import OutsideTrainedRangeWarning
 from nanotabpfn.estimators.regressor import SHIPPED_REGRESSOR, NanoTabPFNRegressor
+from nanotabpfn.model import bins
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.bins import standard_edges
 from nanotabpfn.model.checkpoint import load_model, save_model

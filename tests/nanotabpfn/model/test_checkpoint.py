@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from nanotabpfn import checkpoint
+from nanotabpfn.model import checkpoint
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.checkpoint import CheckpointError, load_model, load_state, save_checkpoint, save_model
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import nanotabpfn.cli.study
+import nanotabpfn.studies
 from nanotabpfn.studies.study import (
     CONTROLS,
     StudyError,
@@ -22,7 +23,7 @@ from nanotabpfn.training.recipes import RECIPES
 from priors.config import PriorConfig
 from priors.presets import PRESETS
 
-EXAMPLE = Path(nanotabpfn.cli.study.__file__).with_name(nanotabpfn.cli.study.EXAMPLE)
+EXAMPLE = Path(nanotabpfn.studies.__file__).with_name(nanotabpfn.cli.study.EXAMPLE)
 TWO_ARMS = {"arms": {"a": {"preset": "linear"}, "b": {"preset": "gp"}}}
 
 
@@ -42,7 +43,7 @@ def resolved(tmp_path):
 
 def test_the_example_is_a_study():
     study = load_study(EXAMPLE)
-    assert study.name == "study_example"
+    assert study.name == "example"
     assert reference_of(study) == "linear"
     assert [arm.name for arm in resolve_arms(study)] == ["linear", "trees", *CONTROLS]
     assert len(cells_of(study)) == 5 * 2 * 3

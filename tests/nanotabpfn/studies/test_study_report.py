@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanotabpfn import statistics, study_report
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from nanotabpfn.studies import statistics, study_report
 from nanotabpfn.studies.cells import COLUMNS, plan_study
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.study import Study, StudyError

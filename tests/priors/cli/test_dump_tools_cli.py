@@ -8,8 +8,6 @@ import pytest
 from click.testing import CliRunner
 from commands import assert_refused
 from commands import run_priors as run
-from test_download import Server  # noqa: F401
-from test_download import server as running_server  # noqa: F401
 
 import priors.cli.main
 from priors.cli.main import main
@@ -177,17 +175,17 @@ def test_overwrite_replaces(tiny_dump, tmp_path):
     assert run("split", tiny_dump, "--parts", 1, "--out-dir", tmp_path, "--overwrite").exit_code == 0
 
 
-def test_download_fetches_checks_and_records(running_server, tmp_path, monkeypatch):  # noqa: F811
-    published = Published(running_server.url, "https://example.org/page", (640, 150, 5))
+def test_download_fetches_checks_and_records(server, tmp_path, monkeypatch):
+    published = Published(server.url, "https://example.org/page", (640, 150, 5))
     monkeypatch.setitem(priors.cli.main.PUBLISHED, "300k_150x5_2", published)
     monkeypatch.chdir(tmp_path)
-    running_server.plan["status"] = 403
+    server.plan["status"] = 403
     assert_refused(run("download", "300k_150x5_2"), "403", "https://example.org/page", "priors validate")
-    running_server.plan.clear()
+    server.plan.clear()
     result = CliRunner().invoke(main, ["download", "300k_150x5_2"])
     assert result.exit_code == 0, result.output
     checksum = result.stdout.split("sha256 ")[1].strip()
-    assert result.stdout.startswith(f"300k_150x5_2.h5: {len(running_server.content):,} bytes, sha256 ")
+    assert result.stdout.startswith(f"300k_150x5_2.h5: {len(server.content):,} bytes, sha256 ")
     with open("300k_150x5_2.h5.sha256") as record:
         assert record.read() == f"{checksum}  300k_150x5_2.h5\n"
     assert run("validate", "300k_150x5_2.h5").exit_code == 1

@@ -6,14 +6,16 @@ import pytest
 from scipy import stats
 
 from priors.families.graphs import GRAPHS
-from priors.sampling.table import (
+from priors.families.missingness import (
     MISSING_KINDS,
-    add_outliers,
-    category_codes,
-    choose_columns,
     missing_at_random,
     missing_completely_at_random,
     missing_not_at_random,
+)
+from priors.sampling.table import (
+    add_outliers,
+    category_codes,
+    choose_columns,
     quantize,
     scale_columns,
     warp,
