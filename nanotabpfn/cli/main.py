@@ -7,7 +7,7 @@ from nanotabpfn.cli.plot import plot_command
 from nanotabpfn.cli.predict import predict_command
 from nanotabpfn.cli.study import study_group
 from nanotabpfn.cli.train import train_command
-from nanotabpfn.data.loaders import PriorError
+from nanotabpfn.data.readers import PriorError
 from nanotabpfn.evaluation.openml_tables import OpenMLError
 from nanotabpfn.model.checkpoint import CheckpointError
 from nanotabpfn.training.curves import ReportError

@@ -16,7 +16,8 @@ import torch
 from click.core import ParameterSource
 
 from nanotabpfn.cli.options import SuiteName, device_option, resolve_device, resolve_suite
-from nanotabpfn.data.loaders import Loader, MixedDataLoader, PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.evaluate import mean_roc_auc, prepare

@@ -1,14 +1,14 @@
-"""Batches of datasets: from a dump, live from a prior, or from several of these mixed by weight.
+"""Batches of datasets, from a dump or sampled live from a prior.
 
-Datasets come in order, and batch k of a loader depends on its settings and k alone: that is why a position is
-one number, and why any number of worker processes gives the same batches. Every batch is full.
+Batch k of a loader depends on its settings and on k, and on nothing else. So the position of a loader is one
+number, and any number of worker processes gives the same batches. Every batch is full.
 
 A batch whose datasets share rows, features and split is a dict with `x`, `y`, `train_test_split_index` and
-`datasets`, as published. One whose datasets differ has in their place `parts`, a list of such dicts: nothing
-is ever padded, or cut to another dataset's split. Blocks of a dump are uniform, so this is rare where the
-batch size divides the block size, and the rule where it does not.
+`datasets`, as published. A batch whose datasets differ has the one key `parts`, a list of such dicts, and
+`datasets`: no dataset is padded, or cut to the split of another. Blocks of a dump are uniform, so nearly all
+batches are too if the batch size divides the block size.
 
-Of several processes that train together, each has loaders of the same settings but for its rank, and gets its
+Where several processes train together, each has loaders with the same settings except its rank, and gets its
 share of the datasets of every batch.
 
 Axis letters: D datasets in a dump, B datasets in a batch, R rows, F features.
@@ -19,200 +19,32 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
-from math import ceil, isfinite
+from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorError, PriorReader, Record, collate
+from nanotabpfn.data.settings import check_settings, check_state
 from nanotabpfn.model.architecture import TrainedRange, get_default_device
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.dump import Dump, DumpError, finite_records, open_dump
-from priors.sampling.blocks import sample_block
+from priors.dumps.dump import Dump, DumpError, open_dump
 from priors.streams import TRAIN, stream
 
-DEFAULT_BLOCK_SIZE = 32
-"""Of a dump that does not say its own: the published dump's."""
-
 NUM_PRIOR_DATASETS = 2**32
-"""Datasets of one (config, seed); those held out are the last of them, which training never comes to."""
-
-MIXTURE = 0  # stream(seed, TRAIN, MIXTURE, step); the orders of dumps have the shorter key (TRAIN, epoch)
-
-
-class PriorError(Exception):
-    """A prior that gives no datasets."""
-
-
-class Record(NamedTuple):
-    """One dataset of a batch, without padding."""
-
-    x: np.ndarray  # (R, F) float32
-    y: np.ndarray  # (R,) float32
-    single_eval_pos: int
-    index: int  # its number in the dump or in the prior's sequence
-
-
-class MixedBatch(dict):
-    """A batch in `parts`; says so where the keys of a uniform batch are asked for."""
-
-    def __missing__(self, key: str) -> None:
-        raise KeyError(f"{key}: the datasets of this batch differ in shape or split; see its `parts`")
-
-
-def collate(records: Sequence[Record], device: str | torch.device) -> dict[str, Any]:
-    """The batch of some records.
-
-    Returns:
-        For records of one shape and split: `x` (B, R, F) and `y` (B, R), float32 on `device`,
-        `train_test_split_index`, and `datasets`, the records' numbers. For others a `MixedBatch`: `parts`,
-        such a dict for each shape and split in the order of their first records, and `datasets`, part by
-        part.
-    """
-    kinds: dict[tuple[int, int, int], list[Record]] = {}
-    for record in records:
-        kinds.setdefault((*record.x.shape, record.single_eval_pos), []).append(record)
-    parts = [
-        {
-            # Row by row, however a record lies in memory: the model's rounding depends on it.
-            "x": torch.from_numpy(np.ascontiguousarray(np.stack([record.x for record in part]))).to(device),
-            "y": torch.from_numpy(np.stack([record.y for record in part])).to(device),
-            "train_test_split_index": part[0].single_eval_pos,
-            "datasets": [record.index for record in part],
-        }
-        for part in kinds.values()
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    return MixedBatch(parts=parts, datasets=[index for part in parts for index in part["datasets"]])
-
-
-# ------------------------------------------------------------------------------------------------ reading
-
-
-class DumpReader:
-    """Datasets of a dump by their numbers. Opens the file where it is first asked: in a worker, if there is
-    one, for an open HDF5 file does not survive the way into another process.
-
-    Args:
-        num_datasets: only the first so many are there.
-    """
-
-    def __init__(self, filename: str | Path, num_datasets: int):
-        self.filename = filename
-        self.num_datasets = num_datasets
-        self._dump: Dump | None = None
-
-    def close(self) -> None:
-        if self._dump is not None:
-            self._dump.close()
-            self._dump = None
-
-    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | DumpError:
-        """The records of a share of a batch, and which of the indices of the whole are damaged.
-
-        In the place of a damaged record stands the next sound one of its block: the batch stays full, most
-        often of one split, and the batches after it stay where they are. All of the batch is read, whatever
-        the share, since it lies in one chunk of the file; so all processes know of the same damage. An error
-        is returned, not raised: on its way out of a worker process it would gather a traceback.
-        """
-        indices, share = batch
-        try:
-            if self._dump is None:
-                self._dump = open_dump(self.filename)
-            records = self._read(self._dump, indices)
-            damaged = [index for index, record in zip(indices, records, strict=True) if record is None]
-            return [
-                self._substitute(self._dump, index) if record is None else record
-                for index, record in zip(indices[share], records[share], strict=True)
-            ], damaged
-        except DumpError as error:
-            return error
-
-    def _read(self, dump: Dump, indices: Sequence[int]) -> list[Record | None]:
-        """The records, None for those with cells that are not finite."""
-        indices = np.asarray(indices)
-        x, y = dump.read_records(indices)  # (B, max_rows, max_features), (B, max_rows)
-        rows, features = dump.num_datapoints[indices], dump.num_features[indices]
-        finite = finite_records(x, y, features, rows, dump.allow_missing)
-        if dump.max_num_classes is not None:
-            own_rows = np.arange(dump.max_rows) < rows[:, None]
-            wrong = own_rows & ~np.isin(y, np.arange(dump.max_num_classes))
-            mislabelled = np.flatnonzero(finite & wrong.any(axis=1))
-            if mislabelled.size:
-                raise DumpError(
-                    f"{self.filename}: y: record {indices[mislabelled[0]]} has labels that are not 0 to "
-                    f"{dump.max_num_classes - 1} (max_num_classes is {dump.max_num_classes})"
-                )
-        splits = dump.single_eval_pos[indices]
-        return [
-            Record(x[i, : rows[i], : features[i]], y[i, : rows[i]], int(splits[i]), int(indices[i]))
-            if finite[i]
-            else None
-            for i in range(len(indices))
-        ]
-
-    def _substitute(self, dump: Dump, index: int) -> Record:
-        """The next sound record of the block of `index`, read as a ring; if none, of the blocks after."""
-        size = dump.block_size or DEFAULT_BLOCK_SIZE
-        first = index - index % size
-        last = min(first + size, self.num_datasets)
-        for start, stop in [(index + 1, last), (first, index), (last, self.num_datasets), (0, first)]:
-            for low in range(start, stop, DEFAULT_BLOCK_SIZE):
-                for record in self._read(dump, range(low, min(low + DEFAULT_BLOCK_SIZE, stop))):
-                    if record is not None:
-                        return record
-        raise DumpError(f"{self.filename}: every record holds cells that are not finite")
-
-    def sound(self, start: int, stop: int) -> list[Record]:
-        """Those of the records from `start` to `stop` that are not damaged, held out or not."""
-        with open_dump(self.filename) as dump:
-            return [record for record in self._read(dump, range(start, stop)) if record is not None]
-
-
-class PriorReader:
-    """Datasets of (config, seed) by their numbers, sampled when asked for."""
-
-    def __init__(self, config: PriorConfig, seed: int):
-        self.config = config
-        self.seed = seed
-
-    def close(self) -> None:
-        pass
-
-    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | PriorError:
-        """The records of a share of a batch, and none that are damaged; an error is returned, as above."""
-        indices, share = batch
-        try:
-            return self.read(indices[share]), []
-        except PriorError as error:
-            return error
-
-    def read(self, indices: Sequence[int]) -> list[Record]:
-        """The records of `indices`, block by block, and no others of their blocks."""
-        size = self.config.block_size
-        records = []
-        for block, own in groupby(indices, lambda index: index // size):
-            numbers = list(own)
-            try:
-                datasets = sample_block(self.config, self.seed, block, len(numbers), numbers[0] % size)
-            except RuntimeError as error:  # nothing but degenerate draws
-                raise PriorError(str(error).partition(": ")[0]) from error
-            records += [
-                Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index)
-                for index, dataset in zip(numbers, datasets, strict=True)
-            ]
-        return records
-
-
-# ------------------------------------------------------------------------------------------------ loaders
+"""Datasets of one (config, seed). Those held out are the last of them, which no training reaches."""
 
 
 def prior_range(config: PriorConfig) -> TrainedRange:
-    """What tables a prior has."""
+    """The sizes of a prior's tables.
+
+    Examples:
+        >>> prior_range(PriorConfig(num_datapoints=100, num_features=(2, 5), train_fraction=(0.5, 0.8)))
+        TrainedRange(rows=(50, 80), features=(2, 5), classes=(2, 2))
+    """
     classes = config.num_classes if config.problem_type == "classification" else None
     return TrainedRange(config.split_range, config.num_features, classes)
 
@@ -230,7 +62,15 @@ def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
 
 
 def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:
-    """From the smallest to the largest of some ranges, at least one, of one problem type."""
+    """From the smallest to the largest of some ranges.
+
+    Args:
+        ranges: at least one, all of the same problem type.
+
+    Examples:
+        >>> widest_range([TrainedRange((10, 20), (2, 5)), TrainedRange((15, 90), (1, 3))])
+        TrainedRange(rows=(10, 90), features=(1, 5), classes=None)
+    """
 
     def spread(bounds: Sequence[tuple[int, int]]) -> tuple[int, int]:
         return min(low for low, _ in bounds), max(high for _, high in bounds)
@@ -243,7 +83,7 @@ def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:
 
 
 class Loader(Protocol):
-    """What `MixedDataLoader` mixes: any of the loaders of this module, itself included."""
+    """The interface of all loaders: of a dump, of a live prior, of a mixture."""
 
     problem_type: str
     max_num_classes: int | None
@@ -260,11 +100,11 @@ class Loader(Protocol):
 
 
 class _BatchLoader:
-    """What the loaders of a dump and of a prior share: iterating, the position and its state.
+    """The shared half of the loaders of a dump and of a prior: iteration, the position and its state.
 
     Args:
         reader: gives the records of a share of a list of numbers.
-        settings: whatever else decides the batches, as plain values by name; a state carries them.
+        settings: all other settings that decide the batches, as plain values by name; part of a state.
     """
 
     problem_type: str
@@ -283,8 +123,8 @@ class _BatchLoader:
         num_ranks: int,
         settings: dict[str, Any],
     ):
-        _check_settings(num_steps=num_steps, batch_size=batch_size, num_workers=num_workers)
-        _check_settings(held_out=held_out, seed=settings["seed"], rank=rank, num_ranks=num_ranks)
+        check_settings(num_steps=num_steps, batch_size=batch_size, num_workers=num_workers)
+        check_settings(held_out=held_out, seed=settings["seed"], rank=rank, num_ranks=num_ranks)
         if rank >= num_ranks:
             raise ValueError(f"rank must be below num_ranks={num_ranks}, got {rank}")
         if batch_size < num_ranks:
@@ -303,7 +143,7 @@ class _BatchLoader:
 
     @property
     def num_skipped(self) -> int:
-        """How many datasets were skipped so far because a cell of theirs is not finite."""
+        """Datasets skipped so far because one of their cells is not finite."""
         return len(self._skipped)
 
     def __len__(self) -> int:
@@ -311,7 +151,7 @@ class _BatchLoader:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         first = self._position
-        # PyTorch's loader reads ahead; it is given a generator, or it would draw from the global one.
+        # PyTorch's loader reads ahead. Without a generator of its own it would draw from the global one.
         readings = DataLoader(
             self._reader,
             batch_size=None,
@@ -336,17 +176,18 @@ class _BatchLoader:
             self._reader.close()
 
     def _indices(self, step: int) -> list[int]:
-        """Numbers of the datasets of batch `step`, counted from the first ever."""
+        """Numbers of the datasets of batch `step`, from 0."""
         first = step * self.batch_size
         return list(range(first, first + self.batch_size))
 
     def held_out_batches(self) -> list[dict[str, Any]]:
-        """The datasets held out, in batches of at most `batch_size`, on the CPU; damaged ones are left out.
-        All of them, whatever the rank.
+        """The datasets held out, in batches of at most `batch_size`, on the CPU, without damaged ones.
+
+        Every rank gets all of them.
 
         Raises:
             DumpError: the file cannot be read.
-            PriorError: the prior gives none.
+            PriorError: no dataset can be sampled from the prior.
         """
         records = self._held_out_records() if self.held_out else []
         starts = range(0, len(records), self.batch_size)
@@ -356,21 +197,21 @@ class _BatchLoader:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """The position after the batch handed out last, as plain values (JSON can hold them).
+        """The position after the last batch that was given out, as plain values that JSON can hold.
 
-        A loader of the same data, seed and batch size that loads it goes on with the batch after that one,
-        for `num_steps` batches of its own; the number of workers and the device are free.
+        A loader of the same data, seed and batch size that loads it continues with the next batch, for
+        `num_steps` batches. The number of workers and the device may differ.
         """
         return {**self._settings, "position": self._position, "skipped": sorted(self._skipped)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, from the next iteration, where the loader stood that gave `state`.
+        """Continue, from the next iteration on, at the position of the loader that gave `state`.
 
         Raises:
-            ValueError: it is no such state, or one of other data, another seed or batch size. Nothing has
-                changed then.
+            ValueError: not a state of `state_dict`, or one of other data, another seed or batch size. Nothing
+                changes then.
         """
-        _check_state(state, self._settings)
+        check_state(state, self._settings)
         skipped = state.get("skipped")
         if not isinstance(skipped, list):
             raise ValueError(f"skipped of the state must be a list, got {skipped!r}")
@@ -378,36 +219,50 @@ class _BatchLoader:
 
 
 class PriorDumpDataLoader(_BatchLoader):
-    """Batches from a prior dump; iterating again goes on where the last iteration stopped.
+    """Batches from a prior dump. Each iteration continues where the last one stopped.
 
-    The published call. A pass over the dump is ceil(D / batch_size) batches. When it ends the next begins;
-    the last batch is filled up with the datasets that the next pass begins with. Records with cells that are
-    not finite (the published dump has five) are skipped, and counted in `num_skipped`; in the place of each
-    comes the next sound record of its block.
+    This is the published call. A pass over the dump is ceil(D / batch_size) batches; its last batch is filled
+    up with the first datasets of the next pass, which follows at once. Records with cells that are not finite
+    (the published dump has five) are skipped, and counted in `num_skipped`; each is replaced by the next
+    sound record of its block.
 
     Args:
-        filename: the dump, in our layout or the published one.
+        filename: the dump, in the layout of this package or the published one.
         num_steps: batches of one iteration.
         batch_size: datasets of a batch.
         device: where the batches go; `get_default_device()` by default.
-        seed: shuffles the dump, anew in each pass: batch by batch where the batch size divides the block
-            size, else block by block. File order by default, as published.
-        num_workers: processes that read ahead; 0 reads in this one. The batches are the same.
+        seed: shuffles the dump in another order for each pass: batch by batch if the batch size divides the
+            block size, else block by block. None: file order, as published.
+        num_workers: processes that read ahead; 0 reads in this process. The batches are the same.
         held_out: the last so many datasets of the dump are not in its batches, but in `held_out_batches`.
-        rank: of the processes that train together, which this is: from 0.
-        num_ranks: how many there are. Each gets its share of every batch, which carries the key
-            `num_datasets` then: the datasets of the whole batch.
+        rank: number of this process, from 0, among those that train together.
+        num_ranks: how many processes train together. If above 1, a batch is this rank's share, and its key
+            `num_datasets` counts the datasets of the whole batch.
 
     Attributes:
-        problem_type: `classification` or `regression`, as the file says, or shows by its classes.
+        problem_type: `classification` or `regression`, as the file says; a file that does not say it is of
+            classification if it has `max_num_classes`.
         max_num_classes: most classes of any dataset; None in regression.
-        trained_range: of the prior, if the dump tells it, else of the datasets of its batches, with classes
-            from 2, as a dump does not tell its fewest.
+        trained_range: the range of the prior if the file holds its config; else the range of the datasets
+            that are trained on, with classes from 2, since a dump does not hold its fewest.
 
     Raises:
-        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, nothing
-            left beside what is held out, more ranks than datasets in a batch.
-        DumpError: the file cannot be read, or says classification and not of how many classes.
+        ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, no
+            datasets left to train on, more ranks than datasets in a batch.
+        DumpError: the file cannot be read, or is of classification without `max_num_classes`.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, num_features=(2, 2), num_nodes=(5, 5), block_size=4)
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "dump.h5")
+        ...     _ = generate_dump(file, config, 16, seed=0)
+        ...     for batch in PriorDumpDataLoader(file, num_steps=2, batch_size=4, device="cpu"):
+        ...         print(batch["x"].shape, batch["y"].shape, batch["datasets"])
+        torch.Size([4, 20, 2]) torch.Size([4, 20]) [0, 1, 2, 3]
+        torch.Size([4, 20, 2]) torch.Size([4, 20]) [4, 5, 6, 7]
     """
 
     def __init__(
@@ -459,8 +314,11 @@ class PriorDumpDataLoader(_BatchLoader):
         return indices
 
     def _unit_starts(self, epoch: int) -> np.ndarray:
-        """The first dataset of each unit, in the order of this pass. A short one, at the end of the file,
-        stays the last, or it would shift all after it against the borders of the batches."""
+        """The first dataset of each unit, in the order of this pass.
+
+        A short unit, at the end of the file, stays the last: anywhere else it would shift all units after it
+        against the borders of the batches.
+        """
         if self._shuffled[0] != epoch:
             starts = np.arange(0, self._num_datasets, self._unit)
             if self.seed is not None:
@@ -471,27 +329,35 @@ class PriorDumpDataLoader(_BatchLoader):
 
 
 class PriorDataLoader(_BatchLoader):
-    """Batches sampled live from a prior: those of a dump of the same config and seed, without the file.
+    """Batches sampled live from a prior, equal to those of a dump of the same config and seed.
 
     Args:
         config: the prior.
-        num_steps: batches of one iteration; iterating again goes on with the next datasets.
+        num_steps: batches of one iteration; the next iteration continues with the next datasets.
         batch_size: datasets of a batch.
         device: where the batches go; `get_default_device()` by default.
         seed: of the datasets.
-        num_workers: processes that sample ahead; 0 samples in this one. The batches are the same.
-        held_out: how many datasets `held_out_batches` gives: the last ones that the seed has.
-        rank: of the processes that train together, which this is; see `PriorDumpDataLoader`.
-        num_ranks: how many there are. Each samples its share alone.
+        num_workers: processes that sample ahead; 0 samples in this process. The batches are the same.
+        held_out: datasets of `held_out_batches`: the last ones that the seed has.
+        rank: number of this process among those that train together; see `PriorDumpDataLoader`.
+        num_ranks: how many processes train together. Each samples only its share of a batch.
 
     Attributes:
-        problem_type: `classification` or `regression`, the config's.
+        problem_type: `classification` or `regression`, as in the config.
         max_num_classes: most classes of any dataset; None in regression.
         trained_range: of the prior's datasets.
 
     Raises:
         ValueError: a number of steps or a batch size below 1, a negative seed or number of workers, more
             ranks than datasets in a batch.
+
+    Examples:
+        >>> config = PriorConfig(num_datapoints=20, num_features=(2, 2), num_nodes=(5, 5), block_size=4)
+        >>> loader = PriorDataLoader(config, num_steps=2, batch_size=4, device="cpu", seed=0)
+        >>> [batch["datasets"] for batch in loader]
+        [[0, 1, 2, 3], [4, 5, 6, 7]]
+        >>> [batch["datasets"][0] for batch in loader]  # the second iteration continues
+        [8, 12]
     """
 
     def __init__(
@@ -522,145 +388,24 @@ class PriorDataLoader(_BatchLoader):
         return self._reader.read(range(NUM_PRIOR_DATASETS - self.held_out, NUM_PRIOR_DATASETS))
 
 
-class MixedDataLoader:
-    """Batches of several loaders: each comes from one of them, drawn by weight.
-
-    Its batches carry the key `loader` besides, the number of the loader that they come from.
-
-    Args:
-        loaders: of dumps or live priors; each goes on from its own position, whatever its `num_steps`.
-        weights: how often each is drawn, relative to the others.
-        num_steps: batches of one iteration; iterating again goes on.
-        seed: of the draws.
-
-    Attributes:
-        problem_type: `classification` or `regression`, the same for all loaders.
-        max_num_classes: most classes of any loader; None in regression.
-        trained_range: of all of them together.
-
-    Raises:
-        ValueError: no loader, loaders of both problem types, not one finite weight above 0 for each, fewer
-            than one step, a negative seed.
-    """
-
-    def __init__(self, loaders: Sequence[Loader], weights: Sequence[float], num_steps: int, seed: int = 0):
-        _check_settings(num_steps=num_steps, seed=seed)
-        if not loaders:
-            raise ValueError("loaders must hold at least one, got none")
-        if len(weights) != len(loaders):
-            raise ValueError(f"weights must be {len(loaders)}, one for each loader, got {len(weights)}")
-        for weight in weights:
-            if not (isfinite(weight) and weight > 0):
-                raise ValueError(f"weights must be finite and above 0, got {weight}")
-        problem_types = sorted({loader.problem_type for loader in loaders})
-        if len(problem_types) > 1:
-            raise ValueError(f"loaders must be of one problem type, got {' and '.join(problem_types)}")
-        self.loaders = list(loaders)
-        self.weights = [float(weight) for weight in weights]
-        self.num_steps = num_steps
-        self.seed = seed
-        [self.problem_type] = problem_types
-        is_regression = self.problem_type == "regression"
-        self.max_num_classes = None if is_regression else max(loader.max_num_classes for loader in loaders)
-        self.trained_range = widest_range([loader.trained_range for loader in loaders])
-        self._position = 0
-
-    @property
-    def num_skipped(self) -> int:
-        """How many datasets were skipped so far because a cell of theirs is not finite."""
-        return sum(loader.num_skipped for loader in self.loaders)
-
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        batches = [_endless(loader) for loader in self.loaders]
-        shares = np.array(self.weights) / sum(self.weights)
-        for step in range(self._position, self._position + self.num_steps):
-            drawn = int(stream(self.seed, TRAIN, MIXTURE, step).choice(len(batches), p=shares))
-            batch = next(batches[drawn])
-            batch["loader"] = drawn
-            self._position = step + 1
-            yield batch
-
-    def held_out_batches(self) -> list[dict[str, Any]]:
-        """Those of all loaders, one after the other."""
-        return [batch for loader in self.loaders for batch in loader.held_out_batches()]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position and those of all loaders, as plain values; see `PriorDumpDataLoader.state_dict`."""
-        return {
-            "seed": self.seed,
-            "weights": self.weights,
-            "position": self._position,
-            "loaders": [loader.state_dict() for loader in self.loaders],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, from the next iteration, where the mixture stood that gave `state`.
-
-        Raises:
-            ValueError: it is no such state, or one of another mixture. Nothing has changed then.
-        """
-        _check_state(state, {"seed": self.seed, "weights": self.weights})
-        states = state.get("loaders")
-        if not isinstance(states, list) or len(states) != len(self.loaders):
-            raise ValueError(f"loaders of the state must be a list of {len(self.loaders)}, got {states!r}")
-        before = [loader.state_dict() for loader in self.loaders]
-        for number, loader in enumerate(self.loaders):
-            try:
-                loader.load_state_dict(states[number])
-            except ValueError as error:
-                for changed, old in zip(self.loaders[:number], before, strict=False):
-                    changed.load_state_dict(old)
-                raise ValueError(f"loader {number}: {error}") from error
-        self._position = state["position"]
-
-
-def _endless(loader: Loader) -> Iterator[dict[str, Any]]:
-    while True:
-        yield from loader
-
-
 def _as_it_is(reading: Any) -> Any:
-    """In the place of PyTorch's collating, which makes tensors in the worker, for shared memory; arrays go
-    through a pipe, which no container limits."""
+    """Replaces PyTorch's collate function, which makes tensors in shared memory. Arrays go through a pipe,
+    whose size is not limited in containers."""
     return reading
 
 
 def _ignore_signals(worker: int) -> None:
-    """A terminal's Ctrl-C and a cluster's SIGTERM reach every process; the one that trains decides, and
-    worker processes end when it does."""
+    """Leave Ctrl-C and SIGTERM, which reach every process of a terminal or a cluster's job, to the process
+    that trains. Its workers end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _fingerprint(dump: Dump) -> str:
-    """What tells a dump from others: its content hash, or one of its counts and first record."""
+    """Identity of a dump: its content hash, or a hash of its counts and its first record."""
     if "content_hash" in dump.attributes:
         return str(dump.attributes["content_hash"])
     digest = hashlib.sha256()
     for array in (dump.num_features, dump.num_datapoints, dump.single_eval_pos, *dump.read(0, 1)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _check_settings(**settings: int | None) -> None:
-    for name, value in settings.items():
-        least = 1 if name in ("num_steps", "batch_size", "num_ranks") else 0
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-
-
-def _check_state(state: dict[str, Any], settings: dict[str, Any]) -> None:
-    """A state must be of a loader with the same settings, and hold a position."""
-    if not isinstance(state, dict):
-        raise ValueError(f"state must be a dict from state_dict(), got {state!r}")
-    for name, value in settings.items():
-        if name not in state:
-            raise ValueError(f"state must hold {name}, got {', '.join(map(str, state)) or 'nothing'}")
-        if state[name] != value:
-            raise ValueError(f"{name} of the state must be this loader's, {value!r}, got {state[name]!r}")
-    position = state.get("position")
-    if type(position) is not int or position < 0:
-        raise ValueError(f"position of the state must be a whole number from 0, got {position!r}")

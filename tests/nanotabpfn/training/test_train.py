@@ -9,7 +9,8 @@ import torch._dynamo
 from torch import nn
 
 import nanotabpfn.model.precision
-from nanotabpfn.data.loaders import MixedDataLoader, PriorDumpDataLoader
+from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint
 from nanotabpfn.training.loop import StateError, TrainingError, _step, train

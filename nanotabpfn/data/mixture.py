@@ -1,0 +1,121 @@
+"""Batches of several loaders, mixed by weight."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from nanotabpfn.data.loaders import Loader, widest_range
+from nanotabpfn.data.settings import check_settings, check_state
+from priors.streams import TRAIN, stream
+
+MIXTURE = 0  # stream(seed, TRAIN, MIXTURE, step); the orders of dumps have the shorter key (TRAIN, epoch)
+
+
+class MixedDataLoader:
+    """Batches of several loaders: each comes from one of them, drawn by weight.
+
+    Its batches have one key more, `loader`: the number of the loader that they come from.
+
+    Args:
+        loaders: of dumps or live priors. Each continues from its own position; its `num_steps` has no effect.
+        weights: how often each is drawn, relative to the others.
+        num_steps: batches of one iteration; the next iteration continues after them.
+        seed: of the draws.
+
+    Attributes:
+        problem_type: `classification` or `regression`, the same for all loaders.
+        max_num_classes: most classes of any loader; None in regression.
+        trained_range: of all of them together.
+
+    Raises:
+        ValueError: no loader, loaders of both problem types, not one finite weight above 0 for each, fewer
+            than one step, a negative seed.
+
+    Examples:
+        >>> from nanotabpfn.data.loaders import PriorDataLoader
+        >>> from priors.config import PriorConfig
+        >>> config = PriorConfig(num_datapoints=20, num_features=(2, 2), num_nodes=(5, 5), block_size=4)
+        >>> loaders = [PriorDataLoader(config, 1, 4, "cpu", seed=seed) for seed in (0, 1)]
+        >>> [batch["loader"] for batch in MixedDataLoader(loaders, [1, 1], num_steps=6)]
+        [0, 1, 0, 1, 1, 1]
+    """
+
+    def __init__(self, loaders: Sequence[Loader], weights: Sequence[float], num_steps: int, seed: int = 0):
+        check_settings(num_steps=num_steps, seed=seed)
+        if not loaders:
+            raise ValueError("loaders must hold at least one, got none")
+        if len(weights) != len(loaders):
+            raise ValueError(f"weights must be {len(loaders)}, one for each loader, got {len(weights)}")
+        for weight in weights:
+            if not (isfinite(weight) and weight > 0):
+                raise ValueError(f"weights must be finite and above 0, got {weight}")
+        problem_types = sorted({loader.problem_type for loader in loaders})
+        if len(problem_types) > 1:
+            raise ValueError(f"loaders must be of one problem type, got {' and '.join(problem_types)}")
+        self.loaders = list(loaders)
+        self.weights = [float(weight) for weight in weights]
+        self.num_steps = num_steps
+        self.seed = seed
+        [self.problem_type] = problem_types
+        is_regression = self.problem_type == "regression"
+        self.max_num_classes = None if is_regression else max(loader.max_num_classes for loader in loaders)
+        self.trained_range = widest_range([loader.trained_range for loader in loaders])
+        self._position = 0
+
+    @property
+    def num_skipped(self) -> int:
+        """Datasets skipped so far because one of their cells is not finite."""
+        return sum(loader.num_skipped for loader in self.loaders)
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        batches = [_endless(loader) for loader in self.loaders]
+        shares = np.array(self.weights) / sum(self.weights)
+        for step in range(self._position, self._position + self.num_steps):
+            drawn = int(stream(self.seed, TRAIN, MIXTURE, step).choice(len(batches), p=shares))
+            batch = next(batches[drawn])
+            batch["loader"] = drawn
+            self._position = step + 1
+            yield batch
+
+    def held_out_batches(self) -> list[dict[str, Any]]:
+        """The held-out batches of all loaders, in the order of the loaders."""
+        return [batch for loader in self.loaders for batch in loader.held_out_batches()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its own position and the states of its loaders, as plain values that JSON can hold."""
+        return {
+            "seed": self.seed,
+            "weights": self.weights,
+            "position": self._position,
+            "loaders": [loader.state_dict() for loader in self.loaders],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue, from the next iteration on, at the position of the mixture that gave `state`.
+
+        Raises:
+            ValueError: not a state of `state_dict`, or one of another mixture. Nothing changes then.
+        """
+        check_state(state, {"seed": self.seed, "weights": self.weights})
+        states = state.get("loaders")
+        if not isinstance(states, list) or len(states) != len(self.loaders):
+            raise ValueError(f"loaders of the state must be a list of {len(self.loaders)}, got {states!r}")
+        before = [loader.state_dict() for loader in self.loaders]
+        for number, loader in enumerate(self.loaders):
+            try:
+                loader.load_state_dict(states[number])
+            except ValueError as error:
+                for changed, old in zip(self.loaders[:number], before, strict=False):
+                    changed.load_state_dict(old)
+                raise ValueError(f"loader {number}: {error}") from error
+        self._position = state["position"]
+
+
+def _endless(loader: Loader) -> Iterator[dict[str, Any]]:
+    while True:
+        yield from loader
