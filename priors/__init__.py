@@ -9,7 +9,8 @@ from priors.graph_files import read_graph
 from priors.own_graph import OwnGraph
 from priors.presets import PRESETS
 from priors.registry import ConfigError
-from priors.sampling.dataset import Dataset, sample_dataset, sample_scm
+from priors.sampling.dataset import Dataset, sample_dataset
+from priors.sampling.model import sample_scm
 from priors.sampling.scm import SCM
 from priors.streams import stream
 

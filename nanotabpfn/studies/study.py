@@ -28,7 +28,7 @@ from priors.dumps.dump import DumpError, open_dump
 from priors.families.graphs import GRAPHS
 from priors.presets import PRESETS
 from priors.registry import lookup
-from priors.sampling.dataset import sample_integer, sample_name
+from priors.sampling.draws import sample_integer, sample_name
 from priors.streams import STUDY, stream
 
 CONTROLS = {

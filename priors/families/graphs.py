@@ -213,37 +213,26 @@ def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[H
 
     Raises:
         ValueError: a cycle; the message names its nodes.
+
+    >>> ancestral_order({"effect": ["cause"], "cause": []})
+    ['cause', 'effect']
     """
     seen = set()
     for node, parents in parents_of.items():
         if not seen.issuperset(parents):
             break
         seen.add(node)
-    else:  # as in all graphs that a prior draws
+    else:  # the order is right already, as in all graphs that a prior draws
         return [*parents_of]
-    order, is_done = [], {}  # False for nodes under way, which wait for parents above them in the stack
-    for first in parents_of:
-        stack = [] if first in is_done else [first]
-        while stack:
-            node = stack[-1]
-            waiting = [parent for parent in parents_of[node] if not is_done.get(parent)]
-            if waiting and node not in is_done:
-                is_done[node] = False
-                stack += waiting
-            elif waiting:
-                raise ValueError(f"graph must not have a cycle, got {_cycle(parents_of)}")
-            else:
-                stack.pop()
-                if not is_done.get(node):
-                    is_done[node] = True
-                    order.append(node)
-    return order
-
-
-def _cycle(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> str:
-    edges = ((parent, node) for node, parents in parents_of.items() for parent in parents)
-    cycle = [node for node, _ in nx.find_cycle(nx.DiGraph(edges))]
-    return " -> ".join(map(repr, [*cycle, cycle[0]]))
+    graph = nx.DiGraph()
+    graph.add_nodes_from(parents_of)
+    graph.add_edges_from((parent, node) for node, parents in parents_of.items() for parent in parents)
+    try:
+        return list(nx.topological_sort(graph))
+    except nx.NetworkXUnfeasible:
+        cycle = [node for node, _ in nx.find_cycle(graph)]
+        text = " -> ".join(map(repr, [*cycle, cycle[0]]))
+        raise ValueError(f"graph must not have a cycle, got {text}") from None
 
 
 # To add a family: write the function, add it here.

@@ -13,7 +13,9 @@ from priors.audit.audit import METRIC, measure
 from priors.config import PriorConfig
 from priors.plots.dumps import BLUE, CLASS_COLOURS, DARK, GREY, LIGHT, RED, drawn
 from priors.sampling.blocks import shared_in_block
-from priors.sampling.dataset import Dataset, Structure, sample_scm, sample_with_structure
+from priors.sampling.dataset import Dataset, sample_with_structure
+from priors.sampling.model import sample_scm
+from priors.sampling.structure import Structure
 from priors.streams import DATASET, split, stream
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """SCM: a directed acyclic graph with a mechanism and a noise for each node; sampling, interventions."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite, nan
@@ -11,7 +10,7 @@ import numpy as np
 
 from priors.families.graphs import ancestral_order
 from priors.families.noise import Noise
-from priors.streams import split
+from priors.streams import draw_states, generator_of, split
 
 Do = float | np.ndarray | Noise
 """What a node is set to by an intervention: a number, one for each row, or a distribution."""
@@ -81,6 +80,22 @@ class SCM:
         return {node: list(self.graph.predecessors(node)) for node in self.graph}
 
     @cached_property
+    def nodes(self) -> list[Hashable]:
+        """All nodes, in the order of the graph."""
+        return list(self.graph)
+
+    @cached_property
+    def places(self) -> dict[Hashable, int]:
+        """The place of each node in `nodes`."""
+        return {node: place for place, node in enumerate(self.nodes)}
+
+    @cached_property
+    def parent_places(self) -> list[list[int]]:
+        """For each place, those of the node's parents."""
+        places = self.places
+        return [[places[parent] for parent in parents] for parents in self.parents.values()]
+
+    @cached_property
     def order(self) -> list[Hashable]:
         """All nodes, each after its parents."""
         return ancestral_order(self.parents)
@@ -94,14 +109,8 @@ class SCM:
     ) -> dict[Hashable, np.ndarray]:
         """Sample each node after its parents.
 
-        Every node draws from a stream of its own, split from `rng` for all nodes at once: a node's draws do
-        not depend on which others are computed. Of its stream, a node draws its noise first, so that another
-        mechanism has the same noise.
-
-        With `do`, the world is the one that an equal `rng` gives without it, but for the nodes that are set
-        and their descendants: these follow the same functions with the same noise, row by row, and what a
-        function takes from all rows (`standardize`, `relative`) is taken from the world without intervention.
-        The two samples are therefore counterfactuals of each other (Pearl, Causality, 2009, ch. 7).
+        With `do`, the values are counterfactuals of those that an equal `rng` gives without it (Pearl,
+        Causality, 2009, ch. 7): only the nodes that are set and their descendants differ, see `Sample.under`.
 
         Args:
             num_datapoints: rows R.
@@ -116,80 +125,46 @@ class SCM:
         Raises:
             ValueError: `num_datapoints` below 1, a node that is not in the graph, a mechanism whose values do
                 not have the shape (R,), or a `do` that is no finite number and not (R,) of them.
+
+        >>> graph = nx.DiGraph([("x", "y")])
+        >>> noises = {"x": lambda num_datapoints, rng: rng.standard_normal(num_datapoints)}
+        >>> scm = SCM(graph, {"y": lambda parents, rng: 2 * parents[:, 0]}, noises)
+        >>> values = scm.sample(3, np.random.default_rng(0), do={"x": [1, 2, 3]})
+        >>> values["y"].tolist()
+        [2.0, 4.0, 6.0]
         """
+        sample = self.draw(num_datapoints, rng)
+        order = self.order if nodes is None else self.with_ancestors(nodes)
+        if do:
+            sample = sample.under(self._given(do, num_datapoints, rng))
+        return {node: sample.values(node) for node in order}
+
+    def draw(self, num_datapoints: int, rng: np.random.Generator) -> "Sample":
+        """Rows of the model, of which each node is computed when it is first read."""
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
-        order = self.order if nodes is None else self._with_ancestors(nodes)
-        streams = self._streams(deepcopy(rng) if do else rng)
-        rows = {node: row for row, node in enumerate(order)}
-        values = np.empty((len(order), num_datapoints), np.float32)
-        wholes = {}
-        for node, row in rows.items():
-            inputs = self._inputs(node, rows, values)
-            values[row], wholes[node] = self._value(node, inputs, num_datapoints, streams[node])
-        if do:
-            streams = self._streams(rng)
-            given = self._given(do, num_datapoints, rng)
-            moved = set()
-            for node, row in rows.items():
-                if node in given:
-                    values[row] = given[node]
-                elif moved.isdisjoint(self.parents[node]):
-                    continue
-                else:
-                    inputs = self._inputs(node, rows, values)
-                    values[row], _ = self._value(node, inputs, num_datapoints, streams[node], wholes[node])
-                moved.add(node)
-        return {node: values[row] for node, row in rows.items()}
+        return Sample(self, num_datapoints, draw_states(rng, len(self.graph)))
 
-    def _streams(self, rng: np.random.Generator) -> dict[Hashable, np.random.Generator]:
-        return dict(zip(self.graph, split(rng, len(self.graph)), strict=True))
+    def with_ancestors(self, nodes: Iterable[Hashable]) -> list[Hashable]:
+        """`nodes` and all their ancestors, each after its parents.
 
-    def _inputs(self, node: Hashable, rows: dict[Hashable, int], values: np.ndarray) -> np.ndarray | None:
-        """The values (R, P) of a node's parents; None for a root."""
-        parents = [rows[parent] for parent in self.parents[node]]
-        if not parents:
-            return None
-        # One row is a view; several are copied together.
-        return (values.take(parents, axis=0) if len(parents) > 1 else values[parents[0], None]).T
-
-    def _value(
-        self,
-        node: Hashable,
-        inputs: np.ndarray | None,
-        num_datapoints: int,
-        rng: np.random.Generator,
-        wholes: tuple[np.ndarray | None, np.ndarray] | None = None,
-    ) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray]]:
-        """The values (R,) of a node, and those from which it took what depends on all rows: what its
-        mechanism gave and what its converter got, both (R,). With `wholes`, it takes that from these.
+        Raises:
+            ValueError: one of them is not in the graph.
         """
-        noise = self.noises[node](num_datapoints, rng) if node in self.noises else None
-        signal = None
-        if inputs is None:
-            value = noise
-        else:
-            value = signal = self.mechanisms[node](inputs, rng)
-            if value.shape != (num_datapoints,):
-                raise ValueError(
-                    f"the mechanism of node {node!r} must return ({num_datapoints},), got {value.shape}"
-                )
-            if self.standardize:
-                value = standardized(value, wholes and wholes[0])
-            if noise is not None:
-                kind = self.noise_kinds.get(node)
-                value = value + noise if kind is None else kind(value, noise)
-        unconverted = value
-        if node in self.converters:
-            more = (wholes[1] if wholes else value,) if node in self.relative else ()
-            value = self.converters[node](value, rng, *more)
-        return value, (signal, unconverted)
+        wanted = set(nodes)
+        unknown = [node for node in wanted if node not in self.parents]
+        if unknown:
+            raise ValueError(f"node {unknown[0]!r} is not in the graph")
+        for node in reversed(self.order):
+            if node in wanted:
+                wanted.update(self.parents[node])
+        return [node for node in self.order if node in wanted]
 
     def _given(
         self, do: Mapping[Hashable, Do], num_datapoints: int, rng: np.random.Generator
     ) -> dict[Hashable, np.ndarray]:
         """The values (R,) of each node that is set."""
-        streams, given = self._streams(rng), {}
+        streams, given = dict(zip(self.graph, split(rng, len(self.graph)), strict=True)), {}
         for node, what in do.items():
             if node not in self.parents:
                 raise ValueError(f"do: node {node!r} is not in the graph")
@@ -205,16 +180,101 @@ class SCM:
             given[node] = np.broadcast_to(values, num_datapoints)
         return given
 
-    def _with_ancestors(self, nodes: Iterable[Hashable]) -> list[Hashable]:
-        """`nodes` and all their ancestors, each after its parents."""
-        wanted = set(nodes)
-        unknown = [node for node in wanted if node not in self.parents]
-        if unknown:
-            raise ValueError(f"node {unknown[0]!r} is not in the graph")
-        for node in reversed(self.order):
-            if node in wanted:
-                wanted.update(self.parents[node])
-        return [node for node in self.order if node in wanted]
+
+class Sample:
+    """Rows drawn from a model: a node, with its ancestors, is computed when it is first read.
+
+    Every node draws from a stream of its own, so its values do not depend on which other nodes are read, nor
+    in which order. Of its stream a node draws its noise first: with another mechanism it has the same noise.
+    """
+
+    def __init__(
+        self,
+        scm: SCM,
+        num_datapoints: int,
+        states: np.ndarray,
+        given: Mapping[Hashable, np.ndarray] | None = None,
+        factual: "Sample | None" = None,
+    ):
+        self.scm, self.num_datapoints, self.states, self.factual = scm, num_datapoints, states, factual
+        self.rows = np.empty((len(scm.graph), num_datapoints), np.float32)  # (V, R)
+        self.signals, self.unconverted = {}, {}  # place -> (R,), before standardizing and before conversion
+        self.changed = set()  # places of the nodes that differ from `factual`
+        self.computed = set()
+        for node, values in (given or {}).items():
+            place = scm.places[node]
+            self.rows[place] = values
+            self.computed.add(place)
+            self.changed.add(place)
+
+    def values(self, node: Hashable) -> np.ndarray:
+        """The values (R,) float32 of a node, which is computed with its ancestors where it is not yet.
+
+        Raises:
+            ValueError: the values of a mechanism do not have the shape (R,).
+        """
+        place = self.scm.places[node]
+        if place not in self.computed:
+            self._compute_with_ancestors(place)
+        return self.rows[place]
+
+    def under(self, given: Mapping[Hashable, np.ndarray]) -> "Sample":
+        """The counterfactual of this sample in which nodes are set to the values (R,) that are given.
+
+        Nodes that are set and their descendants differ. The descendants have the same mechanisms and the same
+        noise, row by row; what a node computes from all rows (mean and standard deviation in `standardize`,
+        cuts in `relative`) is computed from this sample, without the intervention.
+        """
+        return Sample(self.scm, self.num_datapoints, self.states, given, self)
+
+    def _compute_with_ancestors(self, place: int) -> None:
+        parents, stack = self.scm.parent_places, [place]
+        while stack:
+            waiting = [parent for parent in parents[stack[-1]] if parent not in self.computed]
+            if waiting:
+                stack += waiting
+            else:
+                last = stack.pop()
+                if last not in self.computed:
+                    self._compute(last)
+                    self.computed.add(last)
+
+    def _compute(self, place: int) -> None:
+        parents, factual = self.scm.parent_places[place], self.factual
+        if factual is not None:
+            factual.values(self.scm.nodes[place])
+            if self.changed.isdisjoint(parents):
+                self.rows[place] = factual.rows[place]
+                return
+            self.changed.add(place)
+        scm, node, rng = self.scm, self.scm.nodes[place], generator_of(self.states[place])
+        noise = scm.noises[node](self.num_datapoints, rng) if node in scm.noises else None
+        value = noise
+        if parents:
+            value = self._signal(place, parents, rng)
+            if noise is not None:
+                kind = scm.noise_kinds.get(node)
+                value = value + noise if kind is None else kind(value, noise)
+        self.unconverted[place] = value
+        if node in scm.converters:
+            reference = value if factual is None else factual.unconverted[place]
+            value = scm.converters[node](value, rng, *[reference] * (node in scm.relative))
+        self.rows[place] = value
+
+    def _signal(self, place: int, parents: list[int], rng: np.random.Generator) -> np.ndarray:
+        """What the mechanism of a node gives (R,), standardized if the model asks for it."""
+        rows, scm = self.rows, self.scm
+        # One row is a view; several are copied together.
+        inputs = (rows.take(parents, axis=0) if len(parents) > 1 else rows[parents[0], None]).T  # (R, P)
+        signal = self.signals[place] = scm.mechanisms[scm.nodes[place]](inputs, rng)
+        if signal.shape != (self.num_datapoints,):
+            raise ValueError(
+                f"the mechanism of node {scm.nodes[place]!r} must return ({self.num_datapoints},), "
+                f"got {signal.shape}"
+            )
+        if not scm.standardize:
+            return signal
+        return standardized(signal, None if self.factual is None else self.factual.signals[place])
 
 
 def all_finite(values: np.ndarray) -> bool:

@@ -1,12 +1,9 @@
-"""From nodes to a table: which nodes are columns, and what happens to columns on the way to a real table.
+"""What happens to columns on the way to a real table: codes, warps, rounding, outliers, scaling.
 
-Whatever a column's treatment depends on comes from the training rows, the first `num_train`.
+Whatever the treatment of a column depends on comes from the training rows, the first `num_train`.
 Axis letters: R rows, F features.
 """
 
-from math import ceil
-
-import networkx as nx
 import numpy as np
 
 from priors.sampling.scm import all_finite
@@ -14,59 +11,6 @@ from priors.sampling.scm import all_finite
 REPEATED = 0.9999
 """Columns that correlate by more than this are one column, shifted, scaled or turned; below 1 because files
 may hold half precision."""
-
-
-def choose_columns(
-    graph: nx.DiGraph,
-    num_features: int,
-    relevant_fraction: float,
-    rng: np.random.Generator,
-    target_position: str = "any",
-    allow_descendants: bool = True,
-) -> tuple[list[int], int] | None:
-    """Draw the observed nodes of a graph whose edges go from low to high index.
-
-    A feature can tell something of the target only if the two share an ancestor (a node counts as its own).
-    That is read off the graph before any data is drawn: the target is a node that has enough such relatives,
-    and at least `relevant_fraction` of the features, rounded up, are drawn from them.
-
-    Args:
-        num_features: nodes to observe beside the target.
-        relevant_fraction: in [0, 1].
-        target_position: `any` node can be the target, or one of the first (`early`) or last (`late`) third.
-        allow_descendants: whether the target's effects can be features.
-
-    Returns:
-        The features, in random order, and the target; None if no node has enough relatives.
-
-    Raises:
-        ValueError: the graph has fewer than `num_features` + 1 nodes.
-    """
-    num_nodes = len(graph)
-    if num_nodes < num_features + 1:
-        raise ValueError(f"a graph of {num_nodes} nodes has no {num_features} features and a target")
-    ancestors = []  # of each node, itself included, as a set of bits
-    for node in range(num_nodes):
-        bits = 1 << node
-        for parent in graph.predecessors(node):
-            bits |= ancestors[parent]
-        ancestors.append(bits)
-    num_relevant = ceil(relevant_fraction * num_features)
-    nodes = rng.permutation(num_nodes).tolist()
-    third = -(-num_nodes // 3)
-    candidates = {"any": range(num_nodes), "early": range(third), "late": range(num_nodes - third, num_nodes)}
-    for target in nodes:
-        if target not in candidates[target_position]:
-            continue
-        others = [node for node in nodes if node != target]
-        if not allow_descendants:
-            others = [node for node in others if not ancestors[node] >> target & 1]
-        relatives = [node for node in others if ancestors[node] & ancestors[target]]
-        if len(relatives) >= num_relevant and len(others) >= num_features:
-            required = relatives[:num_relevant]
-            features = (required + [node for node in others if node not in required])[:num_features]
-            return [features[place] for place in rng.permutation(num_features).tolist()], target
-    return None
 
 
 def category_codes(values: np.ndarray, rng: np.random.Generator, num_rows: int | None = None) -> np.ndarray:

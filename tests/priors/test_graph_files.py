@@ -226,7 +226,7 @@ def test_names_are_the_columns_of_parquet_unless_they_are_taken(dump, tmp_path, 
             ["--graph", "{edges}", "--target", "default", "--set", "num_features=[2, 9]"],
             "the graph has 3, got (2, 9)",
         ),
-        (["--graph", "{cycle}", "--target", "b"], "must not have a cycle, got 'b' -> 'a' -> 'b'"),
+        (["--graph", "{cycle}", "--target", "b"], "must not have a cycle, got 'a' -> 'b' -> 'a'"),
         (["--graph", "nowhere.txt"], "does not exist"),
     ],
 )

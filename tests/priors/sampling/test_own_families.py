@@ -1,0 +1,134 @@
+"""Families of a user's own, registered or by dotted path, and priors that can only fail."""
+
+import time
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import priors.sampling.dataset
+import priors.sampling.structure
+from priors.config import PriorConfig
+from priors.families.categories import CONVERTERS
+from priors.families.classes import CLASS_METHODS, balanced_cuts
+from priors.families.graphs import GRAPHS
+from priors.families.mechanisms import MECHANISMS, linear
+from priors.families.noise import NOISE_KINDS, NOISES, normal
+from priors.sampling.dataset import sample_dataset
+from priors.streams import stream
+
+
+def assert_whole(dataset, config):
+    x, y, single_eval_pos, properties, _ = dataset
+    num_classes = properties["num_classes"]
+    assert x.dtype == np.float32
+    assert y.dtype == (np.int64 if config.problem_type == "classification" else np.float32)
+    assert len(x) == len(y) == config.num_datapoints
+    assert config.num_features[0] <= x.shape[1] <= config.num_features[1]
+    assert config.num_classes[0] <= num_classes <= config.num_classes[1]
+    assert config.split_range[0] <= single_eval_pos <= config.split_range[1]
+    assert np.isfinite(x).all()
+    if config.problem_type == "classification":
+        assert set(y[:single_eval_pos].tolist()) == set(range(num_classes))
+        assert set(y[single_eval_pos:].tolist()) == set(range(num_classes))
+    else:
+        assert np.isfinite(y).all()
+        assert abs(y[:single_eval_pos].mean(dtype=float)) < 1e-3
+        assert abs(y[:single_eval_pos].std(dtype=float) - 1) < 1e-3
+    assert np.abs(x[:single_eval_pos].mean(axis=0, dtype=float)).max() < 1e-3
+    assert np.abs(x[:single_eval_pos].std(axis=0, dtype=float) - 1).max() < 1e-3
+    assert np.unique(x, axis=1).shape == x.shape
+    assert properties["graph"] in config.graphs
+    assert properties["num_nodes"] > x.shape[1]
+    assert config.noise_scale[0] * 0.999 < properties["noise_scale"] < config.noise_scale[1] * 1.001
+
+
+# A user's own families
+
+
+def chain(num_nodes, rng):
+    return nx.path_graph(num_nodes, create_using=nx.DiGraph)
+
+
+def edgeless(num_nodes, rng):
+    return nx.empty_graph(num_nodes, create_using=nx.DiGraph)
+
+
+def test_a_registered_graph_family_is_used(monkeypatch):
+    monkeypatch.setitem(GRAPHS, "mine", chain)
+    dataset = sample_dataset(PriorConfig(graphs={"mine": 1}), stream(0))
+    assert dataset.properties["graph"] == "mine"
+    assert dataset.properties["num_edges"] == dataset.properties["num_nodes"] - 1
+
+
+def test_registered_mechanisms_and_noises_are_used(monkeypatch):
+    used = []
+    monkeypatch.setitem(
+        MECHANISMS, "mine", lambda parents, rng: used.append("mechanism") or linear(parents, rng)
+    )
+    monkeypatch.setitem(
+        NOISES, "mine", lambda num_datapoints, rng: used.append("noise") or normal(num_datapoints, rng)
+    )
+    monkeypatch.setitem(NOISE_KINDS, "mine", lambda signal, noise: used.append("kind") or signal + noise)
+    monkeypatch.setitem(CONVERTERS, "mine", lambda values, rng: used.append("converter") or np.sign(values))
+    monkeypatch.setitem(CLASS_METHODS, "mine", lambda *args: used.append("classes") or balanced_cuts(*args))
+    registered = ("mechanisms", "noises", "noise_kinds", "converters", "class_methods")
+    config = PriorConfig(categorical_fraction=(0.5, 0.5), **{field: {"mine": 1} for field in registered})
+    sample_dataset(config, stream(0))
+    assert {"mechanism", "noise", "kind", "converter", "classes"} == set(used)
+
+
+def test_families_by_dotted_path_are_used(monkeypatch, tmp_path):
+    (tmp_path / "priors_of_mine.py").write_text(
+        "import networkx as nx\n\n\n"
+        "def star(num_nodes, rng, centre=0):\n"
+        "    if centre != 7:\n"
+        "        raise ValueError('its parameter was not given')\n"
+        "    return nx.DiGraph((0, node) for node in range(1, num_nodes))\n\n\n"
+        "def cube(parents, rng):\n"
+        "    return parents[:, 0] ** 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = PriorConfig(
+        graphs={"priors_of_mine:star": 1},
+        mechanisms={"priors_of_mine:cube": 1},
+        parameters={"priors_of_mine:star": {"centre": (7, 7)}},
+    )
+    dataset = sample_dataset(config, stream(0))
+    assert dataset.properties["graph"] == "priors_of_mine:star"
+    assert dataset.properties["num_edges"] == dataset.properties["num_nodes"] - 1
+
+
+# Priors that fail
+
+
+def test_a_prior_that_can_only_fail_says_so_soon(monkeypatch):
+    monkeypatch.setitem(GRAPHS, "edgeless", edgeless)
+    config = PriorConfig(graphs={"edgeless": 1}, relevant_fraction=(1, 1))
+    start = time.perf_counter()
+    with pytest.raises(RuntimeError, match=r"1000 draws in a row were refused.*edgeless"):
+        sample_dataset(config, stream(0))
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_never_given_out(monkeypatch, bad):
+    def broken(parents, rng):
+        return np.where(np.arange(len(parents)) == 3, np.float32(bad), parents[:, 0])
+
+    monkeypatch.setitem(GRAPHS, "chain", chain)
+    monkeypatch.setitem(MECHANISMS, "broken", broken)
+    config = PriorConfig(graphs={"chain": 1}, mechanisms={"broken": 1}, num_nodes=(6, 6))
+    with pytest.raises(RuntimeError, match="1000 draws in a row were refused"):
+        sample_dataset(config, stream(0))
+
+
+def test_a_degenerate_draw_is_replaced_by_the_next(monkeypatch):
+    answers = iter([None, None])
+    original = priors.sampling.structure.choose_columns
+    monkeypatch.setattr(
+        priors.sampling.structure, "choose_columns", lambda *args: next(answers, original(*args))
+    )
+    dataset = sample_dataset(PriorConfig(), stream(0))
+    assert dataset.properties["attempts"] == 3
+    assert_whole(dataset, PriorConfig())
