@@ -16,7 +16,7 @@ from nanotabpfn.training.run import RunError
 from nanotabpfn.training.tracking import TrackingError
 from priors.config import ConfigError
 from priors.console import PlainGroup
-from priors.dumps.dump import DumpError
+from priors.dumps.schema import DumpError
 
 ERRORS = (
     CheckpointError,

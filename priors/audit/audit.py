@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.dumps.dump import Dump, finite_records, open_dump
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.schema import finite_records
 from priors.dumps.validate import fitting_sizes, numbered, readable
 from priors.generation.engines import run_tasks
 from priors.sampling.blocks import sample_block

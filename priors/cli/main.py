@@ -16,16 +16,21 @@ from priors.audit.audit import Audit, audit_prior, describe_audit, markdown_tabl
 from priors.audit.audit import audit as audit_dump
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.console import PlainError, PlainGroup, Seed, parse_override, printable, refuse_existing
-from priors.dumps.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
 from priors.dumps.convert import ENDINGS, LAYOUTS
 from priors.dumps.convert import convert as convert_dump
 from priors.dumps.download import PUBLISHED, DownloadError
 from priors.dumps.download import download as download_dump
-from priors.dumps.dump import DumpError, check_target, open_dump, replaced_when_done
+from priors.dumps.files import check_target, replaced_when_done
+from priors.dumps.merge import merge_dumps
+from priors.dumps.origin import UnverifiableError
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
+from priors.dumps.shuffle import shuffle_dump
+from priors.dumps.split import equal_sizes, part_names, split_dump
 from priors.dumps.summary import describe
-from priors.dumps.validate import Report, UnverifiableError
+from priors.dumps.validate import Report
 from priors.dumps.validate import validate as validate_dump
-from priors.dumps.validate import verify as verify_dump
+from priors.dumps.verify import verify as verify_dump
 from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
 from priors.generation.generate import generate_dump
 from priors.generation.shards import shards_folder

@@ -21,7 +21,8 @@ from priors.audit.audit import (
     chance_correlation,
 )
 from priors.console import printable
-from priors.dumps.dump import open_dump, replaced_when_done
+from priors.dumps.files import replaced_when_done
+from priors.dumps.read import open_dump
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -32,7 +32,8 @@ from priors.audit.audit import (
     scores,
 )
 from priors.config import PriorConfig
-from priors.dumps.dump import DumpError, open_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
 from priors.streams import stream

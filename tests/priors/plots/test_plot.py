@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from priors.audit.audit import Audit, Measures
-from priors.dumps.dump import DumpError
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 from priors.plots.dumps import (
     CLASS_COLOURS,
