@@ -1,19 +1,51 @@
-"""Trains nanoTabPFN on prior dumps, predicts with it, and measures it on real tables."""
+"""Trains nanoTabPFN on prior dumps, predicts with it, and measures it on real tables.
 
-from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.data.mixture import MixedDataLoader
-from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
-from nanotabpfn.training.loop import train
+All that a user needs has its name here. The modules behind the names are imported when a name is first used
+(PEP 562), so that `import nanotabpfn` and `nanotabpfn --help` take no time.
+"""
 
-__all__ = [
-    "MixedDataLoader",
-    "NanoTabPFNClassifier",
-    "NanoTabPFNModel",
-    "NanoTabPFNRegressor",
-    "PriorDataLoader",
-    "PriorDumpDataLoader",
-    "get_default_device",
-    "train",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# ruff: noqa: F401 - imports for type checkers are not used here
+if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to Python
+    from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
+    from nanotabpfn.data.mixture import MixedDataLoader
+    from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+    from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+    from nanotabpfn.evaluation.evaluate import evaluate
+    from nanotabpfn.evaluation.suites import load_suite
+    from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+    from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
+    from nanotabpfn.training.loop import TrainingError, train
+    from nanotabpfn.training.recipes import RECIPES
+
+_MODULES = {
+    "nanotabpfn.data.loaders": ["PriorDataLoader", "PriorDumpDataLoader"],
+    "nanotabpfn.data.mixture": ["MixedDataLoader"],
+    "nanotabpfn.estimators.classifier": ["NanoTabPFNClassifier"],
+    "nanotabpfn.estimators.regressor": ["NanoTabPFNRegressor"],
+    "nanotabpfn.evaluation.evaluate": ["evaluate"],
+    "nanotabpfn.evaluation.suites": ["load_suite"],
+    "nanotabpfn.model.architecture": ["NanoTabPFNModel", "get_default_device"],
+    "nanotabpfn.model.checkpoint": ["CheckpointError", "load_model", "save_model"],
+    "nanotabpfn.training.loop": ["TrainingError", "train"],
+    "nanotabpfn.training.recipes": ["RECIPES"],
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_FOLDERS = ["data", "estimators", "evaluation", "model", "studies", "training"]
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
+        return value
+    if name in _FOLDERS:
+        return import_module(f"nanotabpfn.{name}")
+    raise AttributeError(f"module 'nanotabpfn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_FOLDERS})

@@ -1,32 +1,71 @@
-"""Samples datasets from structural causal models and writes them as HDF5 prior dumps."""
+"""Samples datasets from structural causal models and writes them as HDF5 prior dumps.
 
-from priors.config import PriorConfig
-from priors.families.graphs import GRAPHS
-from priors.families.mechanisms import MECHANISMS
-from priors.families.noise import NOISES
-from priors.generation.generate import generate
-from priors.graph_files import read_graph
-from priors.own_graph import OwnGraph
-from priors.presets import PRESETS
-from priors.registry import ConfigError
-from priors.sampling.dataset import Dataset, sample_dataset
-from priors.sampling.model import sample_scm
-from priors.sampling.scm import SCM
-from priors.streams import stream
+All that a user needs has its name here. The modules behind the names are imported when a name is first used
+(PEP 562), so that `import priors` and `priors --help` take no time.
+"""
 
-__all__ = [
-    "GRAPHS",
-    "MECHANISMS",
-    "NOISES",
-    "PRESETS",
-    "SCM",
-    "ConfigError",
-    "Dataset",
-    "OwnGraph",
-    "PriorConfig",
-    "generate",
-    "read_graph",
-    "sample_dataset",
-    "sample_scm",
-    "stream",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# ruff: noqa: F401 - imports for type checkers are not used here
+if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to Python
+    from priors.audit.audit import Audit, audit_dump, audit_prior
+    from priors.audit.report import describe_audit
+    from priors.config import PriorConfig, load_config, with_overrides
+    from priors.dumps.arrange import merge_dumps, shuffle_dump, split_dump
+    from priors.dumps.convert import convert
+    from priors.dumps.dump import Dump, DumpError, content_hash, open_dump, write_dump
+    from priors.dumps.summary import describe
+    from priors.dumps.validate import validate, verify
+    from priors.families.graphs import GRAPHS
+    from priors.families.mechanisms import MECHANISMS
+    from priors.families.noise import NOISES
+    from priors.generation.generate import generate, generate_blocks, generate_dump
+    from priors.graph_files import read_graph
+    from priors.own_graph import OwnGraph
+    from priors.presets import PRESETS
+    from priors.registry import ConfigError
+    from priors.sampling.dataset import Dataset, sample_dataset
+    from priors.sampling.model import sample_scm
+    from priors.sampling.scm import SCM
+    from priors.streams import stream
+
+_MODULES = {
+    "priors.audit.audit": ["Audit", "audit_dump", "audit_prior"],
+    "priors.audit.report": ["describe_audit"],
+    "priors.config": ["PriorConfig", "load_config", "with_overrides"],
+    "priors.dumps.arrange": ["merge_dumps", "shuffle_dump", "split_dump"],
+    "priors.dumps.convert": ["convert"],
+    "priors.dumps.dump": ["Dump", "DumpError", "content_hash", "open_dump", "write_dump"],
+    "priors.dumps.summary": ["describe"],
+    "priors.dumps.validate": ["validate", "verify"],
+    "priors.families.graphs": ["GRAPHS"],
+    "priors.families.mechanisms": ["MECHANISMS"],
+    "priors.families.noise": ["NOISES"],
+    "priors.generation.generate": ["generate", "generate_blocks", "generate_dump"],
+    "priors.graph_files": ["read_graph"],
+    "priors.own_graph": ["OwnGraph"],
+    "priors.presets": ["PRESETS"],
+    "priors.registry": ["ConfigError"],
+    "priors.sampling.dataset": ["Dataset", "sample_dataset"],
+    "priors.sampling.model": ["sample_scm"],
+    "priors.sampling.scm": ["SCM"],
+    "priors.streams": ["stream"],
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_FOLDERS = ["audit", "dumps", "families", "generation", "plots", "sampling"]
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        globals()[name] = value = getattr(import_module(_MODULE_OF[name]), name)
+        return value
+    if name in _FOLDERS:
+        return import_module(f"priors.{name}")
+    raise AttributeError(f"module 'priors' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_FOLDERS})

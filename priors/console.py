@@ -1,15 +1,16 @@
-"""A click group whose errors are one or two plain lines and exit code 2."""
+"""What the two command lines share: groups that load a command when it runs, errors in plain lines, seeds."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 
 
 class PlainError(click.ClickException):
-    """What the user got wrong, shown without usage text or traceback."""
+    """A mistake of the user, shown without usage text or traceback."""
 
     exit_code = 2
 
@@ -29,16 +30,62 @@ class Seed(click.ParamType):
         return seed
 
 
+class Lazy(NamedTuple):
+    """A command whose module is imported when the command runs."""
+
+    place: str
+    """module:attribute"""
+    help: str
+    """Its line in the help of the group: the first line of its docstring."""
+
+    def load(self) -> click.Command:
+        module, _, attribute = self.place.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+Errors = tuple[type[Exception], ...]
+
+
 class PlainGroup(click.Group):
     """Shows usage errors and the exceptions named in `errors` as plain lines.
 
     Args:
-        errors: exception types whose message is written for the user.
+        errors: exception types whose message is written for the user, or a function that returns them; it is
+            called when an exception has been raised, so that the group does not import their modules.
+        lazy: name -> command, in the order of the group's help, to be imported when they run.
     """
 
-    def __init__(self, *args: Any, errors: tuple[type[Exception], ...] = (), **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        errors: Errors | Callable[[], Errors] = (),
+        lazy: dict[str, Lazy] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         self.errors = errors
+        self.lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.lazy, *(name for name in super().list_commands(ctx) if name not in self.lazy)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.lazy and cmd_name not in self.commands:
+            self.add_command(self.lazy[cmd_name].load(), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, without importing the commands."""
+        names = self.list_commands(ctx)
+        if not names:
+            return
+        width = formatter.width - 6 - max(map(len, names))
+        rows = []
+        for name in names:
+            command = click.Command(name, help=self.lazy[name].help) if name in self.lazy else None
+            rows.append((name, (command or self.commands[name]).get_short_help_str(width)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with self._plainly():
@@ -57,12 +104,21 @@ class PlainGroup(click.Group):
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else self.name
             raise PlainError(f"{error.format_message()}\nTry '{command} --help'.") from error
-        except self.errors as error:
+        except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+            raise
+        except Exception as error:
+            if not isinstance(error, self.errors() if callable(self.errors) else self.errors):
+                raise
             raise PlainError(printable(str(error))) from error
 
 
 def printable(text: str) -> str:
-    """`text` without control characters but line ends: a file from elsewhere must not steer the terminal."""
+    """`text` without control characters other than line ends: the text of a file must not steer the terminal.
+
+    Examples:
+        >>> printable("\\x1b[31mred")
+        '\\\\x1b[31mred'
+    """
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
@@ -71,6 +127,10 @@ def parse_override(text: str) -> tuple[str, Any]:
 
     Raises:
         PlainError: it is not of that form.
+
+    Examples:
+        >>> parse_override("num_features=[2, 10]")
+        ('num_features', [2, 10])
     """
     field, equals, value = text.partition("=")
     if not equals:
@@ -82,7 +142,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def refuse_existing(path: Any, overwrite: bool) -> None:
-    """Stop before any work where the output is already there.
+    """Stop before any work if the output exists already.
 
     Raises:
         PlainError: `path` exists and `overwrite` is not set.

@@ -12,7 +12,7 @@ import click
 import numpy as np
 import torch
 
-from nanotabpfn.cli.main import ERRORS
+from nanotabpfn.cli.main import errors_for_users
 from nanotabpfn.cli.main import main as nanotabpfn
 from nanotabpfn.data.loaders import prior_range, widest_range
 from nanotabpfn.estimators.classifier import ENSEMBLE_SIZE as CLASSIFIER_MEMBERS
@@ -157,7 +157,7 @@ REGRESSOR = Shipped(
 SHIPPED = {"classifier": CLASSIFIER, "regressor": REGRESSOR}
 
 
-@click.group(cls=PlainGroup, errors=ERRORS)
+@click.group(cls=PlainGroup, errors=errors_for_users)
 def main() -> None:
     """Make the models in nanotabpfn/shipped.
 

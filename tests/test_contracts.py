@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import networkx as nx
@@ -110,9 +111,56 @@ def test_what_is_no_module_is_packed_too():
         assert (folder / "__init__.py").exists(), f"{folder} would not be packed"
 
 
-def test_priors_leaves_torch_unloaded_even_in_its_command():
-    code = "import sys, priors, priors.cli.main; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def loaded_by(code):
+    """The top-level packages that a fresh interpreter has loaded after `code`, and scipy's and sklearn's."""
+    code += "\nimport sys; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+HEAVY = {
+    "torch",
+    "sklearn",
+    "sklearn.ensemble",
+    "scipy",
+    "scipy.stats",
+    "matplotlib",
+    "pandas",
+    "networkx",
+    "pydantic",
+}
+RUN = "from click.testing import CliRunner\nfrom {0}.cli.main import main\nCliRunner().invoke(main, {1})"
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_importing_a_package_and_its_help_load_nothing_heavy(package):
+    assert not HEAVY & loaded_by(f"import {package}")
+    assert not HEAVY & loaded_by(RUN.format(package, ["--help"]))
+
+
+def test_the_names_of_nanotabpfn_load_torch_and_little_else():
+    code = "import nanotabpfn\nnanotabpfn.NanoTabPFNModel, nanotabpfn.load_model, nanotabpfn.RECIPES"
+    loaded = loaded_by(code)
+    assert "torch" in loaded
+    assert not loaded & {"sklearn.ensemble", "scipy.stats", "matplotlib", "pandas"}
+
+
+def test_priors_leaves_torch_unloaded_whatever_is_used_of_it():
+    modules = [name for name in modules_of("priors") if not name.endswith("__")]
+    code = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
+    loaded = loaded_by(code)
+    assert set(modules) <= loaded
+    assert not loaded & {"torch", "sklearn.ensemble", "matplotlib", "pandas"}
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_each_command_begins_its_help_as_its_group_does(package):
+    group = import_module(f"{package}.cli.main").main
+    assert list(group.lazy) == group.list_commands(None)
+    for name, lazy in group.lazy.items():
+        command = group.get_command(None, name)
+        assert command.name == name
+        assert command.get_short_help_str(limit=300).startswith(lazy.help.rstrip("."))
 
 
 def test_public_names():
@@ -129,3 +177,19 @@ def test_public_names():
     }  # fmt: skip
     for package in (priors, nanotabpfn):
         assert all(hasattr(package, name) for name in package.__all__)
+        assert set(package.__all__) <= set(dir(package))
+        with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'none'"):
+            package.none  # noqa: B018
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_public_names_are_those_that_editors_see_and_no_module_shadows_one(package):
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {node.module: [alias.name for alias in node.names] for node in block.body}
+    module = import_module(package)
+    assert seen == module._MODULES
+    assert not set(module.__all__) & set(ORDER[package]), "importing the module would replace the name"
+    assert set(module._FOLDERS) <= set(ORDER[package])
+    for folder in module._FOLDERS:
+        assert getattr(module, folder).__name__ == f"{package}.{folder}"

@@ -2,37 +2,47 @@
 
 import click
 
-from nanotabpfn.cli.evaluate import evaluate_command
-from nanotabpfn.cli.plot import plot_command
-from nanotabpfn.cli.predict import predict_command
-from nanotabpfn.cli.study import study_group
-from nanotabpfn.cli.train import train_command
-from nanotabpfn.data.readers import PriorError
-from nanotabpfn.evaluation.openml_tables import OpenMLError
-from nanotabpfn.model.checkpoint import CheckpointError
-from nanotabpfn.training.curves import ReportError
-from nanotabpfn.training.distributed import RankError
-from nanotabpfn.training.run import RunError
-from nanotabpfn.training.tracking import TrackingError
-from priors.config import ConfigError
-from priors.console import PlainGroup
-from priors.dumps.schema import DumpError
+from priors.console import Errors, Lazy, PlainGroup
 
-ERRORS = (
-    CheckpointError,
-    ConfigError,
-    DumpError,
-    ModuleNotFoundError,
-    OpenMLError,
-    PriorError,
-    RankError,
-    ReportError,
-    RunError,
-    TrackingError,
-)
+COMMANDS = {
+    "train": Lazy("nanotabpfn.cli.train:train_command", "Train a model on prior dumps, or live on priors."),
+    "evaluate": Lazy("nanotabpfn.cli.evaluate:evaluate_command", "Score a model on real tables."),
+    "predict": Lazy(
+        "nanotabpfn.cli.predict:predict_command",
+        "Learn the target of one table, and predict that of another.",
+    ),
+    "plot": Lazy("nanotabpfn.cli.plot:plot_command", "Draw a run's loss and ROC AUC against training steps."),
+    "study": Lazy("nanotabpfn.cli.study:study_group", "Find out what a change of prior does."),
+}
 
 
-@click.group("nanotabpfn", cls=PlainGroup, errors=ERRORS)
+def errors_for_users() -> Errors:
+    """The exceptions whose messages are written for the user."""
+    from nanotabpfn.data.readers import PriorError
+    from nanotabpfn.evaluation.openml_tables import OpenMLError
+    from nanotabpfn.model.checkpoint import CheckpointError
+    from nanotabpfn.training.curves import ReportError
+    from nanotabpfn.training.distributed import RankError
+    from nanotabpfn.training.run import RunError
+    from nanotabpfn.training.tracking import TrackingError
+    from priors.config import ConfigError
+    from priors.dumps.dump import DumpError
+
+    return (
+        CheckpointError,
+        ConfigError,
+        DumpError,
+        ModuleNotFoundError,
+        OpenMLError,
+        PriorError,
+        RankError,
+        ReportError,
+        RunError,
+        TrackingError,
+    )
+
+
+@click.group("nanotabpfn", cls=PlainGroup, errors=errors_for_users, lazy=COMMANDS)
 @click.version_option(package_name="nanotabpfn-priors", prog_name="nanotabpfn")
 def main() -> None:
     """Train nanoTabPFN on a prior dump, and measure it on real tables.
@@ -42,10 +52,6 @@ def main() -> None:
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # measure
     nanotabpfn plot runs/mine                                       # look
     """
-
-
-for command in (train_command, evaluate_command, predict_command, plot_command, study_group):
-    main.add_command(command)
 
 
 if __name__ == "__main__":

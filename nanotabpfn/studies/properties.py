@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import NearestNeighbors
 
 from nanotabpfn.evaluation.evaluate import SEED, Task
-from priors.audit.audit import correlations, measure
+from priors.audit.measure import correlations, measure
 
 PROPERTIES = {
     "forest": "ROC AUC of a random forest",

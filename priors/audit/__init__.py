@@ -1,1 +1,1 @@
-"""What a dump has to teach: how learnable its datasets are, and what they look like in numbers."""
+"""What a dump or a prior has to teach: how learnable its datasets are, and their tables in numbers."""

@@ -18,7 +18,7 @@ from nanotabpfn.studies.properties import (
     properties_of_batches,
     properties_of_tables,
 )
-from priors.audit.audit import measure
+from priors.audit.measure import measure
 
 
 def named(values):

@@ -9,11 +9,9 @@ from click.testing import CliRunner
 from commands import assert_refused
 from commands import run_priors as run
 
-import priors.cli.main
 from priors.cli.main import main
-from priors.dumps.download import Published
-from priors.dumps.hash import content_hash
-from priors.dumps.read import open_dump
+from priors.dumps.download import PUBLISHED, Published
+from priors.dumps.dump import content_hash, open_dump
 
 VERBS = ["merge", "split", "shuffle", "convert", "validate", "verify", "download"]
 
@@ -178,7 +176,7 @@ def test_overwrite_replaces(tiny_dump, tmp_path):
 
 def test_download_fetches_checks_and_records(server, tmp_path, monkeypatch):
     published = Published(server.url, "https://example.org/page", (640, 150, 5))
-    monkeypatch.setitem(priors.cli.main.PUBLISHED, "300k_150x5_2", published)
+    monkeypatch.setitem(PUBLISHED, "300k_150x5_2", published)
     monkeypatch.chdir(tmp_path)
     server.plan["status"] = 403
     assert_refused(run("download", "300k_150x5_2"), "403", "https://example.org/page", "priors validate")

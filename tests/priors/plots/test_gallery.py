@@ -13,14 +13,11 @@ from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
 from priors.generation.generate import generate
 from priors.own_graph import OwnGraph
-from priors.plots.gallery import (
-    layered_layout,
-    mechanism_values,
-    plot_datasets,
-    plot_graphs,
-    plot_mechanisms,
-    sample_draws,
-)
+from priors.plots.datasets import plot_datasets
+from priors.plots.draws import sample_draws
+from priors.plots.graphs import plot_graphs
+from priors.plots.layout import layered_layout
+from priors.plots.mechanisms import mechanism_values, plot_mechanisms
 from priors.streams import stream
 
 CREDIT = PriorConfig(

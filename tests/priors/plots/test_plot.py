@@ -7,18 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from priors.audit.audit import Audit, Measures
-from priors.dumps.schema import DumpError
+from priors.audit.audit import Audit
+from priors.audit.measure import Measures
+from priors.dumps.dump import DumpError
 from priors.generation.generate import generate_dump
-from priors.plots.dumps import (
-    CLASS_COLOURS,
-    PlotError,
-    check_figure,
-    drawn,
-    plot_audit,
-    plot_audits,
-    plot_dump,
-)
+from priors.plots.audits import plot_audit, plot_audits
+from priors.plots.dumps import plot_dump
+from priors.plots.style import CLASS_COLOURS, PlotError, check_figure, drawn
 from priors.presets import PRESETS
 
 

@@ -1,0 +1,127 @@
+"""`priors merge`, `split`, `shuffle`, `convert`: dumps made from dumps."""
+
+from pathlib import Path
+
+import click
+
+from priors.cli.options import EXISTING, NEW, overwrite_option
+from priors.console import Seed, printable, refuse_existing
+from priors.dumps.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
+from priors.dumps.convert import ENDINGS, LAYOUTS
+from priors.dumps.convert import convert as convert_dump
+from priors.dumps.dump import open_dump
+
+
+@click.command()
+@click.argument("dumps", nargs=-1, required=True, type=EXISTING)
+@click.option("--out", type=NEW, required=True, help="The new dump.")
+@overwrite_option
+def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+    """Join two or more DUMPS, one after the other, padded to the largest shape.
+
+    Blocks, the datasets that share a split, stay whole: only the last file may end in a part of one. The new
+    dump names the files that it was made from, with their content hashes, configs and seeds.
+
+    \b
+    priors merge linear.h5 trees.h5 --out both.h5
+    priors shuffle both.h5 --out mixed.h5 --seed 0      # else all of the one come before the other
+    """
+    if len(dumps) < 2:
+        raise click.UsageError(f"needs at least two dumps, got {len(dumps)}")
+    refuse_existing(out, overwrite)
+    outline, left_out = merge_dumps(dumps, out)
+    if left_out:
+        click.echo(f"note: not in all of them, and left out: {printable(', '.join(left_out))}", err=True)
+    click.echo(
+        f"{out}: {outline.num_datasets:,} datasets of at most {outline.max_rows} rows x "
+        f"{outline.max_features} features, in blocks of {outline.block_size}"
+    )
+
+
+@click.command()
+@click.argument("dump", type=EXISTING)
+@click.option("--parts", type=click.IntRange(min=1), help="How many, as equal as whole blocks allow.")
+@click.option("--sizes", metavar="N,N,...", help="Datasets of each part; together all of DUMP.")
+@click.option(
+    "--out-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the parts, made if it is not there.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace parts that exist.")
+def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overwrite: bool) -> None:
+    """Cut a DUMP into consecutive parts, NAME-1-of-3.h5 and so on.
+
+    Blocks, the datasets that share a split, stay whole. Parts keep config and seed, so that `priors verify`
+    still makes their records again.
+
+    \b
+    priors split mine.h5 --parts 4 --out-dir parts
+    priors split mine.h5 --sizes 16000,4000 --out-dir parts     # to train on, and to look at
+    """
+    if (parts is None) == (sizes is None):
+        raise click.UsageError("needs either --parts or --sizes")
+    try:
+        given = [int(size) for size in sizes.split(",")] if sizes else []
+    except ValueError as error:
+        raise click.UsageError(f"--sizes must be integers with commas between them, got {sizes!r}") from error
+    with open_dump(dump) as opened:
+        given = given or equal_sizes(opened, parts or 1)
+    if not out_dir.exists():
+        out_dir.mkdir(parents=True)
+    for name in part_names(dump, len(given)):
+        refuse_existing(out_dir / name, overwrite)
+    for part, size in zip(split_dump(dump, out_dir, given), given, strict=True):
+        click.echo(f"{part}: {size:,} datasets")
+
+
+@click.command()
+@click.argument("dump", type=EXISTING)
+@click.option("--out", type=NEW, required=True, help="The new dump.")
+@click.option("--seed", type=Seed(), required=True, help="From 0 to 2**128 - 1.")
+@overwrite_option
+def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
+    """Write the blocks of a DUMP in an order drawn from the seed.
+
+    Datasets that share a split stay together and in their order, so that they still stack into a batch: whole
+    blocks move. A last block that is shorter stays last.
+
+    \b
+    priors shuffle both.h5 --out mixed.h5 --seed 0
+    """
+    refuse_existing(out, overwrite)
+    num_blocks = shuffle_dump(dump, out, seed)
+    click.echo(f"{out}: {num_blocks:,} blocks in a new order")
+
+
+@click.command()
+@click.argument("source", type=EXISTING)
+@click.argument("out", type=NEW)
+@click.option(
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="Of an OUT in HDF5: ours; published, its six keys alone; or renamed, the same with the split under "
+    "train_test_split_index.  [default: ours]",
+)
+@overwrite_option
+def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> None:
+    """Write the datasets of SOURCE to OUT as the endings of their names say: .h5, .npz or .parquet.
+
+    Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
+    dataset, row, is_train, y, x0, x1 ... or the features' own names (null where a dataset has fewer
+    features). It and the published layout do not hold the properties and the twins.
+
+    \b
+    priors convert 300k_150x5_2.h5 ours.h5                        # from the published layout to ours
+    priors convert mine.h5 for-others.h5 --layout published       # and back
+    priors convert mine.h5 mine.npz
+    priors convert mine.h5 mine.parquet                           # pandas.read_parquet, polars, DuckDB, R
+    """
+    for path in (source, out):
+        if path.suffix not in ENDINGS:
+            raise click.UsageError(f"{path} must end in one of {', '.join(ENDINGS)}")
+    if layout and out.suffix not in (".h5", ".hdf5"):
+        raise click.UsageError(f"--layout is for HDF5, and {out} will not be")
+    refuse_existing(out, overwrite)
+    outline = convert_dump(source, out, layout or "ours")
+    click.echo(f"{out}: {outline.num_datasets:,} datasets, {out.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,195 @@
+"""`priors audit`: how much there is to learn from dumps and priors."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from tqdm import tqdm
+
+from priors.audit.audit import Audit, Split, audit_dump, audit_prior
+from priors.audit.report import describe_audit, markdown_table
+from priors.cli.options import EXISTING, NEW, audit_progress, set_option, workers_option
+from priors.config import PriorConfig, load_config, with_overrides
+from priors.console import Seed, parse_override, printable, refuse_existing
+from priors.dumps.dump import check_target, open_dump, replaced_when_done
+from priors.plots.audits import plot_audit, plot_audits
+from priors.plots.style import check_figure
+from priors.presets import PRESETS
+
+ALL_PRESETS = "all"
+
+
+class Sources(NamedTuple):
+    """What to audit."""
+
+    dumps: dict[Path, int]
+    """Dump -> number of its datasets."""
+    configs: dict[str, PriorConfig]
+    """Name -> prior."""
+    problem_types: set[str]
+
+
+class Sample(NamedTuple):
+    """How to measure: size and seed of the sample, rows to train on, processes."""
+
+    num_datasets: int
+    seed: int
+    split: Split
+    workers: int
+
+
+class Outputs(NamedTuple):
+    """Where the results go."""
+
+    markdown: bool
+    json_file: Path | None
+    figure: Path | None
+
+    def check(self, overwrite: bool, problem_types: set[str]) -> None:
+        """Stop before any work if a file exists already or cannot be written."""
+        for out in filter(None, (self.json_file, self.figure)):
+            refuse_existing(out, overwrite)
+            check_target(out)
+        if self.figure:
+            check_figure(self.figure)
+            if len(problem_types) > 1:
+                raise click.UsageError("--figure draws either classification or regression, got both")
+
+
+def source_options(command: Callable) -> Callable:
+    """Add the dumps and priors to audit to a command, which gets them as one argument, `sources`."""
+
+    @click.argument("dumps", nargs=-1, metavar="[DUMP]...", type=EXISTING)
+    @click.option(
+        "--preset",
+        "presets",
+        type=click.Choice([*PRESETS, ALL_PRESETS]),
+        multiple=True,
+        help="A named prior, or all of them: audits datasets drawn from it, without a file; may be repeated.",
+    )
+    @click.option(
+        "--config", "config_files", type=EXISTING, multiple=True, help="A prior from a JSON file, alike."
+    )
+    @set_option
+    @wraps(command)
+    def with_sources(
+        dumps: tuple[Path, ...],
+        presets: tuple[str, ...],
+        config_files: tuple[Path, ...],
+        overrides: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        names = list(PRESETS) if ALL_PRESETS in presets else list(dict.fromkeys(presets))
+        changes = dict(map(parse_override, overrides))
+        configs = {name: PRESETS[name] for name in names}
+        configs |= {str(file): load_config(file) for file in config_files}
+        if not dumps and not configs:
+            raise click.UsageError("needs a DUMP, a --preset or a --config")
+        if overrides and not configs:
+            raise click.UsageError("--set changes a --preset or a --config; a DUMP cannot be changed")
+        configs = {name: with_overrides(config, changes) for name, config in configs.items()}
+        sizes, problem_types = {}, {config.problem_type for config in configs.values()}
+        for dump in dumps:
+            with open_dump(dump, check_sizes=False) as opened:
+                sizes[dump] = len(opened)
+                problem_types.add(opened.problem_type)
+        command(sources=Sources(sizes, configs, problem_types), **others)
+
+    return with_sources
+
+
+def sample_options(command: Callable) -> Callable:
+    """Add the options of the measuring to a command, which gets them as one argument, `sample`."""
+
+    @click.option(
+        "--num-datasets",
+        type=click.IntRange(min=1),
+        default=500,
+        show_default=True,
+        help="How many to train the models on, of each dump or prior: drawn evenly from a dump.",
+    )
+    @click.option(
+        "--seed",
+        type=Seed(),
+        default=0,
+        show_default=True,
+        help="Of the sample, of the forests, and of a prior's datasets.",
+    )
+    @click.option(
+        "--split",
+        type=click.Choice(["half", "own"]),
+        default="half",
+        show_default=True,
+        help="Train on the first half of a dataset's rows, so that priors with different splits can be "
+        "compared; or on its own training rows, as a model does.",
+    )
+    @workers_option
+    @wraps(command)
+    def with_sample(num_datasets: int, seed: int, split: Split, workers: int, **others: Any) -> None:
+        command(sample=Sample(num_datasets, seed, split, workers), **others)
+
+    return with_sample
+
+
+@click.command()
+@source_options
+@sample_options
+@click.option("--markdown", is_flag=True, help="Print a table, one line for each, and no report.")
+@click.option("--json", "json_file", type=NEW, help="Write all figures to this file, a list of objects.")
+@click.option("--figure", type=NEW, help="Draw them, to a .png, .svg or .pdf.")
+@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
+def audit(
+    sources: Sources,
+    sample: Sample,
+    markdown: bool,
+    json_file: Path | None,
+    figure: Path | None,
+    overwrite: bool,
+) -> None:
+    """Report how much there is to learn from a DUMP, and what its tables are like.
+
+    A random forest and a linear model are trained on a part of each dataset's rows and scored on the rest:
+    where the forest does no better than chance, a dataset teaches next to nothing. All of the file is read
+    for damaged records and for datasets that occur twice.
+
+    \b
+    priors audit mine.h5
+    priors audit 300k_150x5_2.h5 --num-datasets 2000 --workers 2 --json audit.json --figure audit.png
+    priors audit --preset default --preset mixed            # datasets freshly drawn, no file
+    priors audit --preset all --num-datasets 2000 --markdown
+    """
+    outputs = Outputs(markdown, json_file, figure)
+    outputs.check(overwrite, sources.problem_types)
+    write(_audit_all(sources, sample), outputs)
+
+
+def _audit_all(sources: Sources, sample: Sample) -> list[Audit]:
+    num_datasets, seed, split, workers = sample
+    found = []
+    for dump, size in sources.dumps.items():
+        with audit_progress(dump, size, num_datasets) as (reading, measuring):
+            found.append(
+                audit_dump(dump, num_datasets, seed, split, workers, reading.update, measuring.update)
+            )
+    for name, config in sources.configs.items():
+        with tqdm(total=num_datasets, desc=f"measure {name}", unit="dataset", disable=None) as measuring:
+            found.append(audit_prior(config, name, num_datasets, seed, split, workers, measuring.update))
+    return found
+
+
+def write(found: list[Audit], outputs: Outputs) -> None:
+    """Print the audits; write them as JSON and draw them, if wanted."""
+    text = markdown_table(found) if outputs.markdown else "\n\n".join(map(describe_audit, found))
+    click.echo(printable(text))
+    if outputs.json_file:
+        with replaced_when_done(outputs.json_file) as partial:
+            text = json.dumps([one.to_dict() for one in found], allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+    if outputs.figure:
+        if len(found) == 1:
+            plot_audit(found[0], outputs.figure)
+        else:
+            plot_audits(found, outputs.figure)

@@ -1,0 +1,153 @@
+"""`priors generate`, `inspect`, `presets`: sample datasets, show a dump, show the named priors."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from priors.cli.options import EXISTING, NEW, Prior, prior_options, seed_option
+from priors.console import PlainError
+from priors.dumps.dump import open_dump
+from priors.dumps.summary import describe
+from priors.generation.engines import BACKENDS, WorkerLostError
+from priors.generation.generate import generate_dump
+from priors.generation.shards import shards_folder
+from priors.presets import PRESETS, PURPOSES
+
+
+@click.command()
+@click.argument("out", type=NEW)
+@prior_options
+@click.option("--num-datasets", type=click.IntRange(min=1), required=True, help="How many to sample.")
+@seed_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on this machine; the dump is the same for any number.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    default="loky",
+    show_default=True,
+    help="What runs the workers: processes of this machine, a dask or a ray cluster.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running cluster, all of which is used, such as tcp://host:8786 for dask.  [default: one with "
+    "--workers processes on this machine]",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(min=1),
+    help="Datasets that a worker makes at a time, and that are lost when it is killed; whole blocks.  "
+    "[default: 1/256 of the dump, 1,024 to 65,536]",
+)
+@click.option("--shards", "keep_shards", is_flag=True, help="Leave the data in shards: OUT is their index.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace OUT if it exists, and discard what another run has left.",
+)
+def generate(
+    out: Path,
+    prior: Prior,
+    num_datasets: int,
+    seed: int,
+    workers: int,
+    backend: str,
+    scheduler: str | None,
+    shard_size: int | None,
+    keep_shards: bool,
+    overwrite: bool,
+) -> None:
+    """Sample datasets and write them to OUT, an HDF5 prior dump.
+
+    Dataset i depends on the prior, the seed and i alone: the first datasets of a longer dump are those of a
+    shorter one. The file appears under its name when it is complete. Until then the work is in the folder
+    OUT.shards: stopped by whatever means, the same command goes on where it was.
+
+    \b
+    priors generate mine.h5 --num-datasets 20000 --workers 2
+    priors generate wide.h5 --num-datasets 5000 --set 'num_features=[2, 20]' --set 'num_classes=[2, 10]'
+    priors generate trees.h5 --num-datasets 20000 --preset tree-scm --seed 1
+    priors generate credit.h5 --num-datasets 20000 --graph credit.graphml --target default
+    priors generate /shared/big.h5 --num-datasets 10000000 --backend dask --scheduler tcp://head:8786 --shards
+    """
+    if scheduler and backend == "loky":
+        raise click.UsageError("--scheduler needs --backend dask or ray")
+    started = time.perf_counter()
+    with (
+        _stopped_plainly(),
+        tqdm(total=num_datasets, desc=f"generate {out}", unit="dataset", disable=None) as progress,
+    ):
+        content_hash = generate_dump(
+            out,
+            prior.config,
+            num_datasets,
+            seed,
+            workers,
+            backend=backend,
+            scheduler=scheduler,
+            shard_size=shard_size,
+            keep_shards=keep_shards,
+            overwrite=overwrite,
+            on_shard=progress.update,
+        )
+    seconds = time.perf_counter() - started
+    files = [out, *shards_folder(out).glob("shard-*.h5")] if keep_shards else [out]
+    size = sum(file.stat().st_size for file in files)
+    click.echo(
+        f"{out}: {num_datasets:,} datasets, {size / 1e6:.1f} MB, in {seconds:.1f} s; "
+        f"content hash {content_hash[:16]}"
+    )
+
+
+@click.command("inspect")
+@click.argument("dump", type=EXISTING)
+def inspect_dump(dump: Path) -> None:
+    """Show what a dump holds: layout, provenance, classes, splits, features, damaged records."""
+    with open_dump(dump) as opened:
+        click.echo(describe(opened))
+
+
+@click.command()
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the named priors, or print the whole config of one as JSON, which --config takes back.
+
+    \b
+    priors presets
+    priors presets default > mine.json          # edit it, then
+    priors generate mine.h5 --config mine.json --num-datasets 20000
+    """
+    if name is None:
+        width = max(map(len, PRESETS))
+        for preset in PRESETS:
+            click.echo(f"{preset:<{width}}  {PURPOSES[preset]}")
+    elif name in PRESETS:
+        click.echo(PRESETS[name].to_json(indent=2))
+    else:
+        raise PlainError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+
+
+@contextmanager
+def _stopped_plainly() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a killed worker end the command in one line and with exit code 1."""
+    # As Ctrl-C does: Python by itself would end at once, and leave the workers to themselves.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on where it was") from None
+    except WorkerLostError as error:
+        raise click.ClickException(f"{error}; the same command goes on where it was") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,122 @@
+"""Options and progress bars that several commands of `priors` share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from tqdm import tqdm
+
+from priors.config import PriorConfig, load_config, with_overrides
+from priors.console import Seed, parse_override
+from priors.graph_files import read_graph
+from priors.presets import PRESETS
+
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW = click.Path(dir_okay=False, path_type=Path)
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="FIELD=JSON",
+    multiple=True,
+    help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
+)
+seed_option = click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+
+
+class Prior(NamedTuple):
+    """What `prior_options` chose."""
+
+    name: str
+    config: PriorConfig
+
+
+class OwnGraphOptions(NamedTuple):
+    """A graph of the user's own: its file, and what is predicted and shown of it."""
+
+    file: Path | None
+    target: str | None
+    features: str | None
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of a PriorConfig that the graph sets.
+
+        Raises:
+            click.UsageError: a target or features without a graph.
+            ConfigError: the file holds no such graph.
+        """
+        if not self.file:
+            if self.target is not None or self.features is not None:
+                raise click.UsageError("--target and --features need --graph")
+            return {}
+        names = None
+        if self.features is not None:
+            names = [name.strip() for name in self.features.split(",")]
+        return {"graph": read_graph(self.file, self.target, names), "num_features": (5, 5)}
+
+
+def prior_options(command: Callable) -> Callable:
+    """Add the options that choose a prior to a command, which gets them as one argument, `prior`."""
+
+    @click.option("--preset", type=click.Choice(list(PRESETS)), help="Named prior.  [default: default]")
+    @click.option(
+        "--config",
+        "config_file",
+        type=EXISTING,
+        help="Prior from a JSON file, such as `priors presets NAME` prints.",
+    )
+    @set_option
+    @click.option(
+        "--graph",
+        "graph_file",
+        type=EXISTING,
+        help="A graph of your own for all datasets: .graphml, .dot, or .txt with a line `cause effect` per "
+        "edge.",
+    )
+    @click.option(
+        "--target",
+        metavar="NODE",
+        help="The node of --graph to predict.  [default: the one with role=target]",
+    )
+    @click.option(
+        "--features",
+        metavar="NODE,...",
+        help="The nodes of --graph that are columns of the tables; the others are hidden.  [default: those "
+        "with role=feature, or no role]",
+    )
+    @wraps(command)
+    def with_prior(
+        preset: str | None,
+        config_file: Path | None,
+        overrides: tuple[str, ...],
+        graph_file: Path | None,
+        target: str | None,
+        features: str | None,
+        **others: Any,
+    ) -> None:
+        if preset and config_file:
+            raise click.UsageError("--preset and --config exclude each other")
+        config = load_config(config_file) if config_file else PRESETS[preset or "default"]
+        changes = dict(map(parse_override, overrides))
+        changes = OwnGraphOptions(graph_file, target, features).changes() | changes
+        name = str(graph_file or config_file or preset or "default")
+        command(prior=Prior(name, with_overrides(config, changes)), **others)
+
+    return with_prior
+
+
+@contextmanager
+def audit_progress(dump: Path, size: int, num_datasets: int) -> Iterator[tuple[tqdm, tqdm]]:
+    """Bars for the pass over a dump of `size` records and for the measuring of a sample."""
+    with (
+        tqdm(total=size, desc=f"read {dump}", unit="record", disable=None) as reading,
+        tqdm(total=min(size, num_datasets), desc="measure", unit="dataset", disable=None) as measuring,
+    ):
+        yield reading, measuring

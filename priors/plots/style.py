@@ -1,0 +1,94 @@
+"""The style of all figures, how one is made and written; they need matplotlib (the extra `plots`)."""
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from priors.dumps.dump import replaced_when_done
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which colour-blind readers can distinguish (https://jfly.uni-koeln.de/color/).
+BLUE, ORANGE, GREEN, RED, SKY, PINK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+BLACK, DARK, GREY, LIGHT = "#000000", "#555555", "#AAAAAA", "#EEEEEE"
+CLASS_COLOURS = (BLUE, RED, GREEN, ORANGE, PINK, SKY, BLACK, "#B8A200", GREY, "#7A3E00")
+
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.labelcolor": DARK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": DARK,
+    "ytick.labelcolor": DARK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "nanotabpfn-priors",  # otherwise the names inside differ from file to file
+}
+ENDINGS = (".png", ".svg", ".pdf")
+DPI = 130
+
+
+class PlotError(Exception):
+    """A figure that cannot be drawn; the message says why, and what helps."""
+
+
+def check_figure(out: str | Path) -> None:
+    """Stop before any work where no figure can be written.
+
+    Raises:
+        PlotError: matplotlib is not installed, or `out` has another ending than .png, .svg or .pdf.
+    """
+    if Path(out).suffix not in ENDINGS:
+        raise PlotError(f"{out}: a figure must end in one of {', '.join(ENDINGS)}")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise PlotError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
+
+
+@contextmanager
+def drawn(out: str | Path, width: float, height: float, title: str, caption: str) -> Iterator["Figure"]:
+    """An empty figure with a title and, below, a caption; written to `out` when it is drawn.
+
+    Args:
+        width: in inches; so is `height`.
+    """
+    check_figure(out)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    out = Path(out)
+    with mpl.rc_context(STYLE), replaced_when_done(out) as partial:
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+        # Matplotlib does not wrap them in a constrained layout; so many letters fill an inch.
+        title, caption = textwrap.fill(title, round(width * 11)), textwrap.fill(caption, round(width * 17))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=DARK)
+        yield figure
+        if out.suffix == ".png":
+            _save_png(figure, partial)
+        else:
+            metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[out.suffix]
+            figure.savefig(partial, format=out.suffix[1:], metadata=metadata)
+
+
+def _save_png(figure: "Figure", path: Path) -> None:
+    """With 256 colours, in a third of the bytes."""
+    from PIL import Image  # matplotlib needs it too
+
+    drawing = BytesIO()
+    figure.savefig(drawing, format="png")
+    image = Image.open(drawing).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(path, format="png", optimize=True)
