@@ -12,11 +12,18 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.audit.audit import Audit, audit_dump, audit_prior
     from priors.audit.report import describe_audit
     from priors.config import PriorConfig, load_config, with_overrides
-    from priors.dumps.arrange import merge_dumps, shuffle_dump, split_dump
     from priors.dumps.convert import convert
-    from priors.dumps.dump import Dump, DumpError, content_hash, open_dump, write_dump
+    from priors.dumps.hash import content_hash
+    from priors.dumps.merge import merge_dumps
+    from priors.dumps.outline import Outline, origin_attributes
+    from priors.dumps.read import Dump, open_dump
+    from priors.dumps.schema import DumpError
+    from priors.dumps.shuffle import shuffle_dump
+    from priors.dumps.split import split_dump
     from priors.dumps.summary import describe
-    from priors.dumps.validate import validate, verify
+    from priors.dumps.validate import validate
+    from priors.dumps.verify import verify
+    from priors.dumps.write import write_dump
     from priors.families.graphs import GRAPHS
     from priors.families.mechanisms import MECHANISMS
     from priors.families.noise import NOISES
@@ -34,11 +41,18 @@ _MODULES = {
     "priors.audit.audit": ["Audit", "audit_dump", "audit_prior"],
     "priors.audit.report": ["describe_audit"],
     "priors.config": ["PriorConfig", "load_config", "with_overrides"],
-    "priors.dumps.arrange": ["merge_dumps", "shuffle_dump", "split_dump"],
     "priors.dumps.convert": ["convert"],
-    "priors.dumps.dump": ["Dump", "DumpError", "content_hash", "open_dump", "write_dump"],
+    "priors.dumps.hash": ["content_hash"],
+    "priors.dumps.merge": ["merge_dumps"],
+    "priors.dumps.outline": ["Outline", "origin_attributes"],
+    "priors.dumps.read": ["Dump", "open_dump"],
+    "priors.dumps.schema": ["DumpError"],
+    "priors.dumps.shuffle": ["shuffle_dump"],
+    "priors.dumps.split": ["split_dump"],
     "priors.dumps.summary": ["describe"],
-    "priors.dumps.validate": ["validate", "verify"],
+    "priors.dumps.validate": ["validate"],
+    "priors.dumps.verify": ["verify"],
+    "priors.dumps.write": ["write_dump"],
     "priors.families.graphs": ["GRAPHS"],
     "priors.families.mechanisms": ["MECHANISMS"],
     "priors.families.noise": ["NOISES"],

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from priors.dumps.dump import open_dump
+from priors.dumps.read import open_dump
 from priors.generation.engines import BACKENDS, run_tasks
 from priors.generation.generate import generate_dump
 from priors.presets import PRESETS

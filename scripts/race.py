@@ -46,7 +46,9 @@ from nanotabpfn.training.run import (
 )
 from priors.config import ConfigError, PriorConfig, load_config
 from priors.console import PlainError, PlainGroup, Seed
-from priors.dumps.dump import DumpError, content_hash, open_dump
+from priors.dumps.hash import content_hash
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
 from priors.sampling.blocks import sample_block

@@ -26,7 +26,7 @@ def errors_for_users() -> Errors:
     from nanotabpfn.training.run import RunError
     from nanotabpfn.training.tracking import TrackingError
     from priors.config import ConfigError
-    from priors.dumps.dump import DumpError
+    from priors.dumps.schema import DumpError
 
     return (
         CheckpointError,

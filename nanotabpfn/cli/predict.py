@@ -13,7 +13,7 @@ from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.model.checkpoint import write_atomically
 from priors.console import PlainError
-from priors.dumps.dump import PROBLEM_TYPES
+from priors.dumps.schema import PROBLEM_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd

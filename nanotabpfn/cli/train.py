@@ -44,7 +44,8 @@ from nanotabpfn.training.run import (
 from nanotabpfn.training.tracking import TRACKERS, check_trackers, open_trackers
 from priors.config import PriorConfig, load_config, with_overrides
 from priors.console import PlainError, parse_override
-from priors.dumps.dump import PROBLEM_TYPES, open_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import PROBLEM_TYPES
 from priors.presets import PRESETS
 
 FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log")

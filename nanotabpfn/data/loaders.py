@@ -31,7 +31,8 @@ from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorError, 
 from nanotabpfn.data.settings import check_settings, check_state
 from nanotabpfn.model.architecture import TrainedRange, get_default_device
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.dump import Dump, DumpError, open_dump
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.schema import DumpError
 from priors.streams import TRAIN, stream
 
 NUM_PRIOR_DATASETS = 2**32

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from priors.config import PriorConfig
-from priors.dumps.dump import Dump, DumpError, finite_records, open_dump
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.schema import DumpError, finite_records
 from priors.sampling.blocks import sample_block
 
 DEFAULT_BLOCK_SIZE = 32

@@ -24,7 +24,8 @@ from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, explain, load_config, with_overrides
 from priors.dumps.download import PUBLISHED
-from priors.dumps.dump import DumpError, open_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.families.graphs import GRAPHS
 from priors.presets import PRESETS
 from priors.registry import lookup

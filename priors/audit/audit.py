@@ -15,7 +15,8 @@ import numpy as np
 
 from priors.audit.measure import AUDIT, NUM_TREES, Measures, chance_correlation, measure
 from priors.config import PriorConfig
-from priors.dumps.dump import Dump, finite_records, open_dump
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.schema import finite_records
 from priors.dumps.validate import fitting_sizes, readable
 from priors.generation.engines import run_tasks
 from priors.sampling.blocks import sample_block

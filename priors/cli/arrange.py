@@ -6,10 +6,12 @@ import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
 from priors.console import Seed, printable, refuse_existing
-from priors.dumps.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
 from priors.dumps.convert import ENDINGS, LAYOUTS
 from priors.dumps.convert import convert as convert_dump
-from priors.dumps.dump import open_dump
+from priors.dumps.merge import merge_dumps
+from priors.dumps.read import open_dump
+from priors.dumps.shuffle import shuffle_dump
+from priors.dumps.split import equal_sizes, part_names, split_dump
 
 
 @click.command()

@@ -14,7 +14,8 @@ from priors.audit.report import describe_audit, markdown_table
 from priors.cli.options import EXISTING, NEW, audit_progress, set_option, workers_option
 from priors.config import PriorConfig, load_config, with_overrides
 from priors.console import Seed, parse_override, printable, refuse_existing
-from priors.dumps.dump import check_target, open_dump, replaced_when_done
+from priors.dumps.files import check_target, replaced_when_done
+from priors.dumps.read import open_dump
 from priors.plots.audits import plot_audit, plot_audits
 from priors.plots.style import check_figure
 from priors.presets import PRESETS

@@ -8,7 +8,7 @@ from priors.cli.options import EXISTING
 from priors.console import printable
 from priors.dumps.validate import Report
 from priors.dumps.validate import validate as validate_dump
-from priors.dumps.validate import verify as verify_dump
+from priors.dumps.verify import verify as verify_dump
 
 
 @click.command()

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from priors.cli.options import EXISTING, NEW, Prior, prior_options, seed_option
 from priors.console import PlainError
-from priors.dumps.dump import open_dump
+from priors.dumps.read import open_dump
 from priors.dumps.summary import describe
 from priors.generation.engines import BACKENDS, WorkerLostError
 from priors.generation.generate import generate_dump

@@ -29,8 +29,8 @@ COMMANDS = {
 def errors_for_users() -> Errors:
     """The exceptions whose messages are written for the user."""
     from priors.dumps.download import DownloadError
-    from priors.dumps.dump import DumpError
-    from priors.dumps.validate import UnverifiableError
+    from priors.dumps.origin import UnverifiableError
+    from priors.dumps.schema import DumpError
     from priors.generation.engines import EngineError
     from priors.plots.style import PlotError
     from priors.registry import ConfigError

@@ -18,7 +18,8 @@ from priors.cli.options import (
     workers_option,
 )
 from priors.console import refuse_existing
-from priors.dumps.dump import check_target, open_dump
+from priors.dumps.files import check_target
+from priors.dumps.read import open_dump
 from priors.plots.datasets import plot_datasets
 from priors.plots.dumps import plot_dump
 from priors.plots.graphs import plot_graphs

@@ -16,7 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from priors.dumps.dump import DumpError, check_target, open_dump
+from priors.dumps.files import check_target
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 
 PIECE_BYTES = 2**20
 TIMEOUT = 60

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from priors.dumps.dump import Dump, finite_records
+from priors.dumps.read import Dump
+from priors.dumps.schema import finite_records
 
 SAMPLE_CELLS = 2_000_000
 """How many cells of X the description of the features rests on, at most."""

@@ -1,4 +1,4 @@
-"""Whether a dump keeps the schema's rules, and whether it is what its own config and seed give.
+"""Whether a dump keeps the schema's rules.
 
 D datasets in a file, R rows and F features of one dataset, K classes.
 """
@@ -7,31 +7,19 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from priors.config import ConfigError, PriorConfig
-from priors.dumps.derive import ORIGIN, first_dataset, recorded_hash, short
-from priors.dumps.dump import (
-    COUNT_KEYS,
-    SPLIT_KEYS,
-    TWIN_KEYS,
-    Dump,
-    DumpError,
-    content_hash,
-    finite_records,
-    generator_name,
-    open_dump,
-)
-from priors.sampling.blocks import sample_block
-from priors.sampling.dataset import Dataset
+from priors.config import ConfigError
+from priors.dumps.hash import content_hash
+from priors.dumps.origin import UnverifiableError, stored_config, stored_seed
+from priors.dumps.provenance import ORIGIN, first_dataset, recorded_hash, short
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.schema import COUNT_KEYS, SPLIT_KEYS, TWIN_KEYS, DumpError, finite_records
 
 MOST_PARTS = 5
 """Runs of record numbers that one line names."""
-
-MOST_NODES = 10_000
-"""A config with more nodes is not run: no table needs them, and it would take all day."""
 
 DTYPES = {
     "X": np.float32,
@@ -45,10 +33,6 @@ DTYPES = {
     "original_batch_size": np.int64,
 }
 """What a writer writes; a reader takes other widths."""
-
-
-class UnverifiableError(Exception):
-    """A dump that says too little of its origin to be made again; the message says why, and what helps."""
 
 
 class Report(NamedTuple):
@@ -77,7 +61,7 @@ def numbered(records: Iterable[int]) -> str:
     return f"record{'s' * (len(records) > 1)} {', '.join(parts)}{more}"
 
 
-def _without_path(error: DumpError, path: str | Path) -> str:
+def without_path(error: DumpError, path: str | Path) -> str:
     for name in (path, Path(path).resolve()):  # an index of shards is opened, and named, by its real path
         if str(error).startswith(f"{name}: "):
             return str(error).removeprefix(f"{name}: ")
@@ -93,7 +77,7 @@ def validate(path: str | Path) -> Report:
         with open_dump(path, check_sizes=False) as dump:
             return _report(dump)
     except DumpError as error:
-        return Report(0, [_without_path(error, path)], [])
+        return Report(0, [without_path(error, path)], [])
 
 
 def _report(dump: Dump) -> Report:
@@ -197,7 +181,7 @@ def readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]]
 
 def _without_records(error: DumpError, dump: Dump) -> str:
     """`KEY: cannot be read (REASON)`, of what `Dump` says of one damaged piece."""
-    key, _, rest = _without_path(error, dump.path).partition(": ")
+    key, _, rest = without_path(error, dump.path).partition(": ")
     return f"{key}: cannot be read ({rest.partition(': ')[2]})"
 
 
@@ -293,12 +277,12 @@ def _origin_findings(dump: Dump) -> tuple[list[str], list[str]]:
         return [f"provenance: {', '.join(missing)} missing"], []
     try:
         first_dataset(dump)
-        _parsed(str(dump.attributes["config"]), trust=False)
-        _seed(dump.attributes["seed"])
+        stored_config(str(dump.attributes["config"]), trust=False)
+        stored_seed(dump.attributes["seed"])
     except UnverifiableError as error:
         return [], [str(error)]
     except (ConfigError, DumpError, ValueError) as error:
-        return [f"provenance: {short(_without_path(error, dump.path))}"], []
+        return [f"provenance: {short(without_path(error, dump.path))}"], []
     return [], []
 
 
@@ -313,188 +297,3 @@ def _sources_findings(dump: Dump) -> tuple[list[str], list[str]]:
     if not hashes or not all(isinstance(content, str) for content in hashes):
         return ["provenance: sources lacks a hash"], []
     return [], []
-
-
-# ------------------------------------------------------------------------------------------------ verify
-
-
-def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
-    """Make some records anew from the file's own config and seed, and compare them to the bit.
-
-    The contents are checked against the recorded hash too, so that damage to any other record is seen.
-
-    Args:
-        num_records: how many, spread evenly over the file; the first and the last are among them.
-        trust: whether to import and run families of other packages that the config names: code of the
-            file's choice.
-
-    Returns:
-        The number of records compared, and what differs.
-
-    Raises:
-        UnverifiableError: the file says too little of its origin.
-        ValueError: fewer than one record.
-    """
-    if num_records < 1:
-        raise ValueError(f"num_records must be at least 1, got {num_records}")
-    try:
-        with open_dump(path) as dump:
-            recorded = recorded_hash(dump)
-            content = content_hash(path)
-            config, seed, first = _origin(dump, trust)
-            findings = _unlike_config(dump, config)
-            if recorded is not None and recorded != content:
-                findings.append("content_hash: the contents are not those that were written")
-            made_by = short(dump.attributes["generator"])
-            notes = []
-            if made_by != generator_name():
-                notes.append(
-                    f"made by {made_by}, and this is {generator_name()}: only the same version, on the same "
-                    f"kind of machine, promises the same bits"
-                )
-            if findings:
-                return Report(0, findings, notes)
-            spread = np.linspace(0, len(dump) - 1, min(num_records, len(dump)))
-            records = np.unique(spread.round().astype(np.int64))
-            differing = _differing(dump, config, seed, first, records)
-    except DumpError as error:
-        return Report(0, [_without_path(error, path)], [])
-    findings = [
-        f"{what}: not what its config and seed give: {numbered(wrong)}" for what, wrong in differing.items()
-    ]
-    return Report(len(records), findings, notes)
-
-
-def _differing(
-    dump: Dump, config: PriorConfig, seed: int, first: int, records: np.ndarray
-) -> dict[str, list[int]]:
-    """Which of `records` (n,) differ from those of (config, seed), by what differs."""
-    differing: dict[str, list[int]] = defaultdict(list)
-    blocks = (first + records) // config.block_size
-    for block in np.unique(blocks):
-        own = records[blocks == block]
-        begin = int(block) * config.block_size
-        try:
-            datasets = sample_block(config, seed, int(block), int(first + own[-1]) - begin + 1)
-        except Exception as error:  # whatever this config makes the prior raise
-            differing[f"nothing to compare with ({str(error).splitlines()[0]:.80})"] += own.tolist()
-            continue
-        x, y = dump.read_records(own)
-        for i, record in enumerate(own):
-            expected = datasets[first + record - begin]
-            twin = dump.read_twins(int(record), int(record) + 1) if dump.has_twins else None
-            for what in _differences(dump, int(record), x[i], y[i], expected, twin):
-                differing[what].append(int(record))
-    return differing
-
-
-def _differences(
-    dump: Dump,
-    record: int,
-    x: np.ndarray,
-    y: np.ndarray,
-    expected: Dataset,
-    twin: tuple[np.ndarray, np.ndarray] | None,
-) -> list[str]:
-    rows, features = expected.x.shape
-    sizes = tuple(int(getattr(dump, name)[record]) for name in COUNT_KEYS)
-    found = []
-    tables = [("X", x, expected.x), ("y", y, expected.y)]
-    if twin is not None and expected.twin is not None:
-        tables += zip(TWIN_KEYS, (values[0] for values in twin), expected.twin, strict=True)
-    for name, stored, values in tables:
-        full = np.zeros_like(stored)  # (R, F) or (R,)
-        full[tuple(map(slice, values.shape))] = values
-        if not np.array_equal(stored.view(np.uint32), full.view(np.uint32)):
-            found.append(name)
-    if sizes != (features, rows, expected.single_eval_pos):
-        found.append(", ".join(COUNT_KEYS))
-    for name in dump.properties:
-        stored = dump.read_property(name, record, record + 1)[0]
-        if name in expected.properties and stored != expected.properties[name]:
-            found.append(f"properties/{name}")
-    return found
-
-
-def _origin(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
-    """Config, seed and number of the first dataset, or UnverifiableError."""
-    missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
-    if missing and "sources" in dump.attributes:
-        try:
-            names = ", ".join(str(source["file"]) for source in json.loads(dump.attributes["sources"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            names = "other files"
-        operation = short(dump.attributes.get("operation"))
-        raise UnverifiableError(
-            f"{dump.path}: was made from {short(names)} ({operation}) and does not hold their records in "
-            f"order; verify those, or `priors validate` it"
-        )
-    if missing:
-        raise UnverifiableError(
-            f"{dump.path}: does not say how it was made ({', '.join(missing)} missing), so it cannot be made "
-            f"again; `priors validate` checks what can be checked"
-        )
-    made_by = short(dump.attributes["generator"])
-    if made_by.split(" ")[0] != generator_name().split(" ")[0]:
-        raise UnverifiableError(f"{dump.path}: was made by {made_by}, which alone can make it again")
-    try:
-        config = _parsed(str(dump.attributes["config"]), trust)
-        seed = _seed(dump.attributes["seed"])
-    except UnverifiableError as error:
-        raise UnverifiableError(f"{dump.path}: {error}") from error
-    except (ConfigError, ValueError) as error:
-        raise UnverifiableError(
-            f"{dump.path}: was made by {made_by}, and {generator_name()} cannot read its origin: "
-            f"{short(error)}"
-        ) from error
-    return config, seed, first_dataset(dump)
-
-
-def _unlike_config(dump: Dump, config: PriorConfig) -> list[str]:
-    """Where the file is not as `generate` lays out datasets of `config`."""
-    pairs = [
-        ("twins", dump.has_twins, config.twins),
-        ("max_rows", dump.max_rows, config.num_datapoints),
-        ("max_features", dump.max_features, config.num_features[1]),
-        ("max_num_classes", dump.max_num_classes, config.most_classes),
-        ("original_batch_size", dump.block_size or config.block_size, config.block_size),
-    ]
-    return [f"{name}: is {held}, its config gives {given}" for name, held, given in pairs if held != given]
-
-
-def _parsed(text: str, trust: bool) -> PriorConfig:
-    """The config of a file.
-
-    Raises:
-        UnverifiableError: it names code outside this package, and `trust` is not set: reading it would import
-            what a file from elsewhere names; or it has more nodes than any table needs.
-        ConfigError: it is no config.
-    """
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"config is not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError("config must be a JSON object")
-    foreign = [name for value in fields.values() if isinstance(value, dict) for name in value if ":" in name]
-    graph = fields.get("graph")
-    nodes = graph.get("nodes") if isinstance(graph, dict) else None
-    for node in nodes.values() if isinstance(nodes, dict) else ():
-        families = node.values() if isinstance(node, dict) else ()
-        foreign += [name for name in families if isinstance(name, str) and ":" in name]
-    if foreign and not trust:
-        raise UnverifiableError(
-            f"config names code outside this package ({short(', '.join(foreign))}), which was not imported; "
-            f"`priors verify --trust` runs it"
-        )
-    config = PriorConfig.from_json(text)
-    if config.num_nodes[1] > MOST_NODES:
-        raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are looked at")
-    return config
-
-
-def _seed(value: Any) -> int:
-    seed = int(str(value))
-    if not 0 <= seed < 2**128:
-        raise ValueError(f"seed must be in 0..2**128-1, got {str(value)[:50]}")
-    return seed

@@ -10,7 +10,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 
 class EngineError(Exception):
-    """An engine that cannot be had; the message names it and the remedy."""
+    """An engine that is not available; the message names it and the remedy."""
 
 
 class WorkerLostError(Exception):
@@ -26,20 +26,25 @@ def run_tasks(
 ) -> Iterator[Any]:
     """Yield ``function(*task)`` for each of `tasks`, as they finish: in any order.
 
-    A task should take a second or more: handing one out costs about a millisecond (docs/scaling.md). If a
-    task raises, or the caller stops asking, those not yet begun are dropped.
+    A task should take a second or more: starting one costs about a millisecond (docs/scaling.md). If a task
+    raises an error, or the caller closes the generator, tasks that have not begun are dropped.
 
     Args:
         function: what each worker calls; it must be importable there.
         tasks: arguments, one tuple per task.
         backend: a key of BACKENDS.
-        num_workers: processes on this machine; 1 with loky computes in this one. A cluster uses all it has.
+        num_workers: processes on this machine; 1 with loky computes in this one. A running cluster uses all
+            of its workers.
         scheduler: address of a running cluster of dask or ray; by default one is started on this machine.
 
     Raises:
         ValueError: an unknown backend, fewer than one worker, or a scheduler where loky has none.
         EngineError: a package is missing, or the scheduler or its workers do not answer.
         WorkerLostError: a worker was killed.
+
+    Examples:
+        >>> sorted(run_tasks(pow, [(2, 3), (3, 2)]))
+        [8, 9]
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -47,14 +52,14 @@ def run_tasks(
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
     if backend == "loky" and scheduler is not None:
         raise ValueError(f"the backend loky has no scheduler, got {scheduler!r}; dask and ray have")
-    # Closed with this generator: what is not begun then is dropped, and workers and connections are let go.
+    # Closed with this generator: tasks that have not begun are dropped, workers and connections are closed.
     with closing(BACKENDS[backend](function, tasks, num_workers, scheduler)) as results:
         yield from results
 
 
 def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None) -> Iterator[Any]:
-    # Handed out one by one: joblib would else bundle short tasks, and the progress would come in bundles too.
-    # Between two tasks loky replaces workers whose memory has grown. It warns of that, and nothing is lost.
+    # One task at a time: otherwise joblib makes batches of short tasks, and the progress comes in batches.
+    # Between two tasks loky replaces workers whose memory has grown. It warns, but nothing is lost.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
     try:
@@ -67,8 +72,8 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
 def _dask(
     function: Callable, tasks: Iterable[tuple], num_workers: int, scheduler: str | None
 ) -> Iterator[Any]:
-    # Not through joblib: its dask backend (1.6) waits forever when a task is lost with its workers, or when
-    # they cannot import it, and takes three times as long to hand out a task.
+    # Not through joblib: its dask backend (1.6) waits forever if a task is lost with its workers, or if they
+    # cannot import it, and takes three times as long to start a task.
     try:
         import distributed
     except ImportError as error:
@@ -90,7 +95,7 @@ def _dask(
         try:
             client.run(callable, function)  # by each worker
             client.submit(callable, function).result()  # by the scheduler
-        except Exception as error:  # dask raises just that for what fails at the far end
+        except Exception as error:  # dask raises plain exceptions for what fails on its machines
             raise EngineError(
                 f"the dask cluster cannot import {function.__module__}: it needs the packages that are here"
             ) from error
@@ -123,7 +128,7 @@ def _ray(
         raise EngineError(f"ray cannot be reached at {scheduler}: {_first_line(error)}") from error
     try:
         register_ray()
-        # Its joblib backend knows no generators: all results come at the end.
+        # Its joblib backend has no generators: all results come at the end.
         parallel = joblib.Parallel(-1 if scheduler else num_workers, backend="ray", batch_size=1)
         yield from parallel(joblib.delayed(function)(*task) for task in tasks)
     except ray.exceptions.RayError as error:

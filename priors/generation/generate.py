@@ -8,7 +8,11 @@ from pathlib import Path
 import joblib
 
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.dump import MAX_INDEXED_SHARDS, join_shards, open_dump, write_dump
+from priors.dumps.join import join_shards
+from priors.dumps.outline import Outline, origin_attributes
+from priors.dumps.read import open_dump
+from priors.dumps.schema import MAX_INDEXED_SHARDS
+from priors.dumps.write import write_dump
 from priors.generation.engines import run_tasks
 from priors.generation.shards import (
     JOINED_NAME,
@@ -35,16 +39,24 @@ def generate_blocks(
     Dataset i depends on config, seed and i alone.
 
     Args:
+        config: the prior.
+        num_datasets: how many datasets.
+        seed: of the datasets.
         num_workers: processes; 1 computes in this one.
 
     Raises:
         ValueError: a negative number of datasets, or fewer than one worker.
+
+    Examples:
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> [len(block) for block in generate_blocks(config, num_datasets=5, seed=0)]
+        [2, 2, 1]
     """
     if num_datasets < 0:
         raise ValueError(f"num_datasets must not be negative, got {num_datasets}")
     if num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-    stream(seed)  # refuses what is no seed
+    stream(seed)  # raises for a value that is no seed
     return _blocks(config, num_datasets, seed, num_workers)
 
 
@@ -63,13 +75,18 @@ def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int)
         for result in results:
             yield from result
     finally:
-        with warnings.catch_warnings():  # joblib advises whoever does not take all that was asked for
+        with warnings.catch_warnings():  # joblib warns if not all results were used
             warnings.simplefilter("ignore", UserWarning)
             results.close()
 
 
 def generate(config: PriorConfig, num_datasets: int, seed: int, num_workers: int = 1) -> Iterator[Dataset]:
-    """Yield the first `num_datasets` datasets of (config, seed) one by one; see `generate_blocks`."""
+    """Yield the first `num_datasets` datasets of (config, seed) one by one; see `generate_blocks`.
+
+    Examples:
+        >>> [dataset.x.shape for dataset in generate(PriorConfig(num_datapoints=20), num_datasets=2, seed=0)]
+        [(20, 5), (20, 5)]
+    """
     blocks = generate_blocks(config, num_datasets, seed, num_workers)
     return (dataset for block in blocks for dataset in block)
 
@@ -91,19 +108,22 @@ def generate_dump(
     """Write the first `num_datasets` datasets of (config, seed) to `path`, a prior dump.
 
     The work is cut into shards, files in the folder ``<path>.shards``, which are joined at the end. A run
-    that was stopped, or killed, leaves that folder, and the same call goes on with it: its shards are checked
-    and kept, and the dump is the same as if nothing had happened.
+    that was stopped or killed leaves that folder, and the same call resumes it: its shards are checked and
+    kept, and the dump is the same as that of a run without a stop.
 
     Args:
         path: the dump; on a cluster, a place that all machines see under that name.
+        config: the prior.
+        num_datasets: D, how many datasets.
+        seed: of the datasets.
         num_workers: processes of this machine; the dump is the same for any number.
         backend: what runs the shards, see `run_tasks`: loky, dask or ray.
         scheduler: address of a running cluster of dask or ray.
         shard_size: datasets in a shard, a multiple of the block size; about 1/256 of the dump by default.
-            What is lost when a worker dies is the shard that it was at.
+            If a worker dies, the shard that it was writing is lost.
         keep_shards: leave X and y in the shards, and make `path` an index of them.
         overwrite: replace an older file of that name, and discard unfinished work of another plan.
-        on_shard: told the number of datasets of each finished shard, for a progress bar.
+        on_shard: called with the number of datasets of each finished shard, for a progress bar.
 
     Returns:
         The content hash of the dump.
@@ -112,11 +132,41 @@ def generate_dump(
         ValueError: an argument out of its range.
         DumpError: the file cannot be written, exists, or is being written by another process; the folder
             holds the unfinished work of another config, seed, number or shard size.
-        EngineError: the backend cannot be had.
-        WorkerLostError: a worker was killed; the same call goes on.
+        EngineError: the backend is not available.
+        WorkerLostError: a worker was killed; the same call resumes the run.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.dumps.read import open_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "3_20x5_2.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         len(dump)
+        3
     """
     path = Path(path)
-    stream(seed)  # refuses what is no seed before any work
+    plan = _planned(config, num_datasets, seed, shard_size, keep_shards)
+    with shards_of(path, plan, overwrite) as (folder, finished):
+        if not finished:
+            # Absolute: workers may have another current folder.
+            shards = [shard_path(folder.absolute(), number) for number in range(plan.num_shards)]
+            tasks = [(plan, number, shard) for number, shard in enumerate(shards)]
+            for size in run_tasks(write_shard, tasks, backend, num_workers, scheduler):
+                if on_shard is not None:
+                    on_shard(size)
+            os.replace(_joined(path, folder, shards, num_datasets, keep_shards), path)
+        with open_dump(path) as dump:
+            is_index, content = dump.arrays["X"].is_virtual, dump.attributes["content_hash"]
+        clear(folder, keep_shards=is_index)
+    return content
+
+
+def _planned(
+    config: PriorConfig, num_datasets: int, seed: int, shard_size: int | None, keep_shards: bool
+) -> Plan:
+    """The plan of a dump, with all its values checked before any work."""
+    stream(seed)  # raises for a value that is no seed
     if shard_size is None:
         shard_size = default_shard_size(num_datasets, config.block_size)
     plan = Plan(config, num_datasets, seed, shard_size)
@@ -125,30 +175,24 @@ def generate_dump(
             f"shard_size must make at most {MAX_INDEXED_SHARDS} shards for an index of them, "
             f"got {shard_size}, which makes {plan.num_shards}"
         )
-    with shards_of(path, plan, overwrite) as (folder, finished):
-        if not finished:
-            # Workers may have another current folder.
-            shards = [shard_path(folder.absolute(), number) for number in range(plan.num_shards)]
-            tasks = [(plan, number, shard) for number, shard in enumerate(shards)]
-            for size in run_tasks(write_shard, tasks, backend, num_workers, scheduler):
-                if on_shard is not None:
-                    on_shard(size)
-            joined = folder / JOINED_NAME
-            if keep_shards:
-                join_shards(joined, shards, num_datasets, index_of=path.name)
-            elif len(shards) > 1:
-                join_shards(joined, shards, num_datasets)
-            else:
-                [joined] = shards
-            os.replace(joined, path)
-        with open_dump(path) as dump:
-            is_index, content = dump.arrays["X"].is_virtual, dump.attributes["content_hash"]
-        clear(folder, keep_shards=is_index)
-    return content
+    return plan
+
+
+def _joined(path: Path, folder: Path, shards: list[Path], num_datasets: int, keep_shards: bool) -> Path:
+    """The file in `folder` that is renamed to `path`: the shards joined, their index, or the only shard."""
+    if len(shards) == 1 and not keep_shards:
+        return shards[0]
+    joined = folder / JOINED_NAME
+    join_shards(joined, shards, num_datasets, index_of=path.name if keep_shards else None)
+    return joined
 
 
 def write_shard(plan: Plan, number: int, path: Path) -> int:
-    """Write shard `number` of `plan` to `path`, unless it is there and whole; how many datasets it holds."""
+    """Write shard `number` of `plan` to `path`, unless it is there and whole.
+
+    Returns:
+        How many datasets it holds.
+    """
     first, size = plan.shard(number)
     if is_whole(path, plan, first, size):
         return size
@@ -157,23 +201,28 @@ def write_shard(plan: Plan, number: int, path: Path) -> int:
         sample_block(config, plan.seed, begin // step, min(step, first + size - begin))
         for begin in range(first, first + size, step)
     )
-    write_dump(
-        path,
-        blocks,
+    write_dump(path, blocks, _outline(plan, first, size), twins=config.twins)
+    return size
+
+
+def _outline(plan: Plan, first: int, size: int) -> Outline:
+    """What holds for all records of a shard of `size` datasets, of which the first has the number `first`."""
+    config = plan.config
+    return Outline(
         num_datasets=size,
         max_rows=config.num_datapoints,
         max_features=config.num_features[1],
         max_num_classes=config.most_classes,
         block_size=config.block_size,
-        config_json=config.to_json(),
-        seed=plan.seed,
-        first_dataset=first,
         allow_missing=config.missing_fraction[1] > 0,
-        twins=config.twins,
-        feature_names=config.graph.feature_names if config.graph else None,
-        target_name=config.graph.target_name if config.graph else None,
+        attributes=origin_attributes(
+            config.to_json(),
+            plan.seed,
+            first,
+            config.graph.feature_names if config.graph else None,
+            config.graph.target_name if config.graph else None,
+        ),
     )
-    return size
 
 
 def _sample_blocks(config: PriorConfig, seed: int, numbers: range, num_datasets: int) -> list[list[Dataset]]:

@@ -1,7 +1,8 @@
-"""The folder OUT.shards in which a dump is made: its plan, its shards, its lock; what a killed run leaves.
+"""The folder OUT.shards in which a dump is made: its plan, its shards, its lock.
 
 A run writes shards (ordinary dumps of whole blocks, each under its name only when it is complete) and joins
-them at the end. Whoever starts the same run again finds the plan and the shards, and goes on.
+them at the end. If it was stopped or killed, the same run started again finds the plan and the shards, and
+resumes from them.
 """
 
 import json
@@ -14,15 +15,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.dump import (
-    SHARD_NAME,
-    SHARDS_SUFFIX,
-    DumpError,
-    check_target,
-    content_hash,
-    generator_name,
-    open_dump,
-)
+from priors.dumps.files import check_target
+from priors.dumps.hash import content_hash
+from priors.dumps.provenance import generator_name
+from priors.dumps.read import open_dump
+from priors.dumps.schema import SHARD_NAME, SHARDS_SUFFIX, DumpError
 
 PLAN_NAME, LOCK_NAME, JOINED_NAME = "plan.json", "lock", "joined.h5"
 NUM_SHARDS = 256
@@ -32,10 +29,15 @@ SHARD_SIZES = (1024, 65_536)
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the contents of a dump, and how they are cut into shards of `shard_size` datasets.
+    """The contents of a dump, and how they are cut into shards of `shard_size` datasets.
 
     Raises:
         ConfigError: fewer than one dataset, or shards that are not of whole blocks.
+
+    Examples:
+        >>> plan = Plan(PriorConfig(), num_datasets=100, seed=0, shard_size=64)
+        >>> [plan.shard(number) for number in range(plan.num_shards)]
+        [(0, 64), (64, 36)]
     """
 
     config: PriorConfig
@@ -61,27 +63,49 @@ class Plan:
         return first, min(self.shard_size, self.num_datasets - first)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON takes it, with the version that carries it out: another may draw other data."""
+        """The plan as plain values, with this package's version, since another may draw other datasets."""
         return {"generator": generator_name(), **asdict(self), "config": json.loads(self.config.to_json())}
 
 
 def default_shard_size(num_datasets: int, block_size: int) -> int:
-    """Datasets in a shard, whole blocks: it follows from the dump alone, so that other workers may go on."""
+    """Datasets in a shard, whole blocks.
+
+    It follows from the dump alone, so that a run can be resumed with another number of workers.
+
+    Examples:
+        >>> default_shard_size(num_datasets=1_000_000, block_size=32)
+        3936
+    """
     low, high = SHARD_SIZES
     size = min(max(num_datasets // NUM_SHARDS, low), high)
     return -(-size // block_size) * block_size
 
 
 def shards_folder(path: Path) -> Path:
+    """The folder of the shards of the dump `path`.
+
+    Examples:
+        >>> shards_folder(Path("runs/my.h5")).name
+        'my.h5.shards'
+    """
     return path.with_name(path.name + SHARDS_SUFFIX)
 
 
 def shard_path(folder: Path, number: int) -> Path:
+    """The file of a shard.
+
+    Examples:
+        >>> shard_path(Path("my.h5.shards"), 3).name
+        'shard-000003.h5'
+    """
     return folder / f"shard-{number:06}.h5"
 
 
 def is_whole(path: Path, plan: Plan, first: int, num_datasets: int) -> bool:
-    """Whether `path` is a dump of datasets `first` on of `plan`, undamaged: its content hash is computed."""
+    """Whether `path` is an undamaged dump of `num_datasets` datasets of `plan`, from number `first` on.
+
+    Its content hash is computed anew.
+    """
     try:
         with open_dump(path) as dump:
             found = {"first_dataset": 0, **dump.attributes, "num_datasets": len(dump)}
@@ -101,15 +125,20 @@ def is_whole(path: Path, plan: Plan, first: int, num_datasets: int) -> bool:
 
 @contextmanager
 def shards_of(path: Path, plan: Plan, overwrite: bool) -> Iterator[tuple[Path, bool]]:
-    """The folder in which the shards of the dump `path` are made, for this process alone; and whether the
-    dump is finished, so that there is nothing to do but to tidy up: a run was killed at its very end.
+    """Lock the folder in which the shards of the dump `path` are made, for this process alone.
 
     The folder holds what an earlier run of the same plan has made. If an exception leaves it without a single
     shard, it is removed.
 
     Args:
+        path: the dump.
+        plan: its contents.
         overwrite: whether to discard an older dump of that name, and the shards of another plan. Those of the
-            same plan are kept: a run that was started with --overwrite goes on by the same command too.
+            same plan are kept, so a run that was started with --overwrite is resumed by the same command.
+
+    Yields:
+        The folder, and whether the dump is finished already: a run was killed after its last step, and only
+        the folder must be removed.
 
     Raises:
         DumpError: the dump exists, another process is writing it, the folder holds the work of another plan
@@ -118,7 +147,7 @@ def shards_of(path: Path, plan: Plan, overwrite: bool) -> Iterator[tuple[Path, b
     check_target(path)
     folder = shards_folder(path)
     if path.exists() and not overwrite and not (folder / PLAN_NAME).exists():
-        if folder.exists():  # of a run that was killed while it tidied up, its plan already gone
+        if folder.exists():  # left by a run that was killed while it removed the folder, its plan first
             with _locked(path, folder):
                 clear(folder, keep_shards=True)
         raise DumpError(f"{path} exists; --overwrite replaces it")
@@ -133,21 +162,21 @@ def shards_of(path: Path, plan: Plan, overwrite: bool) -> Iterator[tuple[Path, b
 
 
 def clear(folder: Path, keep_shards: bool = False) -> None:
-    """Remove what the making of a dump has left in its folder, and the folder if nothing else is in it.
+    """Remove the files of a run from its folder, and the folder if nothing else is in it.
 
-    The plan and the lock go last, so that a run that is killed here is still seen for what it is.
+    The plan and the lock are removed last: if the run is killed here, the next one still finds them.
     """
     with suppress(FileNotFoundError):
         for file in _files(folder, shards=not keep_shards):
             file.unlink(missing_ok=True)
         (folder / PLAN_NAME).unlink(missing_ok=True)
         (folder / LOCK_NAME).unlink(missing_ok=True)
-        with suppress(OSError):  # not empty: the shards that are to stay, or what others have put there
+        with suppress(OSError):  # not empty: shards that are kept, or files of others
             folder.rmdir()
 
 
 def _files(folder: Path, shards: bool) -> Iterator[Path]:
-    """What writers leave in the folder, plan and lock apart: files begun, the joined one, shards if asked."""
+    """The files of writers in the folder: unfinished ones, the joined one and, if asked for, shards."""
     for file in folder.iterdir():
         begun = file.name.startswith(".") and file.name.endswith(".partial")
         if begun or file.name == JOINED_NAME or (shards and SHARD_NAME.fullmatch(file.name)):
@@ -156,7 +185,7 @@ def _files(folder: Path, shards: bool) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path, folder: Path) -> Iterator[None]:
-    """The folder, made if need be, under a lock that ends with its process, however that ends."""
+    """Hold the lock of the folder, which is made if needed. The lock ends with its process, killed or not."""
     lock = FileLock(folder / LOCK_NAME)
     try:
         folder.mkdir(exist_ok=True)
@@ -172,7 +201,11 @@ def _locked(path: Path, folder: Path) -> Iterator[None]:
 
 
 def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
-    """Make the folder one of `plan`: as it is, or emptied if it may be. Whether all is done."""
+    """Make the folder that of `plan`: as it is, or emptied if that is allowed.
+
+    Returns:
+        Whether the dump is finished.
+    """
     try:
         noted = json.loads((folder / PLAN_NAME).read_text(encoding="utf-8"))
         old, replaces = noted["plan"], noted["replaces"]
@@ -183,7 +216,7 @@ def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
     if old == plan.to_dict():
         for file in _files(folder, shards=False):
             file.unlink()
-        # A dump that was not there when the run began is its own, made at its end.
+        # If there was no dump when the run began, then this one is its own.
         if path.exists() and not replaces and is_whole(path, plan, 0, plan.num_datasets):
             return True
     else:
@@ -191,7 +224,7 @@ def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
         if begun and not overwrite:
             raise DumpError(f"{folder} holds {_difference(old, plan)}; --overwrite starts afresh")
         if overwrite and _is_index(path):
-            path.unlink()  # its shards are about to go
+            path.unlink()  # since its shards are removed
         for file in _files(folder, shards=True):
             file.unlink()
         _note(path, folder / PLAN_NAME, plan)
@@ -218,7 +251,7 @@ def _is_index(path: Path) -> bool:
 
 
 def _difference(old: dict[str, Any] | None, plan: Plan) -> str:
-    """What is in the folder, in the words of the command line: how its plan differs from `plan`."""
+    """How the plan of the folder differs from `plan`, in the words of the command line."""
     if old is None:
         return "the shards of a finished dump"
     new = plan.to_dict()

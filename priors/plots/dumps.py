@@ -8,7 +8,7 @@ import numpy as np
 
 from priors.audit.audit import Audit, audit_dump
 from priors.audit.measure import METRIC
-from priors.dumps.dump import open_dump
+from priors.dumps.read import open_dump
 from priors.plots.panels import bars, histogram, named_bars
 from priors.plots.style import BLUE, GREEN, PlotError, check_figure, drawn
 

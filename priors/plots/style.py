@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from priors.dumps.dump import replaced_when_done
+from priors.dumps.files import replaced_when_done
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from priors.cli.main import main
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.arrange import merge_dumps, shuffle_dump, split_dump
 from priors.dumps.convert import convert
-from priors.dumps.dump import open_dump
+from priors.dumps.merge import merge_dumps
+from priors.dumps.read import open_dump
+from priors.dumps.shuffle import shuffle_dump
+from priors.dumps.split import split_dump
 from priors.graph_files import read_graph
 
 GRAPHML = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from priors.config import ConfigError, PriorConfig, with_overrides
-from priors.dumps.dump import open_dump
-from priors.dumps.validate import UnverifiableError, validate, verify
+from priors.dumps.origin import UnverifiableError
+from priors.dumps.read import open_dump
+from priors.dumps.validate import validate
+from priors.dumps.verify import verify
 from priors.families.mechanisms import mlp, weighted_sum
 from priors.families.noise import NOISES, laplace, normal, uniform
 from priors.generation.generate import generate_dump

@@ -23,7 +23,7 @@ from nanotabpfn.model.checkpoint import load_model, save_model
 from nanotabpfn.training.curves import describe_run
 from nanotabpfn.training.loop import TrainingError, train
 from priors.config import PriorConfig
-from priors.dumps.dump import open_dump
+from priors.dumps.read import open_dump
 from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
 

@@ -12,7 +12,8 @@ from conftest import TINY
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.model.architecture import TrainedRange
-from priors.dumps.dump import DumpError, open_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 
 

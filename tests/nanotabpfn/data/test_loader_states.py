@@ -13,7 +13,7 @@ from conftest import TINY
 
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
-from priors.dumps.dump import DumpError
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 
 

@@ -13,7 +13,7 @@ import nanotabpfn.data.readers
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.data.readers import PriorError
-from priors.dumps.dump import open_dump
+from priors.dumps.read import open_dump
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
 

@@ -11,7 +11,8 @@ from priors.audit.audit import audit_dump, audit_prior
 from priors.audit.measure import measure
 from priors.audit.report import describe_audit, markdown_table
 from priors.config import PriorConfig
-from priors.dumps.dump import DumpError, open_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 from priors.presets import PRESETS
 

@@ -11,7 +11,8 @@ from commands import run_priors as run
 
 from priors.cli.main import main
 from priors.dumps.download import PUBLISHED, Published
-from priors.dumps.dump import content_hash, open_dump
+from priors.dumps.hash import content_hash
+from priors.dumps.read import open_dump
 
 VERBS = ["merge", "split", "shuffle", "convert", "validate", "verify", "download"]
 

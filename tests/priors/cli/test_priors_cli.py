@@ -10,7 +10,8 @@ from commands import assert_refused
 from commands import run_priors as run
 
 from priors.config import PriorConfig
-from priors.dumps.dump import content_hash, open_dump
+from priors.dumps.hash import content_hash
+from priors.dumps.read import open_dump
 from priors.presets import PRESETS
 
 # `priors.generate` is the public function; its module is imported by name.

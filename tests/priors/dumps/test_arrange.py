@@ -9,11 +9,17 @@ import h5py
 import numpy as np
 import pytest
 from conftest import TINY
+from small_dumps import write_datasets
 
-import priors.dumps.derive
-from priors.dumps.arrange import equal_sizes, merge_dumps, part_names, shuffle_dump, split_dump
-from priors.dumps.dump import COUNT_KEYS, DumpError, content_hash, open_dump, write_dump
-from priors.dumps.validate import validate, verify
+import priors.dumps.records
+from priors.dumps.hash import content_hash
+from priors.dumps.merge import merge_dumps
+from priors.dumps.read import open_dump
+from priors.dumps.schema import COUNT_KEYS, DumpError
+from priors.dumps.shuffle import shuffle_dump
+from priors.dumps.split import equal_sizes, part_names, split_dump
+from priors.dumps.validate import validate
+from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.dataset import Dataset
 
@@ -54,7 +60,7 @@ def write(path, count, *, block_size=4, classes=2, properties=None, **changes):
     datasets = [Dataset(x[i], y, 5, properties or {}) for i in range(count)]
     arguments = {"max_rows": 8, "max_features": 2, "max_num_classes": classes, "block_size": block_size}
     arguments |= {"num_datasets": count, "config_json": "{}", "seed": 0}
-    write_dump(path, [datasets], **(arguments | changes))
+    write_datasets(path, [datasets], **(arguments | changes))
     return path
 
 
@@ -256,7 +262,7 @@ def test_a_published_file_without_a_block_size_moves_by_its_chunks(published_lik
 def test_the_pieces_that_are_moved_make_no_difference(wide_dump, tiny_dump, tmp_path, monkeypatch):
     shuffle_dump(wide_dump, tmp_path / "one", 1)
     merge_dumps([tiny_dump, wide_dump], tmp_path / "both")
-    monkeypatch.setattr(priors.dumps.derive, "READ_RECORDS", 3)
+    monkeypatch.setattr(priors.dumps.records, "READ_RECORDS", 3)
     shuffle_dump(wide_dump, tmp_path / "small", 1)
     merge_dumps([tiny_dump, wide_dump], tmp_path / "both-small")
     assert content_hash(tmp_path / "one") == content_hash(tmp_path / "small")
@@ -269,16 +275,18 @@ def test_memory_stays_flat(tmp_path):
 import resource, sys
 import numpy as np
 from pathlib import Path
-from priors.dumps.arrange import merge_dumps, shuffle_dump
+from priors.dumps.merge import merge_dumps
+from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.convert import convert
-from priors.dumps.dump import write_dump
+from priors.dumps.outline import Outline, origin_attributes
+from priors.dumps.write import write_dump
 from priors.sampling.dataset import Dataset
 
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 x = np.zeros((rows, 50), np.float32)  # quickly compressed
 one = Dataset(x, np.arange(rows) % 2, rows // 2, {"n": 1})
-write_dump(folder / "a.h5", ([one] * 8 for _ in range(56)), num_datasets=448, max_rows=rows, max_features=50,
-           max_num_classes=2, block_size=8, config_json="{}", seed=0)
+outline = Outline(448, rows, 50, max_num_classes=2, block_size=8, attributes=origin_attributes("{}", 0))
+write_dump(folder / "a.h5", ([one] * 8 for _ in range(56)), outline)
 shuffle_dump(folder / "a.h5", folder / "b.h5", 0)
 merge_dumps([folder / "a.h5", folder / "b.h5"], folder / "c.h5")
 convert(folder / "a.h5", folder / "a.npz")
@@ -295,7 +303,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_an_older_file_is_as_it_was_when_something_goes_wrong(tiny_dump, tmp_path, monkeypatch):
     out = tmp_path / "out.h5"
     out.write_bytes(b"an older file")
-    monkeypatch.setattr("priors.dumps.arrange.pieces_of", lambda *arguments: iter([]))
+    monkeypatch.setattr("priors.dumps.shuffle.pieces_of", lambda *arguments: iter([]))
     with pytest.raises(DumpError, match="must get 64 records, got 0"):
         shuffle_dump(tiny_dump, out, 0)
     assert out.read_bytes() == b"an older file"

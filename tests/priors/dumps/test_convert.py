@@ -11,11 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
+from small_dumps import write_datasets
 
 import priors.dumps.convert
 from priors.dumps.convert import convert
-from priors.dumps.dump import COUNT_KEYS, DumpError, content_hash, open_dump, write_dump
-from priors.dumps.validate import validate, verify
+from priors.dumps.hash import content_hash
+from priors.dumps.read import open_dump
+from priors.dumps.schema import COUNT_KEYS, DumpError
+from priors.dumps.validate import validate
+from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.dataset import Dataset
 
@@ -77,7 +81,7 @@ def test_every_nan_and_zero_keeps_its_bits(tmp_path):
     x = np.ones((6, 2), np.float32)
     x.view(np.uint32)[:3, 0] = [0x7FC00000, 0x7FC12345, 0x80000000]  # two kinds of NaN, -0
     datasets = [Dataset(x, np.arange(6) % 2, 3, {}), Dataset(x[:5, :1], np.arange(5) % 2, 3, {})]
-    write_dump(
+    write_datasets(
         tmp_path / "nan.h5",
         [datasets],
         num_datasets=2,
@@ -104,7 +108,7 @@ def test_every_nan_and_zero_keeps_its_bits(tmp_path):
 def test_regression_there_and_back(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(2, 8, 1)).astype(np.float32)
     arguments = {"max_rows": 8, "max_features": 1, "max_num_classes": None, "block_size": 1, "seed": 0}
-    write_dump(
+    write_datasets(
         tmp_path / "a.h5", [[Dataset(x, y[:, 0], 4, {})]], num_datasets=1, config_json="{}", **arguments
     )
     for ending in ("npz", "parquet", "h5"):
@@ -116,8 +120,8 @@ def test_regression_there_and_back(tmp_path):
 
 
 def test_small_pieces_make_no_difference(mixed_dump, tmp_path, monkeypatch):
-    monkeypatch.setattr(priors.dumps.derive, "READ_RECORDS", 3)
-    monkeypatch.setattr(priors.dumps.convert, "ROWS_PER_GROUP", 31)
+    monkeypatch.setattr(priors.dumps.records, "READ_RECORDS", 3)
+    monkeypatch.setattr(priors.dumps.parquet, "ROWS_PER_GROUP", 31)
     for ending in ("npz", "parquet"):
         convert(mixed_dump, tmp_path / f"there.{ending}")
         convert(tmp_path / f"there.{ending}", tmp_path / "back.h5")
@@ -226,7 +230,7 @@ def failure(path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"X": None}, "cannot be read: \"There is no item named 'X.npy'"),
+        ({"X": None}, "cannot be read: There is no item named 'X.npy'"),
         ({"X": np.zeros((22, 96))}, "X must have a shape (D, max_rows, max_features)"),
         ({"X": np.full((22, 24, 4), "a")}, "X must be of kind"),
         ({"X": np.asfortranarray(np.ones((22, 24, 4)))}, "X must be of kind i or u or f and in C order"),

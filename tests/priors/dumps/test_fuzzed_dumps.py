@@ -162,7 +162,8 @@ def run_all(folder, dump):
     from click.testing import CliRunner
 
     from priors.cli.main import main
-    from priors.dumps.dump import DumpError, content_hash
+    from priors.dumps.hash import content_hash
+    from priors.dumps.schema import DumpError
 
     folder, original = Path(folder), content_hash(dump)
     fifo, path = folder / "outside", folder / "case.h5"

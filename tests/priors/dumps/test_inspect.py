@@ -8,10 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from small_dumps import write_datasets
 
-import priors.dumps.dump
+import priors.dumps.read
 import priors.dumps.summary
-from priors.dumps.dump import DumpError, open_dump, write_dump
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
 from priors.dumps.summary import LEVELS, describe, summary
 from priors.sampling.dataset import Dataset
 
@@ -38,7 +40,7 @@ def small_dump(path, **changes):
         "config_json": CONFIG,
         "seed": 7,
     }
-    write_dump(path, [datasets], **(arguments | changes))
+    write_datasets(path, [datasets], **(arguments | changes))
     return path
 
 
@@ -144,7 +146,7 @@ def test_regression_has_a_target_and_no_classes(tmp_path):
 
 def test_figures_do_not_depend_on_how_the_file_is_read(monkeypatch):
     whole = summary_of(PUBLISHED_LIKE)
-    monkeypatch.setattr(priors.dumps.dump, "READ_BYTES", 1)
+    monkeypatch.setattr(priors.dumps.read, "READ_BYTES", 1)
     assert summary_of(PUBLISHED_LIKE) == whole
 
 

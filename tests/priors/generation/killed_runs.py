@@ -1,4 +1,4 @@
-"""Kills generation at random lines of its code and goes on: run by test_shards.py, in a process of its own.
+"""Kills generation at random lines of its code and goes on: run by test_resume.py, in a process of its own.
 
 A fork is cheap, but only a process without threads may fork, which pytest's is not.
 
@@ -14,13 +14,17 @@ from collections import Counter
 from pathlib import Path
 
 from priors.config import PriorConfig
-from priors.dumps.dump import DumpError, content_hash
+from priors.dumps.hash import content_hash
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 
 CONFIG = PriorConfig(
     num_datapoints=12, num_features=(2, 3), num_nodes=(4, 5), train_fraction=(0.4, 0.6), block_size=2
 )
-FILES = ("generate.py", "shards.py", "dump.py")
+FILES = (
+    *("generate.py", "shards.py"),
+    *("write.py", "join.py", "storage.py", "files.py", "hash.py", "read.py", "arrays.py", "outline.py"),
+)
 
 
 def make(path: Path, keep_shards: bool) -> None:

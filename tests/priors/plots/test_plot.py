@@ -9,7 +9,7 @@ import pytest
 
 from priors.audit.audit import Audit
 from priors.audit.measure import Measures
-from priors.dumps.dump import DumpError
+from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 from priors.plots.audits import plot_audit, plot_audits
 from priors.plots.dumps import plot_dump

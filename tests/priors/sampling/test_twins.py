@@ -6,13 +6,19 @@ import h5py
 import networkx as nx
 import numpy as np
 import pytest
+from small_dumps import write_datasets
 
 from priors.config import ConfigError, PriorConfig, with_overrides
-from priors.dumps.arrange import merge_dumps, shuffle_dump, split_dump
 from priors.dumps.convert import convert
-from priors.dumps.dump import DumpError, content_hash, open_dump, write_dump
+from priors.dumps.hash import content_hash
+from priors.dumps.merge import merge_dumps
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
+from priors.dumps.shuffle import shuffle_dump
+from priors.dumps.split import split_dump
 from priors.dumps.summary import describe
-from priors.dumps.validate import validate, verify
+from priors.dumps.validate import validate
+from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
 from priors.sampling.dataset import Dataset, Twin, sample_dataset
@@ -257,7 +263,7 @@ def test_other_arrays_of_these_names_are_none_of_ours(tiny_dump, tmp_path):
 def test_twins_that_are_none_are_not_written(twin, message, tmp_path):
     x, y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
     with pytest.raises(DumpError, match=message):
-        write_dump(
+        write_datasets(
             tmp_path / "a.h5",
             [[Dataset(x, y, 3, {}, twin)]],
             num_datasets=1,

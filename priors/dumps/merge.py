@@ -1,7 +1,8 @@
-"""Merge, split and shuffle dumps by whole blocks, in the memory of a few MB.
+"""Merge dumps: their records one after the other, in whole blocks, in the memory of a few MB.
 
 A block is a run of consecutive datasets that share a split and a shape, so that they stack into one batch.
-Cut in two it would no longer line up with the batches of a reader that takes the first split for all of one.
+If it were cut in two, it would no longer line up with the batches of a reader that takes the first split of a
+batch for all of its datasets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,29 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from priors.dumps.derive import (
-    checked_hash,
-    derived,
-    first_dataset,
-    names_in,
-    outline_of,
-    pieces_of,
-    shared_block,
-    source_entry,
-    step_size,
-)
-from priors.dumps.dump import (
-    COUNT_KEYS,
-    TWIN_KEYS,
-    Dump,
-    DumpError,
-    Outline,
-    check_target,
-    finite_records,
-    open_dump,
-    write_records,
-)
-from priors.streams import SHUFFLE, stream
+from priors.dumps.files import check_target
+from priors.dumps.outline import Outline, outline_of, shared_block
+from priors.dumps.provenance import checked_hash, derived, names_in, source_entry
+from priors.dumps.read import Dump, open_dump
+from priors.dumps.records import pieces_of, step_size
+from priors.dumps.rewrite import write_records
+from priors.dumps.schema import COUNT_KEYS, TWIN_KEYS, DumpError, finite_records
 
 
 def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, list[str]]:
@@ -120,99 +105,3 @@ def _property_kinds(dump: Dump) -> dict[str, str]:
     kinds = {"f": "number", "i": "integer", "u": "integer", "b": "integer"}
     arrays = {name: dump.arrays[f"properties/{name}"] for name in dump.properties}
     return {name: kinds.get(array.dtype.kind, "text") for name, array in arrays.items()}
-
-
-def equal_sizes(dump: Dump, num_parts: int) -> list[int]:
-    """Sizes of `num_parts` parts of whole blocks, as equal as can be; the last has the end of the dump.
-
-    Raises:
-        DumpError: fewer blocks than parts.
-    """
-    block = shared_block(dump)
-    num_blocks = -(-len(dump) // block)
-    if not 1 <= num_parts <= num_blocks:
-        raise DumpError(
-            f"{dump.path}: can be split into 1..{num_blocks} parts (blocks of {block} datasets stay whole), "
-            f"got {num_parts}"
-        )
-    bounds = [part * num_blocks // num_parts * block for part in range(num_parts)] + [len(dump)]
-    return np.diff(bounds).tolist()
-
-
-def part_names(path: str | Path, num_parts: int) -> list[str]:
-    """NAME-1-of-3.h5 and so on, with as many digits as they need to sort."""
-    stem, width = Path(path).stem, len(str(num_parts))
-    return [f"{stem}-{part:0{width}}-of-{num_parts}.h5" for part in range(1, num_parts + 1)]
-
-
-def split_dump(path: str | Path, out_dir: str | Path, sizes: Sequence[int]) -> list[Path]:
-    """Write consecutive parts of a dump as files of their own, each complete when it appears.
-
-    A part keeps config and seed, and says by `first_dataset` where it begins among their datasets.
-
-    Args:
-        sizes: datasets of each part, whole blocks all but the last; together those of the dump.
-
-    Returns:
-        The files, `part_names` in `out_dir`.
-
-    Raises:
-        DumpError: a file cannot be read or written, or `sizes` do not fit.
-    """
-    with open_dump(path) as dump:
-        block = shared_block(dump)
-        if sum(sizes) != len(dump) or min(sizes, default=0) < 1:
-            raise DumpError(
-                f"{dump.path}: sizes must be above 0 and sum to its {len(dump)} datasets, got "
-                f"{', '.join(map(str, sizes))} (sum {sum(sizes)})"
-            )
-        for size in sizes[:-1]:
-            if size % block:
-                raise DumpError(
-                    f"{dump.path}: sizes but the last must be multiples of {block}, the datasets of a block "
-                    f"that share a split; got {size}"
-                )
-        parts = [Path(out_dir) / name for name in part_names(path, len(sizes))]
-        for part in parts:
-            check_target(part)
-        content = checked_hash(dump)
-        step = step_size(dump.max_rows, dump.max_features, block)
-        start = 0
-        for part, size in zip(parts, sizes, strict=True):
-            attributes = outline_of(dump).attributes | derived(
-                f"split, records {start} to {start + size - 1}", [source_entry(dump, content)]
-            )
-            if "seed" in attributes:
-                attributes["first_dataset"] = first_dataset(dump) + start
-            outline = outline_of(dump, num_datasets=size, attributes=attributes)
-            write_records(part, outline, pieces_of(dump, step, np.arange(start, start + size)))
-            start += size
-    return parts
-
-
-def shuffle_dump(path: str | Path, out: str | Path, seed: int) -> int:
-    """Write the blocks of a dump in an order drawn from `seed`; inside a block the order stays.
-
-    A last block that is shorter than the others stays last: those after it would be out of step.
-
-    Returns:
-        How many blocks there are to order.
-
-    Raises:
-        DumpError: a file cannot be read or written.
-        ValueError: a seed out of range.
-    """
-    rng = stream(seed, SHUFFLE)
-    check_target(Path(out))
-    with open_dump(path) as dump:
-        block = min(shared_block(dump), len(dump))
-        num_blocks = len(dump) // block
-        firsts = rng.permutation(num_blocks) * block
-        order = (firsts[:, None] + np.arange(block)).ravel()  # (num_blocks * block,)
-        order = np.concatenate([order, np.arange(num_blocks * block, len(dump))])
-        attributes = names_in(dump) | derived(
-            f"shuffle of blocks of {block}, seed {seed}", [source_entry(dump, checked_hash(dump))]
-        )
-        step = step_size(dump.max_rows, dump.max_features, block)
-        write_records(out, outline_of(dump, attributes=attributes), pieces_of(dump, step, order))
-    return num_blocks

@@ -1,0 +1,85 @@
+"""Output files: the place is checked before any work, and a file takes its name when it is complete."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import h5py
+
+from priors.dumps.schema import DumpError, as_dump_error
+
+SPARE_BYTES = 2**23
+"""Bytes of the disk that are left free: more than HDF5 keeps in memory until the file is closed."""
+
+# HDF5 1.10 (2016) and later read it. In older formats the file's own structure has no checksums, and one
+# flipped byte there can make HDF5 crash or hang.
+LIBRARY_VERSIONS = ("v110", "v110")
+
+
+def check_target(path: Path) -> None:
+    """Stop before any work if no file of that name can be written.
+
+    Raises:
+        DumpError: `path` is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise DumpError(f"{path}: cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise DumpError(f"{path}: cannot be written: there is no folder {path.parent}")
+
+
+@contextmanager
+def replaced_when_done(path: Path) -> Iterator[Path]:
+    """The name of a temporary file in the folder of `path`: renamed to `path` at the end, removed on errors.
+
+    Raises:
+        DumpError: as `check_target`, or the file cannot be renamed.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "notes.txt"
+        ...     with replaced_when_done(path) as partial:
+        ...         _ = partial.write_text("all of it")
+        ...         path.exists()
+        ...     path.read_text()
+        False
+        'all of it'
+    """
+    check_target(path)
+    # Host and process are in the name: two machines may write one shard in a folder that they share.
+    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with as_dump_error(path, "cannot be written"):
+            os.replace(partial, path)
+    finally:
+        with suppress(OSError):  # it was renamed, or the exception that is raised says what went wrong
+            partial.unlink()
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file that is renamed to `path` if all goes well; otherwise nothing is left of it."""
+    with replaced_when_done(path) as partial:
+        with as_dump_error(path, "cannot be written"):
+            file = h5py.File(partial, "w", libver=LIBRARY_VERSIONS)
+        try:
+            yield file
+        finally:
+            with as_dump_error(path, "cannot be written"):
+                file.close()
+
+
+def check_space(path: Path, num_bytes: int) -> None:
+    """Stop before the disk is full: HDF5 may end the whole process after a write that the disk refused.
+
+    Raises:
+        DumpError: less than `num_bytes` and SPARE_BYTES are free.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < num_bytes + SPARE_BYTES:
+        raise DumpError(f"{path}: cannot be written: the disk is full ({free // 2**20} MiB left)")

@@ -1,0 +1,87 @@
+"""The config and the seed in a dump's attributes; code that they name is not imported without trust."""
+
+import json
+from typing import Any
+
+from priors.config import ConfigError, PriorConfig
+from priors.dumps.provenance import ORIGIN, first_dataset, generator_name, short
+from priors.dumps.read import Dump
+
+MOST_NODES = 10_000
+"""A config with more nodes is refused: no table needs them, and one dataset would take all day."""
+
+
+class UnverifiableError(Exception):
+    """A dump that says too little of its origin to be made again; the message says why, and what helps."""
+
+
+def origin_of(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
+    """Config, seed and number of the first dataset, or UnverifiableError."""
+    missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
+    if missing and "sources" in dump.attributes:
+        try:
+            names = ", ".join(str(source["file"]) for source in json.loads(dump.attributes["sources"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            names = "other files"
+        operation = short(dump.attributes.get("operation"))
+        raise UnverifiableError(
+            f"{dump.path}: was made from {short(names)} ({operation}) and does not hold their records in "
+            f"order; verify those, or `priors validate` it"
+        )
+    if missing:
+        raise UnverifiableError(
+            f"{dump.path}: does not say how it was made ({', '.join(missing)} missing), so it cannot be made "
+            f"again; `priors validate` checks what can be checked"
+        )
+    made_by = short(dump.attributes["generator"])
+    if made_by.split(" ")[0] != generator_name().split(" ")[0]:
+        raise UnverifiableError(f"{dump.path}: was made by {made_by}, which alone can make it again")
+    try:
+        config = stored_config(str(dump.attributes["config"]), trust)
+        seed = stored_seed(dump.attributes["seed"])
+    except UnverifiableError as error:
+        raise UnverifiableError(f"{dump.path}: {error}") from error
+    except (ConfigError, ValueError) as error:
+        raise UnverifiableError(
+            f"{dump.path}: was made by {made_by}, and {generator_name()} cannot read its origin: "
+            f"{short(error)}"
+        ) from error
+    return config, seed, first_dataset(dump)
+
+
+def stored_config(text: str, trust: bool) -> PriorConfig:
+    """The config of a file.
+
+    Raises:
+        UnverifiableError: it names code outside this package, and `trust` is not set: reading it would import
+            what a file from elsewhere names; or it has more nodes than any table needs.
+        ConfigError: it is no config.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"config is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError("config must be a JSON object")
+    foreign = [name for value in fields.values() if isinstance(value, dict) for name in value if ":" in name]
+    graph = fields.get("graph")
+    nodes = graph.get("nodes") if isinstance(graph, dict) else None
+    for node in nodes.values() if isinstance(nodes, dict) else ():
+        families = node.values() if isinstance(node, dict) else ()
+        foreign += [name for name in families if isinstance(name, str) and ":" in name]
+    if foreign and not trust:
+        raise UnverifiableError(
+            f"config names code outside this package ({short(', '.join(foreign))}), which was not imported; "
+            f"`priors verify --trust` runs it"
+        )
+    config = PriorConfig.from_json(text)
+    if config.num_nodes[1] > MOST_NODES:
+        raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are looked at")
+    return config
+
+
+def stored_seed(value: Any) -> int:
+    seed = int(str(value))
+    if not 0 <= seed < 2**128:
+        raise ValueError(f"seed must be in 0..2**128-1, got {str(value)[:50]}")
+    return seed

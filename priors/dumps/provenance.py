@@ -1,0 +1,95 @@
+"""Where the records of a dump come from: the attributes for it, and the entries for files made of others."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from priors.dumps.hash import content_hash
+from priors.dumps.read import Dump
+from priors.dumps.schema import NAMES, DumpError
+
+ORIGIN = ("generator", "config", "seed", "first_dataset")
+"""Attributes that identify the records: record i is dataset first_dataset + i of (config, seed)."""
+
+STEPS = ("operation", "operator", "sources")
+"""Attributes for what was done since the records were sampled: by which program, and to which files."""
+
+MOST_CHARACTERS = 200
+"""Characters that one line quotes from a file."""
+
+
+def generator_name() -> str:
+    """The name and the version of this package, as `write_dump` records them."""
+    try:
+        return f"nanotabpfn-priors {version('nanotabpfn-priors')}"
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "nanotabpfn-priors unknown"
+
+
+def short(text: object) -> str:
+    """The beginning of a text, in one line: a text from a file may have any length.
+
+    Examples:
+        >>> short("two\\nlines")
+        'two lines'
+        >>> len(short("x" * 10_000))
+        204
+    """
+    text = " ".join(str(text).split())
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ..."
+
+
+def first_dataset(dump: Dump) -> int:
+    """The number that record 0 has among the datasets of the config and seed that the file names.
+
+    Raises:
+        DumpError: the attribute is no such number.
+    """
+    first = dump.attributes.get("first_dataset", 0)
+    if not isinstance(first, int) or first < 0:
+        raise DumpError(f"{dump.path}: first_dataset must be an int from 0, got {short(first)}")
+    return first
+
+
+def names_in(first: Dump, *others: Dump) -> dict[str, Any]:
+    """The attributes with the names of the columns, if they are the same in all dumps."""
+    names = [
+        {name: dump.attributes[name] for name in NAMES if name in dump.attributes}
+        for dump in (first, *others)
+    ]
+    return names[0] if all(other == names[0] for other in names) else {}
+
+
+def recorded_hash(dump: Dump) -> str | None:
+    """The content hash that the file carries; None if it carries none."""
+    recorded = dump.attributes.get("content_hash")
+    return None if recorded is None else str(recorded)
+
+
+def checked_hash(dump: Dump) -> str:
+    """The content hash of `dump`, computed anew.
+
+    Raises:
+        DumpError: the file is damaged: unreadable, or its contents do not have the hash that it carries.
+    """
+    content = content_hash(dump.path)
+    if recorded_hash(dump) not in (None, content):
+        raise DumpError(f"{dump.path}: its contents do not have the content hash that it carries; damaged")
+    return content
+
+
+def source_entry(dump: Dump, content: str) -> dict[str, Any]:
+    """The entry of `dump` in `sources`: its name, its content hash `content`, and what its attributes say."""
+    known = {name: dump.attributes[name] for name in (*ORIGIN, *STEPS) if name in dump.attributes}
+    return {"file": dump.path.name, "content_hash": content, "num_datasets": len(dump)} | known
+
+
+def derived(operation: str, sources: list[dict[str, Any]]) -> dict[str, str]:
+    """Attributes of a file that was made of others.
+
+    Args:
+        operation: what was done.
+        sources: for each source at least the name of its file and a hash.
+    """
+    text = json.dumps(sources, default=str)
+    return {"operation": operation, "operator": generator_name(), "sources": text}

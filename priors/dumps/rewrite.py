@@ -1,0 +1,98 @@
+"""Write the records of other files as a dump, as they are, good or bad."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from priors.dumps.files import new_hdf5
+from priors.dumps.outline import Outline
+from priors.dumps.schema import (
+    COUNT_KEYS,
+    FORMAT_VERSION,
+    SPLIT_KEYS,
+    TABLE_KEYS,
+    TEXT,
+    TEXT_BYTES,
+    DumpError,
+    as_dump_error,
+)
+from priors.dumps.storage import NewArrays, write_attributes, write_integer, write_scalars
+
+
+def write_records(
+    path: str | Path,
+    outline: Outline,
+    pieces: Iterable[dict[str, np.ndarray]],
+    published_split: str | None = None,
+) -> str:
+    """Write records as they are, good or bad, to `path`: a dump that is made of other files.
+
+    Args:
+        path: the file to write, as by `write_dump`.
+        outline: what holds for all of them.
+        pieces: consecutive records by key: X (n, max_rows, max_features), y (n, max_rows), perhaps X_do and
+            y_do alike, the sizes and the split (n,), each properties/NAME (n,); the same keys in all pieces.
+        published_split: if given, the file has the six published keys alone, the split under this name.
+
+    Returns:
+        The content hash that the file carries.
+
+    Raises:
+        DumpError: the file cannot be written, or `pieces` holds fewer or more records than announced.
+    """
+    path = Path(path)
+    start, count = 0, outline.num_datasets
+    with new_hdf5(path) as file:
+        arrays = NewArrays(path, file, outline.block_size)
+        for values in pieces:
+            stop = start + len(values["X"])
+            if stop > count:
+                raise DumpError(f"{path}: must get {count} records, got more")
+            if not arrays.arrays:
+                _create_arrays(arrays, outline, values, published_split)
+            _check_texts(path, arrays, values)
+            arrays.write(start, values)
+            start = stop
+        if start < count:
+            raise DumpError(f"{path}: must get {count} records, got {start}")
+        content = arrays.content_hash(outline.max_num_classes)
+        attributes = outline.attributes | {
+            "format_version": FORMAT_VERSION,
+            "allow_missing": outline.allow_missing,
+            "content_hash": content,
+        }
+        with as_dump_error(path, "cannot be written"):
+            if published_split is None:
+                write_scalars(file, outline.max_num_classes, outline.block_size)
+            elif outline.max_num_classes is not None:
+                write_integer(file, "max_num_classes", outline.max_num_classes)
+            write_attributes(file, attributes)
+    return content
+
+
+def _create_arrays(
+    arrays: NewArrays, outline: Outline, values: dict[str, np.ndarray], published_split: str | None
+) -> None:
+    """An array for each key of the first piece; in a published layout, for the published keys."""
+    for name, column in values.items():
+        if published_split is not None and name not in ("X", "y", *COUNT_KEYS):
+            continue
+        stored = published_split if name == SPLIT_KEYS[0] else None
+        shape = (outline.num_datasets, *column.shape[1:])
+        arrays.create(name, shape, _stored_as(name, column), stored)
+
+
+def _stored_as(name: str, values: np.ndarray) -> Any:
+    if name in TABLE_KEYS:
+        return np.float32
+    if name in COUNT_KEYS:
+        return np.int32
+    return {"O": TEXT, "U": TEXT, "f": np.float64}.get(values.dtype.kind, np.int64)
+
+
+def _check_texts(path: Path, arrays: NewArrays, values: dict[str, np.ndarray]) -> None:
+    for name, array in arrays.arrays.items():
+        if array.dtype.kind == "S" and any(len(text.encode()) > TEXT_BYTES for text in values[name]):
+            raise DumpError(f"{path}: {name} must be texts of at most {TEXT_BYTES} bytes")
