@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from nanotabpfn.data.mixture import MixedDataLoader
     from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
     from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-    from nanotabpfn.evaluation.evaluate import evaluate
+    from nanotabpfn.evaluation.protocol import evaluate
     from nanotabpfn.evaluation.suites import load_suite
     from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
     from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
@@ -25,7 +25,7 @@ _MODULES = {
     "nanotabpfn.data.mixture": ["MixedDataLoader"],
     "nanotabpfn.estimators.classifier": ["NanoTabPFNClassifier"],
     "nanotabpfn.estimators.regressor": ["NanoTabPFNRegressor"],
-    "nanotabpfn.evaluation.evaluate": ["evaluate"],
+    "nanotabpfn.evaluation.protocol": ["evaluate"],
     "nanotabpfn.evaluation.suites": ["load_suite"],
     "nanotabpfn.model.architecture": ["NanoTabPFNModel", "get_default_device"],
     "nanotabpfn.model.checkpoint": ["CheckpointError", "load_model", "save_model"],

@@ -1,12 +1,11 @@
-"""What an ensemble gains: the shipped models with more and more members, on real tables."""
+"""Ensembles measured: the shipped models with 1 to 16 members, on real tables."""
 
 import click
 import numpy as np
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.evaluation.evaluate import evaluate
-from nanotabpfn.evaluation.evaluate_regression import evaluate_regression
+from nanotabpfn.evaluation.protocol import FIGURES, evaluate
 from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, load_suite
 
 
@@ -18,23 +17,23 @@ from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, load_suite
 @click.option("--model", type=click.Path(exists=True), help="File or run.  [default: the shipped one]")
 def main(members: tuple[int, ...], suite: str, model: str | None) -> None:
     """Score ensembles by the published protocol, and print their gain on one member as a Markdown table."""
-    is_regression = suite in REGRESSION_SUITES
-    make = NanoTabPFNRegressor if is_regression else NanoTabPFNClassifier
-    score, metric = (evaluate_regression, "r2") if is_regression else (evaluate, "roc_auc")
+    problem_type = "regression" if suite in REGRESSION_SUITES else "classification"
+    make = NanoTabPFNRegressor if problem_type == "regression" else NanoTabPFNClassifier
+    metric = FIGURES[problem_type]
     estimators = {str(count): make(model, "cpu", n_estimators=count) for count in sorted({1, *members})}
-    scores = score(estimators, load_suite(suite))
+    scores = evaluate(estimators, load_suite(suite), problem_type)
     found = {
         name: np.array([getattr(s, metric) for s in scores if s.estimator == name]) for name in estimators
     }
     click.echo(
-        f"| members | mean {'R2' if is_regression else 'ROC AUC'} | gain on one | standard error | "
+        f"| members | mean {'R2' if metric == 'r2' else 'ROC AUC'} | gain on one | standard error | "
         "tables better |\n|--:|--:|--:|--:|--:|"
     )
     for name, values in found.items():
         gains = values - found["1"]
         error = gains.std(ddof=1) / np.sqrt(len(gains))
-        told = f"{gains.mean():+.4f} | {error:.4f} | {(gains > 0).sum()}" if name != "1" else "| |"
-        click.echo(f"| {name} | {values.mean():.4f} | {told} |")
+        gain = f"{gains.mean():+.4f} | {error:.4f} | {(gains > 0).sum()}" if name != "1" else "| |"
+        click.echo(f"| {name} | {values.mean():.4f} | {gain} |")
 
 
 if __name__ == "__main__":

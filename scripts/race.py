@@ -26,8 +26,10 @@ from tqdm import tqdm
 from nanotabpfn.cli.options import SuiteName
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.evaluation.evaluate import BASELINES, Score, Task, evaluate, prepare, score_table
+from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.openml_tables import OpenMLError
+from nanotabpfn.evaluation.protocol import Task, evaluate, prepare, score_table
+from nanotabpfn.evaluation.scores import Score
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import CheckpointError, load_model

@@ -1,4 +1,4 @@
-"""Makes the models that ship inside the package, and their cards; goes on when stopped."""
+"""Shipped models: trains those inside the package, resumes when stopped, and writes their cards."""
 
 import json
 import os
@@ -19,8 +19,9 @@ from nanotabpfn.estimators.classifier import ENSEMBLE_SIZE as CLASSIFIER_MEMBERS
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import ENSEMBLE_SIZE as REGRESSOR_MEMBERS
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.evaluation.evaluate import BASELINES, evaluate, format_scores
-from nanotabpfn.evaluation.evaluate_regression import REGRESSION_BASELINES, evaluate_regression
+from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
+from nanotabpfn.evaluation.protocol import FIGURES, evaluate
+from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import MODEL_FILE, load_model, save_model, write_atomically
@@ -44,8 +45,6 @@ class Shipped(NamedTuple):
         options: of `nanotabpfn train`, beside those.
         estimator: of the model.
         members: that the estimator has by default; it is scored with them, and alone.
-        evaluate: the protocol: estimators and tables -> scores.
-        figure: of a score, that models are compared by.
         details: of a score, others that the card gives of the model alone.
         suite: real tables.
         baselines: name -> makes an estimator that is scored on the same folds.
@@ -58,14 +57,22 @@ class Shipped(NamedTuple):
     options: dict[str, Any]
     estimator: Callable[..., Any]
     members: int
-    evaluate: Callable[..., list]
-    figure: str
     details: tuple[str, ...]
     suite: str
     baselines: dict[str, Callable[[], Any]]
     loss: str
     scored: str
     limits: tuple[str, ...]
+
+    @property
+    def problem_type(self) -> str:
+        """`classification` or `regression`."""
+        return self.estimator.problem_type
+
+    @property
+    def figure(self) -> str:
+        """The field of a score by which models are compared."""
+        return FIGURES[self.problem_type]
 
 
 # The number of rows is one for all datasets of a prior, so variety comes from several.
@@ -78,7 +85,7 @@ _OPTIONS = {
     "precision": "auto",
     "held-out": 32,  # of each prior
     "eval-every": 100,
-    "suite": "none",  # held-out loss decides; the real tables are looked at once, at the end
+    "suite": "none",  # held-out loss decides; the real tables are scored once, at the end
     "checkpoint-every": 25,
     "workers": 0,
     "seed": 0,
@@ -117,8 +124,6 @@ CLASSIFIER = Shipped(
     options={"steps": 4800} | _OPTIONS,
     estimator=NanoTabPFNClassifier,
     members=CLASSIFIER_MEMBERS,
-    evaluate=evaluate,
-    figure="roc_auc",
     details=(),
     suite="open",
     baselines=BASELINES,
@@ -139,12 +144,10 @@ REGRESSOR = Shipped(
     | _OPTIONS,
     estimator=NanoTabPFNRegressor,
     members=REGRESSOR_MEMBERS,
-    evaluate=evaluate_regression,
-    figure="r2",
     details=("r2", "rmse", "log_density"),
     suite="open-regression",
     baselines=REGRESSION_BASELINES,
-    loss="negative log density of standardized targets; a normal of their mean and deviation has 1.42",
+    loss="negative log density of standardized targets; a standard normal has 1.42",
     scored="R2 by the protocol of `nanotabpfn evaluate`: at most 200 rows of a table, five folds; the model "
     "alone, without an ensemble, beside scikit-learn's regressors on the same folds, ridge on scaled "
     "columns.",
@@ -162,7 +165,7 @@ def main() -> None:
     """Make the models in nanotabpfn/shipped.
 
     \b
-    python scripts/shipped_models.py train classifier     # hours; goes on when it was stopped
+    python scripts/shipped_models.py train classifier     # hours; resumes when it was stopped
     python scripts/shipped_models.py ship classifier      # its last checkpoint, with its card
     """
 
@@ -183,9 +186,9 @@ work_option = click.option(
 @click.option("--steps", type=click.IntRange(min=1), help="In all.  [default: as the card says]")
 @click.option("--threads", type=click.IntRange(min=1), help="Of PyTorch.  [default: all]")
 def train_command(name: str, work: Path, steps: int | None, threads: int | None) -> None:
-    """Train MODEL, or go on with it.
+    """Train MODEL, or resume its training.
 
-    What it leaves is a run of `nanotabpfn train`, which `nanotabpfn plot` draws.
+    The result is a run of `nanotabpfn train`, which `nanotabpfn plot` draws.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -193,7 +196,7 @@ def train_command(name: str, work: Path, steps: int | None, threads: int | None)
 
 
 def train_arguments(name: str, work: Path, steps: int | None = None) -> list[str]:
-    """Of `nanotabpfn`, to begin the run of a model, or to go on with it; writes the priors' files."""
+    """Arguments of `nanotabpfn` that begin or resume the run of a model; writes the priors' files."""
     folder = work / name
     more = [] if steps is None else ["--steps", str(steps)]
     if (folder / "config.json").exists():
@@ -223,7 +226,7 @@ def train_arguments(name: str, work: Path, steps: int | None = None) -> list[str
     help="Where the model and its card go.",
 )
 def ship_command(name: str, work: Path, out: Path) -> None:
-    """Put MODEL as its last checkpoint has it into the package, scored on real tables, with a card."""
+    """Put the last checkpoint of MODEL into the package, scored on real tables, with a card."""
     folder, shipped = work / name, SHIPPED[name]
     if not checkpoints(folder):
         raise PlainError(
@@ -235,7 +238,7 @@ def ship_command(name: str, work: Path, out: Path) -> None:
             f"{folder / MODEL_FILE}: must have at most {MAX_BYTES:,} bytes to ship, got {num_bytes:,}"
         )
     settings, model = read_settings(folder), load_model(folder)
-    if model.trained_range is None:  # of a run that ended before runs told it
+    if model.trained_range is None:  # of a run from before runs recorded it
         configs = [PriorConfig.from_json(json.dumps(source["config"])) for source in settings["data"]]
         model.trained_range = widest_range([prior_range(config) for config in configs])
     last_step = int(checkpoints(folder)[-1].stem.removeprefix("step-"))
@@ -245,7 +248,7 @@ def ship_command(name: str, work: Path, out: Path) -> None:
     if shipped.members > 1:
         estimators["one_member"] = shipped.estimator(model, "cpu", n_estimators=1)
     estimators |= {baseline: make() for baseline, make in shipped.baselines.items()}
-    scores = shipped.evaluate(estimators, load_suite(shipped.suite))
+    scores = evaluate(estimators, load_suite(shipped.suite), shipped.problem_type)
     text = card(name, settings, records, model, scores)
     out.mkdir(parents=True, exist_ok=True)
     file = save_model(model, out / f"{name}.safetensors")
@@ -300,7 +303,7 @@ def card(
         "from this project's own priors; no real table had a part in it.",
         "",
         "```bash",
-        f"python scripts/shipped_models.py train {name}    # goes on when it was stopped",
+        f"python scripts/shipped_models.py train {name}    # resumes when it was stopped",
         f"python scripts/shipped_models.py ship {name}",
         "```",
         "",
@@ -340,11 +343,11 @@ def _trained_range(model: NanoTabPFNModel) -> list[str]:
 
 
 def _held_out(record: dict[str, float], num_datasets: int, loss: str) -> str:
-    """What a record says of the datasets held out."""
+    """A record's scores on the held-out datasets."""
     names = {"loss": f"loss ({loss})", "accuracy": "accuracy", "roc_auc": "ROC AUC", "r2": "R2 over all rows"}
     figures = {name: record[f"held_out_{name}"] for name in names if f"held_out_{name}" in record}
-    told = ", ".join(f"{names[name]} {figure:.4f}" for name, figure in figures.items())
-    return f"{told} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
+    listed = ", ".join(f"{names[name]} {figure:.4f}" for name, figure in figures.items())
+    return f"{listed} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
 
 
 def _paired(scores: list[Any], figure: str) -> list[str]:
@@ -370,7 +373,7 @@ def _details(scores: list[Any], names: tuple[str, ...]) -> list[str]:
     own = [score for score in scores if score.estimator == MODEL_NAME]
     return [
         "Of the model alone: root mean squared error in the target's units, and mean log density in units of "
-        "the training targets' deviation.",
+        "the training targets' standard deviation.",
         "",
         f"| table | {' | '.join(names)} |",
         f"|---|{'--:|' * len(names)}",

@@ -8,8 +8,9 @@ import click
 from nanotabpfn.cli.options import SuiteName, device_option, resolve_device, resolve_suite
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.evaluation.evaluate import BASELINES, evaluate, format_scores
-from nanotabpfn.evaluation.evaluate_regression import REGRESSION_BASELINES, evaluate_regression
+from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
+from nanotabpfn.evaluation.protocol import FIGURES, evaluate
+from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.training.curves import MODEL_NAME
@@ -27,7 +28,7 @@ from priors.console import PlainError
 @click.option(
     "--heads",
     type=click.IntRange(min=1),
-    help="Attention heads of a .pth, which does not tell.  [default: 4]",
+    help="Attention heads of a .pth, which does not hold their number.  [default: 4]",
 )
 @click.option(
     "--suite",
@@ -61,9 +62,8 @@ def evaluate_command(
     if baselines:
         made = REGRESSION_BASELINES if is_regression else BASELINES
         estimators |= {name: make() for name, make in made.items()}
-    score = evaluate_regression if is_regression else evaluate
-    scores = score(estimators, load_suite(suite))
-    click.echo(format_scores(scores, "r2" if is_regression else "roc_auc"))
+    scores = evaluate(estimators, load_suite(suite), model.problem_type)
+    click.echo(format_scores(scores, FIGURES[model.problem_type]))
     if out is not None:
         try:
             out.write_text(json.dumps([score._asdict() for score in scores], indent=1), encoding="utf-8")

@@ -4,13 +4,14 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from sklearn.utils.multiclass import type_of_target
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.evaluation.pandas_import import import_pandas
 from nanotabpfn.model.checkpoint import write_atomically
 from priors.console import PlainError
 from priors.dumps.schema import PROBLEM_TYPES
@@ -59,7 +60,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
     "--quantiles",
     metavar="LIST",
     callback=_read_quantiles,
-    help="Of a real target, such as 0.1,0.9: a column for each, beside the mean.",
+    help="Of a real target, such as 0.1,0.9: a column for each, after the mean.",
 )
 @click.option(
     "--n-estimators",
@@ -91,9 +92,29 @@ def predict_command(
     """
     if quantiles and problem != "regression":
         raise PlainError("--quantiles: needs --problem regression")
-    _check_suffix(out)
-    if not out.parent.is_dir():
-        raise PlainError(f"--out: {out.parent} is no directory")
+    _check_out(out)
+    tables = _read_tables(train_file, target, test_file)
+    _check_target(train_file, tables.y, problem)
+    predict = _predict_classes if problem == "classification" else _predict_numbers
+    settings = {"model": model, "n_estimators": n_estimators, "random_state": seed}
+    try:
+        predictions, kind = predict(settings, tables, quantiles)
+    except (TypeError, ValueError) as error:
+        raise PlainError(" ".join(str(error).split())) from error
+    _write(out, predictions)
+    click.echo(f"{out}: {len(predictions)} predictions of {kind}")
+
+
+class _Tables(NamedTuple):
+    """What is learned from, and what is predicted."""
+
+    x: "pd.DataFrame"
+    y: "pd.Series"
+    x_test: "pd.DataFrame"
+
+
+def _read_tables(train_file: Path, target: str, test_file: Path) -> _Tables:
+    """The features and the target of the one table, and the same features of the other."""
     train, test = _read(train_file), _read(test_file)
     if target not in train.columns:
         known = ", ".join(map(str, train.columns[:20]))
@@ -101,53 +122,49 @@ def predict_command(
     features = [name for name in train.columns if name != target]
     if not features or not len(test):
         raise PlainError(
-            f"{train_file if not features else test_file}: needs rows, and columns beside the target"
+            f"{train_file if not features else test_file}: needs rows, and columns other than the target"
         )
     lacking = [repr(name) for name in features if name not in test.columns]
     if lacking:
         raise PlainError(f"{test_file} lacks columns that {train_file} has: {', '.join(lacking)}")
-    labels = train[target]
-    if labels.isna().any():
-        raise PlainError(
-            f"{train_file}: {labels.isna().sum()} of {len(labels)} rows have no {target!r}; leave them out"
-        )
-    if problem == "classification" and type_of_target(labels) == "continuous":
-        raise PlainError(f"--target: {target!r} holds real numbers; --problem regression predicts such")
-    predict = _predict_classes if problem == "classification" else _predict_numbers
-    settings = {"model": model, "n_estimators": n_estimators, "random_state": seed}
-    try:
-        predictions, kind = predict(settings, train[features], labels, test[features], quantiles)
-    except (TypeError, ValueError) as error:
-        raise PlainError(" ".join(str(error).split())) from error
-    _write(out, predictions)
-    click.echo(f"{out}: {len(test)} predictions of {kind}")
+    return _Tables(train[features], train[target], test[features])
+
+
+def _check_target(file: Path, y: "pd.Series", problem: str) -> None:
+    if y.isna().any():
+        raise PlainError(f"{file}: {y.isna().sum()} of {len(y)} rows have no {y.name!r}; leave them out")
+    if problem == "classification" and type_of_target(y) == "continuous":
+        raise PlainError(f"--target: {y.name!r} holds real numbers; --problem regression predicts such")
 
 
 def _predict_classes(
-    settings: dict[str, Any], x: "pd.DataFrame", y: "pd.Series", x_test: "pd.DataFrame", _: Sequence[float]
+    settings: dict[str, Any], tables: _Tables, quantiles: Sequence[float]
 ) -> tuple["pd.DataFrame", str]:
     """The predictions, and what they are of."""
-    classifier = NanoTabPFNClassifier(**settings).fit(x, y)
-    probabilities, classes = classifier.predict_proba(x_test), classifier.classes_
-    frame = _pandas().DataFrame(probabilities, columns=[f"probability_{label}" for label in classes])
+    classifier = NanoTabPFNClassifier(**settings).fit(tables.x, tables.y)
+    probabilities, classes = classifier.predict_proba(tables.x_test), classifier.classes_
+    names = [f"probability_{label}" for label in classes]
+    frame = import_pandas("predict").DataFrame(probabilities, columns=names)
     frame.insert(0, "prediction", classes[probabilities.argmax(axis=1)])
     return frame, f"{len(classes)} classes"
 
 
 def _predict_numbers(
-    settings: dict[str, Any],
-    x: "pd.DataFrame",
-    y: "pd.Series",
-    x_test: "pd.DataFrame",
-    quantiles: Sequence[float],
+    settings: dict[str, Any], tables: _Tables, quantiles: Sequence[float]
 ) -> tuple["pd.DataFrame", str]:
     """The predictions, and what they are of."""
-    regressor = NanoTabPFNRegressor(**settings).fit(x, y)
-    frame = _pandas().DataFrame({"prediction": regressor.predict(x_test)})
+    regressor = NanoTabPFNRegressor(**settings).fit(tables.x, tables.y)
+    frame = import_pandas("predict").DataFrame({"prediction": regressor.predict(tables.x_test)})
     if quantiles:
-        found = regressor.predict(x_test, output="quantiles", quantiles=quantiles)
+        found = regressor.predict(tables.x_test, output="quantiles", quantiles=quantiles)
         frame[[f"quantile_{probability:g}" for probability in quantiles]] = found
-    return frame, f"{y.name!r}"
+    return frame, f"{tables.y.name!r}"
+
+
+def _check_out(path: Path) -> None:
+    _check_suffix(path)
+    if not path.parent.is_dir():
+        raise PlainError(f"--out: {path.parent} is no directory")
 
 
 def _check_suffix(path: Path) -> None:
@@ -157,7 +174,7 @@ def _check_suffix(path: Path) -> None:
 
 def _read(path: Path) -> "pd.DataFrame":
     _check_suffix(path)
-    pd = _pandas()
+    pd = import_pandas("predict", "pyarrow")
     try:
         return pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are among them
@@ -174,14 +191,3 @@ def _write(path: Path, frame: "pd.DataFrame") -> None:
             write_atomically(path, content.getvalue())
     except OSError as error:
         raise PlainError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _pandas():
-    try:
-        import pandas
-        import pyarrow  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'reading tables needs {error.name}: pip install "nanotabpfn-priors[predict]"'
-        ) from error
-    return pandas

@@ -20,9 +20,8 @@ from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.evaluation.evaluate import mean_roc_auc, prepare
-from nanotabpfn.evaluation.evaluate_regression import mean_r2, prepare_regression
 from nanotabpfn.evaluation.held_out import score_held_out
+from nanotabpfn.evaluation.protocol import mean_score, prepare
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import NUM_BINS, standard_edges
@@ -497,13 +496,11 @@ def _eval_func(
     training = settings["training"]
     if not training["eval_every"]:
         return None
-    is_regression = loader.problem_type == "regression"
-    prepare_table, mean_score = (prepare_regression, mean_r2) if is_regression else (prepare, mean_roc_auc)
     tables = load_suite(training["suite"]) if training["suite"] != "none" else []
-    tasks, batches = [prepare_table(table) for table in tables], loader.held_out_batches()
+    tasks, batches = [prepare(table, loader.problem_type) for table in tables], loader.held_out_batches()
 
     def scores(estimator: NanoTabPFNClassifier | NanoTabPFNRegressor) -> dict[str, float]:
-        on_suite = mean_score(estimator, tasks) if tasks else {}
+        on_suite = mean_score(estimator, tasks, loader.problem_type) if tasks else {}
         held_out = score_held_out(estimator.model, batches, device) if batches else {}
         return on_suite | held_out
 

@@ -6,45 +6,35 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted
 
-from nanotabpfn.estimators.encoding import TableEncoder, read_table
-from nanotabpfn.estimators.ensemble import (
-    bin_log_probabilities,
-    check_num_members,
-    draw_members,
-    features_to_read,
-    fit_ensemble,
-    own_model,
-    random_generator,
-    warn_outside,
-)
-from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+from nanotabpfn.estimators.base import SHIPPED, TableEstimator, check_num_members
+from nanotabpfn.estimators.members import bin_log_probabilities
+from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import log_density, mean, standardize_targets, target_statistics
 from nanotabpfn.model.bins import quantiles as quantiles_of
 
-SHIPPED_REGRESSOR = Path(__file__).parents[1] / "shipped" / "regressor.safetensors"
-"""The model of `NanoTabPFNRegressor()`; regressor.md beside it says what it is and how it was made."""
+SHIPPED_REGRESSOR = SHIPPED / "regressor.safetensors"
+"""The model of `NanoTabPFNRegressor()`; its card is regressor.md in the same folder."""
 ENSEMBLE_SIZE = 1
-"""More have gained nothing on real tables so far (docs/regression.md)."""
+"""More members have gained nothing on real tables so far (docs/regression.md)."""
 
 CONSTANT_DEVIATION = 8 * np.finfo(np.float64).eps
-"""Of targets that do not vary but for rounding, as a part of the largest one's power of 2."""
+"""Standard deviation of targets that vary by rounding alone, in units of the largest one's power of 2."""
 LARGEST = np.finfo(np.float64).max
 
 OUTPUTS = ("mean", "median", "quantiles")
 
 
-class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
+class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
     """Predicts a real target of a table as it comes, as a distribution, by a trained NanoTabPFNModel.
 
     Numbers, text, categories, booleans, dates, missing cells and infinities are encoded inside, fitted on the
-    training rows alone (`encoding.py`); an ensemble tells the table in several ways (`ensemble.py`), and its
-    members' distributions are averaged. `fit` takes the training rows through the model once and keeps what
-    test rows need of them. It works on a copy of the model: what happens to `model` afterwards changes
-    nothing until the next `fit`.
+    training rows alone (`encoding.py`); the distributions that several views of the table give are averaged
+    (`members.py`). `fit` takes the training rows through the model once and keeps what test rows need of
+    them. It works on a copy of the model: what happens to `model` afterwards changes nothing until the next
+    `fit`.
 
     A target that does not vary is predicted as itself, by every output.
 
@@ -52,19 +42,30 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
         model: a trained model with `bin_edges`, its file, or the directory of its run; None takes the one
             that ships with the package (`nanotabpfn/shipped/regressor.md`).
         device: where to compute; `get_default_device()` by default.
-        n_estimators: ways to tell the table; None: 1, which reads all features, however many, and tells a
-            table of finite numbers as it is. Of 4 each has another view of the features; with 2 and more,
-            others are added until all features are read by models that take only some.
-        random_state: an int, a numpy Generator or None (other draws each time), of the ensemble.
+        n_estimators: members of the ensemble; None: 1, which reads all features, however many, and gets a
+            table of finite numbers as it is. The first 4 have different views of the features; with 2 and
+            more, members are added until all features are read by models that take only some.
+        random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
 
     Attributes:
         n_features_in_: number of features seen in `fit`.
         feature_names_in_: their names, where X has names; `predict` finds columns by them in any order.
         model_: the model as it was in `fit`, on the device.
-        members_: how each member of the ensemble tells the table.
+        members_: the form of the table that each member of the ensemble gets.
         unit_: the power of 2 in whose units targets are computed, so that none is too large or too small.
-        mean_, deviation_: of the training targets, in these units.
+        mean_: of the training targets, in these units.
+        deviation_: their standard deviation, in these units.
+
+    >>> from nanotabpfn.model.bins import standard_edges
+    >>> model = NanoTabPFNModel(8, 2, 8, 1, 20, bin_edges=standard_edges(20))
+    >>> regressor = NanoTabPFNRegressor(model, "cpu").fit([[1.0], [2.0], [3.0]], [10.0, 20.0, 30.0])
+    >>> regressor.predict([[1.5], [9.0]], output="quantiles", quantiles=[0.1, 0.9]).shape
+    (2, 2)
     """
+
+    problem_type = "regression"
+    shipped_model = SHIPPED_REGRESSOR
+    ensemble_size = ENSEMBLE_SIZE
 
     def __init__(
         self,
@@ -92,34 +93,17 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
             TypeError: cells that are neither text nor number nor date; a model of another kind.
             CheckpointError: a file that holds no model.
         """
-        num_estimators = check_num_members(self.n_estimators, self.model, ENSEMBLE_SIZE)
-        columns = read_table(self, X, reset=True)
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
-            )
+        num_members = check_num_members(self.n_estimators, self.model, self.ensemble_size)
+        columns = self._read_training_table(X, y)
         y = _read_targets(y)
         check_consistent_length(columns[0].cells, y)
         if len(y) < 2:
             raise ValueError(f"X and y must have at least 2 rows, got {len(y)} sample")
-        device = torch.device(self.device or get_default_device())
-        self.model_ = own_model(self.model, SHIPPED_REGRESSOR).to(device).eval()
-        if self.model_.problem_type != "regression":
-            raise ValueError("model must be of regression, got one of classification: NanoTabPFNClassifier")
+        device = self._load_model()
         targets = self._fit_targets(y)  # (T,)
-        self.encoder_ = TableEncoder().fit(columns)
-        x = self.encoder_.transform(columns)  # (T, G)
-        features = features_to_read(x, num_estimators)
-        trained = self.model_.trained_range
-        self.members_ = draw_members(
-            num_estimators,
-            features,
-            random_generator(self.random_state),
-            max_features=None if trained is None else trained.features[1],
-        )
-        warn_outside(trained, rows=len(x), features=len(features), classes=None)
-        told = np.tile(targets, (len(self.members_), 1))  # (M, T)
-        self.ensemble_ = fit_ensemble(self.model_, self.members_, x, told, device)
+        x = self._encode(columns)  # (T, G)
+        self.members_ = self._draw_members(x, num_members)
+        self._fit_ensemble(x, np.tile(targets, (len(self.members_), 1)), device)
         return self
 
     def predict(
@@ -128,7 +112,7 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
         output: Literal["mean", "median", "quantiles"] = "mean",
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     ) -> np.ndarray:
-        """What the distribution of each row's target says.
+        """A figure of the distribution of each row's target.
 
         Args:
             X: (N, F).
@@ -172,28 +156,19 @@ class NanoTabPFNRegressor(RegressorMixin, BaseEstimator):
         return densities - np.log(self.deviation_) - np.log(self.unit_)
 
     def _fit_targets(self, y: np.ndarray) -> np.ndarray:
-        """Learn the units of y (T,), and give what the model is told: the standardized targets (T,)."""
+        """The standardized targets (T,), which the model gets; sets `unit_`, `mean_` and `deviation_`."""
         self.unit_ = np.ldexp(1.0, np.frexp(np.abs(y).max())[1] - 1)
         targets = torch.from_numpy(y / self.unit_).unsqueeze(0)  # (1, T), exact, below 2
         centre, deviation = target_statistics(targets)
         self.mean_, self.deviation_ = centre.item(), deviation.item()
         z = standardize_targets(targets, len(y)).squeeze(0).numpy()
-        if np.ptp(z) < 0.5:  # they deviate by 1, unless by rounding alone
+        if np.ptp(z) < 0.5:  # their standard deviation is 1, unless they vary by rounding alone
             self.deviation_ = CONSTANT_DEVIATION
         return z
 
     def _distribution(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log probabilities (N, K) and edges (K + 1,), in units of the targets' deviation; float64."""
-        check_is_fitted(self)
-        outputs = self.ensemble_.predict(self.encoder_.transform(read_table(self, X, reset=False)))
-        return bin_log_probabilities(outputs), self.model_.bin_edges.double().cpu()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        return tags
+        """Log probabilities (N, K); edges (K + 1,) in units of the targets' standard deviation; float64."""
+        return bin_log_probabilities(self._outputs(X)), self.model_.bin_edges.double().cpu()
 
 
 def _read_targets(y: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How a model does on datasets of its prior that it was not trained on.
+"""Held-out scores: a model on datasets of its prior that it was not trained on.
 
 Axis letters: B datasets in a batch, R rows, T training rows, K outputs.
 """
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
+from nanotabpfn.evaluation.metrics import roc_auc
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import log_density, mean, standardize_targets
 
@@ -37,9 +37,9 @@ def score_held_out(
     if model.problem_type == "regression":
         return _score_regression(model, batches, device)
     losses, accuracies, roc_aucs = [], [], []
-    for part in _parts(batches):
-        num_train = part["train_test_split_index"]
-        x, y = part["x"].to(device), part["y"].to(device)
+    for batch in _uniform(batches):
+        num_train = batch["train_test_split_index"]
+        x, y = batch["x"].to(device), batch["y"].to(device)
         with torch.inference_mode():
             logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
         targets = y[:, num_train:].long()  # (B, R - T)
@@ -48,10 +48,10 @@ def score_held_out(
         num_classes = (y.amax(dim=1).long() + 1).tolist()
         for logits_of_one, classes, k in zip(logits.cpu(), targets.cpu().numpy(), num_classes, strict=True):
             probabilities = torch.softmax(logits_of_one[:, :k].double(), dim=1).numpy()  # (R - T, k)
-            roc_aucs += _roc_auc(classes, probabilities)
+            roc_aucs.append(roc_auc(classes, probabilities))
     scores = {"held_out_loss": np.mean(losses), "held_out_accuracy": np.mean(accuracies)}
-    if roc_aucs:
-        scores["held_out_roc_auc"] = np.mean(roc_aucs)
+    if not np.isnan(roc_aucs).all():
+        scores["held_out_roc_auc"] = np.nanmean(roc_aucs)
     return {name: float(score) for name, score in scores.items()}
 
 
@@ -60,9 +60,9 @@ def _score_regression(
 ) -> dict[str, float]:
     losses, errors, spread = [], 0.0, 0.0
     edges = model.bin_edges
-    for part in _parts(batches):
-        num_train = part["train_test_split_index"]
-        x, y = part["x"].to(device), standardize_targets(part["y"].to(device), num_train)
+    for batch in _uniform(batches):
+        num_train = batch["train_test_split_index"]
+        x, y = batch["x"].to(device), standardize_targets(batch["y"].to(device), num_train)
         with torch.inference_mode():
             logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
         targets = y[:, num_train:]  # (B, R - T)
@@ -73,14 +73,6 @@ def _score_regression(
     return scores | ({"held_out_r2": 1 - errors / spread} if spread > 0 else {})
 
 
-def _parts(batches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The uniform batches, and those that the mixed ones consist of."""
+def _uniform(batches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The batches whose datasets share rows, features and split, with mixed ones cut into such."""
     return [part for batch in batches for part in batch.get("parts", [batch])]
-
-
-def _roc_auc(classes: np.ndarray, probabilities: np.ndarray) -> list[float]:
-    """[the ROC AUC of one dataset], or [] where it has none."""
-    present = np.unique(classes)
-    if len(present) < 2:
-        return []
-    return [float(np.mean([roc_auc_score(classes == k, probabilities[:, k]) for k in present]))]

@@ -17,17 +17,37 @@ NUM_BINS = 10
 
 
 def roc_auc(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over the classes that occur of the ROC AUC of each against the rest; NaN if only one occurs."""
+    """Mean over the classes that occur of the ROC AUC of each against the rest; NaN if only one occurs.
+
+    Raises:
+        ValueError: a probability is NaN.
+
+    >>> roc_auc(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]))
+    1.0
+    """
     present = np.unique(y)
     if len(present) < 2:
         return float("nan")
     if probabilities.shape[1] == 2:  # both classes have the same
-        return _area(y == 1, probabilities[:, 1])
-    return float(np.mean([_area(y == k, probabilities[:, k]) for k in present]))
+        return binary_roc_auc(y == 1, probabilities[:, 1])
+    return float(np.mean([binary_roc_auc(y == k, probabilities[:, k]) for k in present]))
 
 
-def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
-    """Share of the pairs (positive, negative) that the scores order rightly, ties half (Mann and Whitney)."""
+def binary_roc_auc(is_positive: np.ndarray, scores: np.ndarray) -> float:
+    """Share of the pairs (positive, negative) that the scores (N,) order correctly, ties half.
+
+    Raises:
+        ValueError: a score is NaN.
+
+    References:
+        Mann and Whitney, On a test of whether one of two random variables is stochastically larger than the
+        other, Annals of Mathematical Statistics 18 (1947) 50-60
+
+    >>> binary_roc_auc(np.array([False, True, True]), np.array([0.1, 0.8, 0.1]))
+    0.75
+    """
+    if np.isnan(scores).any():
+        raise ValueError(f"scores contain NaN: {int(np.isnan(scores).sum())} of {len(scores)}")
     positives = int(is_positive.sum())
     rank_sum = rankdata(scores)[is_positive].sum()
     pairs = positives * (len(scores) - positives)
@@ -35,7 +55,11 @@ def _area(is_positive: np.ndarray, scores: np.ndarray) -> float:
 
 
 def accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Share of the rows whose most probable class is theirs."""
+    """Share of the rows whose most probable class is theirs.
+
+    >>> accuracy(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]))
+    0.5
+    """
     return float((probabilities.argmax(axis=1) == y).mean())
 
 
@@ -46,13 +70,21 @@ def balanced_accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of -log of the probability of a row's class, which is taken to be 2.2e-16 at least."""
+    """Mean of -log of the probability of a row's class, which is taken to be 2.2e-16 at least.
+
+    >>> round(log_loss(np.array([1]), np.array([[0.5, 0.5]])), 3)
+    0.693
+    """
     right = probabilities[np.arange(len(y)), y]
     return float(-np.log(np.maximum(right, np.finfo(np.float64).eps)).mean())
 
 
 def brier_score(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Half the mean squared distance from the truth, 0 to 1: with two classes (p - y)^2 of the second."""
+    """Half the mean squared distance from the truth, 0 to 1: with two classes (p - y)^2 of the second.
+
+    >>> brier_score(np.array([1]), np.array([[0.5, 0.5]]))
+    0.25
+    """
     truth = np.eye(probabilities.shape[1])[y]
     return float(((probabilities - truth) ** 2).sum(axis=1).mean() / 2)
 
@@ -61,7 +93,7 @@ def calibration_error(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Expected calibration error: the mean over rows of |accuracy - confidence| of their bin.
 
     The confidence of a row is the probability of its most probable class; NUM_BINS bins of equal width. With
-    few rows it is biased upwards, so compare it on equal numbers of rows alone.
+    few rows it is biased upwards, so compare it on equal numbers of rows only.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == y
@@ -84,5 +116,9 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "calibration_error"})
 
 
 def measure(y: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """All metrics of some rows' classes (N,) and probabilities (N, K)."""
+    """All metrics of some rows' classes (N,) and probabilities (N, K).
+
+    >>> measure(np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]))["accuracy"]
+    1.0
+    """
     return {name: metric(y, probabilities) for name, metric in METRICS.items()}

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from nanotabpfn.evaluation.pandas_import import import_pandas
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -130,8 +132,7 @@ def _read(task: Any, dataset: Any) -> OpenMLTable:
 def _plain(column: "pd.Series") -> "pd.Series":
     """A column as numbers where all its cells are such, also as text or as categories; else as text. So does
     the published experiment, and the ids in Amazon_employee_access, which are categories, become numbers."""
-    import pandas as pd
-
+    pd = import_pandas("openml")
     cells = column.astype(object)
     numbers = pd.to_numeric(cells, errors="coerce")
     if (numbers.notna() == column.notna()).all():

@@ -41,6 +41,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 from nanotabpfn.evaluation.openml_tables import TABARENA, load_fitting, load_study, load_tasks
+from nanotabpfn.evaluation.pandas_import import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,9 +139,7 @@ def _file(path: str) -> Path:
 
 def _read_keel(path: str) -> "pd.DataFrame":
     """A KEEL .dat or ARFF file: @attribute lines name the columns, comma-separated rows follow."""
-    file = _file(path)
-    import pandas as pd
-
+    file, pd = _file(path), import_pandas("tables")
     lines = file.read_text(encoding="utf-8").splitlines()
     # The type may follow the name without a space, as in `Class{0,1}`.
     attributes = [re.match(r"@attribute\s+([^\s{\[]+)", line, re.IGNORECASE) for line in lines]
@@ -158,9 +157,7 @@ def _read_keel(path: str) -> "pd.DataFrame":
 
 def _read_csv(path: str, header: int | None = None, sep: str = ",") -> "pd.DataFrame":
     """A file of values, by default comma-separated; without a header its columns are called 0, 1, ..."""
-    file = _file(path)
-    import pandas as pd
-
+    file, pd = _file(path), import_pandas("tables")
     return pd.read_csv(file, header=header, sep=sep, skipinitialspace=True, na_values=["?"])
 
 

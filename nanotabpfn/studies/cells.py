@@ -34,8 +34,9 @@ from tqdm import tqdm
 
 from nanotabpfn.data.loaders import Loader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.evaluation.evaluate import BASELINES, Task, predict_out_of_fold, prepare
+from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.metrics import METRICS, measure
+from nanotabpfn.evaluation.protocol import Task, predict_out_of_fold, prepare
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
 from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model, write_atomically

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.evaluation.evaluate import BASELINES
+from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.suites import check_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel

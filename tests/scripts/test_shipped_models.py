@@ -14,7 +14,8 @@ from conftest import TINY
 from sklearn.datasets import make_regression
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.evaluation.evaluate import format_scores
+from nanotabpfn.evaluation.protocol import evaluate
+from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import Table, load_suite
 from nanotabpfn.model.architecture import TrainedRange
 from nanotabpfn.model.checkpoint import load_model, save_model
@@ -159,7 +160,7 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
     if shipped.members > 1:
         estimators["one_member"] = shipped.estimator(model, "cpu", n_estimators=1)
     estimators |= {baseline: make() for baseline, make in shipped.baselines.items()}
-    scores = shipped.evaluate(estimators, real_tables(shipped.suite))
+    scores = evaluate(estimators, real_tables(shipped.suite), shipped.problem_type)
     assert format_scores(scores, shipped.figure) in card
     found = {(score.estimator, score.table): getattr(score, shipped.figure) for score in scores}
     tables = dict.fromkeys(score.table for score in scores)

@@ -14,8 +14,8 @@ from conftest import TINY
 import nanotabpfn.cli.train
 import nanotabpfn.model.precision
 from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.estimators.ensemble import OutsideTrainedRangeWarning
 from nanotabpfn.evaluation.held_out import score_held_out
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.bins import standard_edges

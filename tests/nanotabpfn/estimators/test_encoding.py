@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from sklearn.base import BaseEstimator
 
-from nanotabpfn.estimators.encoding import TableEncoder, read_table
+from nanotabpfn.estimators.columns import read_table
+from nanotabpfn.estimators.encoding import TableEncoder
 
 
 def encode(train, test=None):

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from nanotabpfn.estimators.ensemble import OutsideTrainedRangeWarning
+from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
 from nanotabpfn.estimators.regressor import SHIPPED_REGRESSOR, NanoTabPFNRegressor
 from nanotabpfn.model import bins
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange

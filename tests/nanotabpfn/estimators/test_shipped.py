@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
 from nanotabpfn.estimators.classifier import SHIPPED_CLASSIFIER, NanoTabPFNClassifier
-from nanotabpfn.estimators.ensemble import OutsideTrainedRangeWarning
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.checkpoint import load_model, save_model
 

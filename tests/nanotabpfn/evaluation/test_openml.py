@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.cli.study import BUILT_IN
-from nanotabpfn.evaluation.evaluate import prepare
 from nanotabpfn.evaluation.openml_tables import FILTER, TABARENA, OpenMLError, load_fitting
+from nanotabpfn.evaluation.protocol import prepare
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.studies.cells import run_study, suite_key, suite_properties, suite_tasks
 from nanotabpfn.studies.study import StudyError, load_study

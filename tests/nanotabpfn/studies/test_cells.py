@@ -23,9 +23,9 @@ import nanotabpfn.studies.cells as cells
 from nanotabpfn.cli.main import main
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.evaluation.evaluate import prepare, score_table
 from nanotabpfn.evaluation.held_out import score_held_out
 from nanotabpfn.evaluation.metrics import METRICS
+from nanotabpfn.evaluation.protocol import prepare, score_table
 from nanotabpfn.evaluation.suites import SUITES
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model

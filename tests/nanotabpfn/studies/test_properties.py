@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 from nanotabpfn.data.loaders import PriorDumpDataLoader
-from nanotabpfn.evaluation.evaluate import prepare
+from nanotabpfn.evaluation.protocol import prepare
 from nanotabpfn.evaluation.suites import Table
 from nanotabpfn.studies.properties import (
     DISTANCES,

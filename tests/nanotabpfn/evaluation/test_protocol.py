@@ -1,4 +1,4 @@
-"""Tests of nanotabpfn.evaluation.evaluate: the protocol against a plain recomputation, and known answers."""
+"""The protocol for classes: against a plain recomputation, and known answers."""
 
 import importlib.util
 
@@ -11,18 +11,17 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
-from nanotabpfn.evaluation.evaluate import (
-    BASELINES,
+from nanotabpfn.evaluation.baselines import BASELINES
+from nanotabpfn.evaluation.protocol import (
     MAX_ROWS,
     NUM_FOLDS,
-    Score,
     evaluate,
-    format_scores,
-    mean_roc_auc,
+    mean_score,
     predict_out_of_fold,
     prepare,
     score_table,
 )
+from nanotabpfn.evaluation.scores import Score
 from nanotabpfn.evaluation.suites import Table, load_suite
 
 
@@ -264,7 +263,7 @@ def test_known_figures_of_baselines(open_tasks, baseline, appendicitis, fertilit
     ("baseline", "expected"), [("k_nearest_neighbours", 0.7648), ("logistic_regression", 0.8211)]
 )
 def test_known_means_over_the_open_suite(open_tasks, baseline, expected):
-    mean = mean_roc_auc(BASELINES[baseline](), list(open_tasks.values()))
+    mean = mean_score(BASELINES[baseline](), list(open_tasks.values()))
     assert mean == {"roc_auc": pytest.approx(expected, abs=0.0006)}
 
 
@@ -309,44 +308,11 @@ def test_nothing_to_score():
     with pytest.raises(ValueError, match="1 estimators and 0 tables"):
         evaluate({"right": Peek()}, [])
     with pytest.raises(ValueError, match="at least one table"):
-        mean_roc_auc(Peek(), [])
-    with pytest.raises(ValueError, match="at least one score"):
-        format_scores([])
+        mean_score(Peek(), [])
 
 
-def test_mean_roc_auc():
+def test_mean_score():
     table = make_table()
-    assert mean_roc_auc(Peek(), [table, table._replace(y=table.y[::-1])]) == {
+    assert mean_score(Peek(), [table, table._replace(y=table.y[::-1])]) == {
         "roc_auc": np.mean([1.0, score_table(Peek(), table._replace(y=table.y[::-1]))])
     }
-
-
-def test_format_scores():
-    scores = [
-        Score("iris", "forest", 0.9, 150, 4),
-        Score("iris", "knn", 0.5, 150, 4),
-        Score("diabetes_median", "forest", 0.70004, 200, 10),
-        Score("diabetes_median", "knn", 0.70011, 200, 10),  # the same to three digits
-    ]
-    assert format_scores(scores).splitlines() == [
-        "| table           | rows | features |    forest |       knn |",
-        "| --------------- | ---: | -------: | --------: | --------: |",
-        "| iris            |  150 |        4 | **0.900** |     0.500 |",
-        "| diabetes_median |  200 |       10 | **0.700** | **0.700** |",
-        "| mean            |      |          | **0.800** |     0.600 |",
-    ]
-
-
-def test_format_scores_of_one_estimator_marks_none():
-    assert "*" not in format_scores([Score("iris", "forest", 0.9, 150, 4)])
-
-
-@pytest.mark.parametrize("extra", [("iris", "forest"), ("wine", "forest")])  # twice, and knn's is missing
-def test_format_scores_needs_every_pair_once(extra):
-    scores = [
-        Score("iris", "forest", 0.9, 150, 4),
-        Score("iris", "knn", 0.5, 150, 4),
-        Score(*extra, 0.9, 150, 4),
-    ]
-    with pytest.raises(ValueError, match="exactly one score of each estimator on each table, got 3 scores"):
-        format_scores(scores)

@@ -1,4 +1,4 @@
-"""Ensembles: members cover features and classes, one batch is the same as one after the other."""
+"""Members and views: members cover features and classes, one batch is the same as one after the other."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanotabpfn.estimators.base import OutsideTrainedRangeWarning, warn_outside
 from nanotabpfn.estimators.encoding import FARTHEST
-from nanotabpfn.estimators.ensemble import (
-    MAX_MEMBERS,
-    VIEWS,
-    Components,
-    OutsideTrainedRangeWarning,
-    class_probabilities,
-    draw_members,
-    fit_ensemble,
-    warn_outside,
-)
+from nanotabpfn.estimators.members import MAX_MEMBERS, class_probabilities, draw_members, fit_ensemble
+from nanotabpfn.estimators.views import VIEWS
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 
 CPU = torch.device("cpu")
@@ -67,33 +60,6 @@ def test_one_batch_gives_what_the_members_give_one_by_one(most):
     logits = together[0][:, :3].double()
     got = class_probabilities(together[:1], members[:1], 3, temperature=2.0)
     np.testing.assert_allclose(got, torch.softmax(logits / 2, dim=1).numpy())
-
-
-def test_components_are_the_principal_axes():
-    rng = np.random.default_rng(0)
-    direction, across = np.array([3.0, 4.0]) / 5, np.array([-4.0, 3.0]) / 5
-    table = 10 * rng.normal(size=(500, 1)) * direction + rng.normal(size=(500, 1)) * across
-    components = Components().fit(table)
-    told = components.transform(table)
-    np.testing.assert_allclose(np.abs(components.axes_), np.sqrt(0.5))  # of two columns of one deviation
-    np.testing.assert_allclose(np.cov(told.T)[0, 1], 0, atol=1e-12)
-    assert told[:, 0].std() > 3 * told[:, 1].std()
-    scaled = (table - table.mean(axis=0)) / table.std(axis=0)
-    np.testing.assert_allclose(told @ components.axes_.T, scaled)  # a rotation: nothing is lost
-    np.testing.assert_allclose(components.transform(table[:3]), told[:3])
-
-
-def test_components_of_columns_that_depend_on_each_other_are_not_noise():
-    rng = np.random.default_rng(0)
-    table = rng.normal(size=(40, 2)).astype(np.float32)
-    table = np.column_stack([table, table[:, 0] * np.float32(3.3), np.ones(40)]).astype(np.float64)
-    told = Components().fit(table).transform(table)
-    assert (told[:, 2:] == 0).all()
-    assert (told[:, :2].std(axis=0) > 0.5).all()
-    few_rows = Components().fit(table[:2]).transform(table)
-    assert few_rows.shape == (40, 4)
-    assert (few_rows[:, 1:] == 0).all()
-    assert (Components().fit(np.ones((5, 3))).transform(np.ones((5, 3))) == 0).all()
 
 
 def test_views_follow_each_other_and_are_finite_far_from_the_training_rows():

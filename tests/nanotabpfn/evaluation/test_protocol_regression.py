@@ -7,14 +7,9 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 
-from nanotabpfn.evaluation.evaluate import format_scores
-from nanotabpfn.evaluation.evaluate_regression import (
-    REGRESSION_BASELINES,
-    evaluate_regression,
-    mean_r2,
-    prepare_regression,
-    score_regression,
-)
+from nanotabpfn.evaluation.baselines import REGRESSION_BASELINES
+from nanotabpfn.evaluation.protocol import evaluate, mean_score, prepare, score_regression
+from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import Table, load_suite
 
 
@@ -39,7 +34,7 @@ def make_table(num_rows=120, noise=0.0, seed=0):
 
 def test_at_most_200_rows_each_in_one_fold():
     for num_rows, scored in [(120, 120), (200, 200), (201, 200), (900, 200)]:
-        task = prepare_regression(make_table(num_rows))
+        task = prepare(make_table(num_rows), "regression")
         assert len(task.y) == scored
         rows = np.concatenate([fold.test_rows for fold in task.folds])
         assert sorted(rows.tolist()) == list(range(scored))
@@ -72,23 +67,23 @@ def test_it_is_scikit_learns_cross_validation():
     predicted = cross_val_predict(Ridge(), small.x, small.y, cv=folds)
     expected = 1 - ((small.y - predicted) ** 2).sum() / ((small.y - small.y.mean()) ** 2).sum()
     assert score_regression("ridge", Ridge(), small).r2 == pytest.approx(expected)
-    assert mean_r2(Ridge(), [small, small]) == {"r2": pytest.approx(expected)}
+    assert mean_score(Ridge(), [small, small], "regression") == {"r2": pytest.approx(expected)}
 
 
 def test_scores_make_a_table_and_errors_say_where():
     estimators = {"first": Column(), "mean": DummyRegressor()}
-    scores = evaluate_regression(estimators, [make_table(), make_table(seed=1)._replace(name="other")])
+    scores = evaluate(estimators, [make_table(), make_table(seed=1)._replace(name="other")], "regression")
     assert [(score.table, score.estimator) for score in scores] == [
         ("made", "first"), ("made", "mean"), ("other", "first"), ("other", "mean"),
     ]  # fmt: skip
     text = format_scores(scores, "r2")
     assert text.splitlines()[-1].split("|")[4].strip() == "**1.000**"
     with pytest.raises(ValueError, match="must not be empty"):
-        evaluate_regression({}, [make_table()])
+        evaluate({}, [make_table()], "regression")
     missing = make_table()
     missing.x[0, 1] = np.nan
     with pytest.raises(ValueError, match="NaN") as caught:
-        evaluate_regression({"ridge": Ridge()}, [missing])
+        evaluate({"ridge": Ridge()}, [missing], "regression")
     assert caught.value.__notes__ == ["while scoring estimator 'ridge' on table 'made'"]
 
 
@@ -104,7 +99,7 @@ def test_scores_make_a_table_and_errors_say_where():
 )
 def test_tables_that_do_not_fit(table, message):
     with pytest.raises(ValueError, match=message):
-        prepare_regression(table)
+        prepare(table, "regression")
 
 
 def test_the_baselines_are_ridge_forest_and_boosting_and_learn_a_line():

@@ -1,0 +1,119 @@
+"""Views: the forms in which an ensemble shows the features of a table to its model.
+
+A model reads a table column by column. The same rows with powered columns, or on their principal axes, are
+other tables to it, and it gives other predictions for them, whose mean is better than each.
+
+Axis letters: M members, N rows, T training rows, f features of a member, P features that are powered.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer, StandardScaler
+
+from nanotabpfn.estimators.encoding import FARTHEST
+
+LEAST_VARIANCE = 1e-10
+"""Of an axis, relative to the first axis: rounding of float32 cells leaves less in columns that are
+dependent."""
+
+
+class View(NamedTuple):
+    """What is done to the features before the model reads them.
+
+    Attributes:
+        power: each column is made nearly normal by a power (Yeo-Johnson), so that outliers count little; else
+            it is left as it is, and the model standardizes it.
+        components: the columns are rotated onto their principal axes.
+    """
+
+    power: bool
+    components: bool
+
+
+VIEWS = {
+    "columns": View(power=False, components=False),
+    "components": View(power=False, components=True),
+    "power": View(power=True, components=False),
+    "power components": View(power=True, components=True),
+}
+
+
+def cut(table: np.ndarray) -> np.ndarray:
+    """`table` within +-FARTHEST; a power can carry a cell far from the training rows to infinity.
+
+    >>> cut(np.array([1.0, np.inf, np.nan])).tolist() == [1.0, FARTHEST, 0.0]
+    True
+    """
+    return np.nan_to_num(table, nan=0.0, posinf=FARTHEST, neginf=-FARTHEST).clip(-FARTHEST, FARTHEST)
+
+
+class Components(TransformerMixin, BaseEstimator):
+    """Standardized columns rotated onto their principal axes: as many columns as before.
+
+    The directions in which the rows differ most become columns, which a model that reads column by column
+    finds at once. Axes along which the training rows vary by rounding alone are set to 0: the model would
+    treat them as features like the others.
+
+    Attributes:
+        scaler_: the standardization.
+        axes_: (f, f) the axes, one in each column.
+
+    References:
+        Rodríguez, Kuncheva, Alonso, Rotation Forest, IEEE TPAMI 28, 2006 (rotated features for trees)
+
+    >>> table = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    >>> Components().fit(table).transform(table)[:, 1].tolist()  # the columns are equal: one axis is left
+    [0.0, 0.0, 0.0]
+    """
+
+    def fit(self, table: np.ndarray, y: None = None) -> "Components":
+        """Find the axes of (T, f), T at least 2."""
+        table = table.astype(np.float64)
+        self.scaler_ = StandardScaler().fit(table)
+        with np.errstate(invalid="ignore"):  # shares of a variance of 0
+            pca = PCA(svd_solver="full").fit(self.scaler_.transform(table))
+        kept = pca.explained_variance_ > LEAST_VARIANCE * pca.explained_variance_[0]
+        self.axes_ = np.zeros((table.shape[1], table.shape[1]))
+        self.axes_[:, : kept.sum()] = pca.components_[kept].T
+        return self
+
+    def transform(self, table: np.ndarray) -> np.ndarray:
+        """Rows (N, f) on these axes (N, f)."""
+        return self.scaler_.transform(table.astype(np.float64)) @ self.axes_
+
+
+class Normalizer(NamedTuple):
+    """Powers of columns, fitted once for all the members whose view has powers."""
+
+    features: np.ndarray  # (P,) features that such a member reads
+    transformer: TransformerMixin  # of these features, column by column
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Rows (N, F) with these features made nearly normal, (N, F)."""
+        normal = x.astype(np.float64)
+        with np.errstate(over="ignore"):
+            normal[:, self.features] = self.transformer.transform(normal[:, self.features])
+        return cut(normal)
+
+
+def fit_normalizer(x: np.ndarray, features: np.ndarray) -> Normalizer:
+    """Powers for some features (P,) of the training rows (T, F)."""
+    # Standardized first: the search for the power overflows far from 0.
+    transformer = make_pipeline(StandardScaler(), PowerTransformer())
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of powers that are tried
+        transformer.fit(x[:, features].astype(np.float64))
+    return Normalizer(features, transformer)
+
+
+def rotate(tables: Sequence[np.ndarray], components: Sequence[Components | None]) -> np.ndarray:
+    """The tables (N, f) of all members, rotated where a member has components: (M, N, f) float32."""
+    rotated = [
+        table if axes is None else cut(axes.transform(table))
+        for table, axes in zip(tables, components, strict=True)
+    ]
+    return np.stack(rotated).astype(np.float32)

@@ -1,0 +1,80 @@
+"""Scores of estimators on real tables, and the text table that shows them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Score(NamedTuple):
+    """What one estimator reached on one table with two classes."""
+
+    table: str
+    estimator: str
+    roc_auc: float
+    num_rows: int  # rows that the score is over
+    num_features: int
+
+
+class RegressionScore(NamedTuple):
+    """What one estimator reached on one table with a real target."""
+
+    table: str
+    estimator: str
+    r2: float
+    rmse: float  # in the target's units
+    log_density: float | None
+    """Mean log density of the targets, in units of the training rows' standard deviation; None of an
+    estimator that predicts no distribution."""
+    num_rows: int  # rows that the score is over
+    num_features: int
+
+
+def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
+    """An aligned text table that is Markdown too: tables down, estimators across, the mean as last row.
+
+    The best figure of a row is bold, **so**, all of them where they agree to the three digits shown.
+
+    Args:
+        scores: of `evaluate`, or others with `table`, `estimator`, `num_rows`, `num_features` and `figure`.
+        figure: the field of a score that is shown.
+
+    Raises:
+        ValueError: no scores, or not exactly one score of each estimator on each table.
+
+    >>> print(format_scores([Score("iris", "forest", 0.9, 150, 4), Score("iris", "tree", 0.8, 150, 4)]))
+    | table | rows | features |    forest |  tree |
+    | ----- | ---: | -------: | --------: | ----: |
+    | iris  |  150 |        4 | **0.900** | 0.800 |
+    | mean  |      |          | **0.900** | 0.800 |
+    """
+    if not scores:
+        raise ValueError(f"scores must hold at least one score, got {scores!r}")
+    tables = {score.table: score for score in scores}  # in order of appearance
+    estimators = list(dict.fromkeys(score.estimator for score in scores))
+    found = {(score.table, score.estimator): getattr(score, figure) for score in scores}
+    if not len(scores) == len(found) == len(tables) * len(estimators):
+        raise ValueError(
+            f"scores must hold exactly one score of each estimator on each table, got {len(scores)} scores "
+            f"of {len(estimators)} estimators on {len(tables)} tables"
+        )
+
+    rows = [["table", "rows", "features", *estimators]]
+    for table, score in tables.items():
+        figures = [found[table, estimator] for estimator in estimators]
+        rows.append([table, str(score.num_rows), str(score.num_features), *_mark_best(figures)])
+    means = [np.mean([found[table, estimator] for table in tables]) for estimator in estimators]
+    rows.append(["mean", "", "", *_mark_best(means)])
+
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    # In Markdown the rule under the header aligns the columns: names to the left, figures to the right.
+    rows.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _mark_best(figures: Sequence[float]) -> list[str]:
+    """Three digits each, the best in bold; a single figure is not marked."""
+    texts = [f"{figure:.3f}" for figure in figures]
+    best = max(texts, key=float)
+    return [f"**{text}**" if text == best and len(texts) > 1 else text for text in texts]
