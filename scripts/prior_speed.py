@@ -1,9 +1,10 @@
-"""One generator of datasets, timed in a process of its own: `benchmark.py prior` starts one for each.
+"""Times one generator of datasets: `benchmark.py prior` starts a process of this script for each generator.
 
-Usage: python prior_speed.py GENERATOR, a name of GENERATORS or a preset of ours. Each line of standard input
-is a JSON object with `rows`, `features`, `classes` and `seconds`: whole batches are sampled until they took
-so many CPU-seconds. The answer is a line of JSON with `datasets`, `cpu_seconds` and `peak_bytes`, the most
-memory so far. It runs in the environments of the other generators too, so it imports ours only for ours.
+Usage: python prior_speed.py GENERATOR, where GENERATOR is a key of GENERATORS or one of our presets. Each
+line of standard input is a JSON object with `rows`, `features`, `classes` and `seconds`: the script samples
+complete batches until they have taken `seconds` of CPU time. It answers with a line of JSON: `datasets`,
+`cpu_seconds` and `peak_bytes`, the peak memory so far. The script also runs in the environments of other
+generators, so it imports this project's packages only for our own presets.
 """
 
 import json
@@ -18,7 +19,7 @@ BATCH = 32  # datasets; TabICL's own default of 256 is no faster
 
 
 def preset(name: str, rows: int, features: int, classes: int) -> Iterator[int]:
-    """Ours: every dataset has all features and exactly so many classes."""
+    """Our preset `name`: every dataset has exactly this number of features and classes."""
     from priors.config import with_overrides
     from priors.presets import PRESETS
     from priors.sampling.blocks import sample_block
@@ -35,9 +36,9 @@ def preset(name: str, rows: int, features: int, classes: int) -> Iterator[int]:
 
 
 def tabicl(kind: str, rows: int, features: int, classes: int) -> Iterator[int]:
-    """TabICL's `PriorDataset`: up to so many classes, and zeros in the place of constant features.
+    """TabICL's `PriorDataset`: at most this number of classes; constant features are replaced by zeros.
 
-    It draws from three global generators.
+    It draws from three global generators, which are seeded here.
     """
     import numpy as np
     import torch
@@ -63,7 +64,7 @@ def tabicl(kind: str, rows: int, features: int, classes: int) -> Iterator[int]:
 
 
 def dagzoo(rows: int, features: int, classes: int) -> Iterator[int]:
-    """dagzoo's recipe `default-baseline`: up to so many classes, and features but for those it drops."""
+    """dagzoo's recipe `default-baseline`: at most this number of classes and features."""
     from dagzoo import generate_batch_iter
     from dagzoo.recipes import load_config_reference
 
@@ -87,7 +88,7 @@ GENERATORS = {
 
 def main() -> None:
     name, batches = sys.argv[1], {}
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a generator prints is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a generator prints must not mix with the answers
     if name in GENERATORS:
         import torch
 

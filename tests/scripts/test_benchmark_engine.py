@@ -1,26 +1,14 @@
 """`benchmark.py train` and `predict`: what they measure is the models they name, and their tables say so."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from benchmark import main
+from benchmarks import engine, measure
 from click.testing import CliRunner
 
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.reference import PlainNanoTabPFNModel
-
-
-def load_script():
-    path = Path(__file__).parents[3] / "scripts" / "benchmark.py"
-    spec = importlib.util.spec_from_file_location("benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = load_script()
 
 
 def table(output):
@@ -28,7 +16,7 @@ def table(output):
 
 
 def invoke(*words):
-    result = CliRunner().invoke(benchmark.main, [*words, "--threads", "1"])
+    result = CliRunner().invoke(main, [*words, "--threads", "1"])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -70,13 +58,13 @@ def test_a_step_trains():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NanoTabPFNModel, "__init__", remember)
-        step = benchmark._training_step("fast", "float32", False, (2, 12, 2), "cpu")
+        step = engine._training_step("fast", "float32", False, (2, 12, 2), "cpu")
     before = made[0].decoder.linear1.weight.detach().clone()
     step(6)
     assert not torch.equal(made[0].decoder.linear1.weight, before)
 
 
-def test_predict_compares_equal_probabilities_and_tells_the_memory():
+def test_predict_compares_equal_probabilities_and_shows_the_memory():
     output = invoke("predict", "--shape", "30x3x2", "--large", "40x3x5", "--repeats", "2")
     assert output.startswith(
         "30 training rows x 3 features, 2 test rows, 1 threads, median [quartiles] of 2;"
@@ -91,10 +79,10 @@ def test_predict_compares_equal_probabilities_and_tells_the_memory():
 
 
 def test_a_spread_is_the_median_and_the_quartiles():
-    assert benchmark._spread(np.array([4.0, 1, 2, 3, 5])) == "3 [2, 4]"
+    assert measure.spread(np.array([4.0, 1, 2, 3, 5])) == "3 [2, 4]"
 
 
 def test_a_shape_must_be_three_numbers():
-    result = CliRunner().invoke(benchmark.main, ["train", "--shape", "32x150"])
+    result = CliRunner().invoke(main, ["train", "--shape", "32x150"])
     assert result.exit_code == 2
     assert "must be datasets, rows and features as in 32x150x5, got '32x150'" in result.output

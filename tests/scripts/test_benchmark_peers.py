@@ -1,31 +1,23 @@
 """`benchmark.py prior`: what the processes that it times answer, its tables, and how it deals with others."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from benchmark import main
+from benchmarks import peers
 from click.testing import CliRunner
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-
-def load_script():
-    spec = importlib.util.spec_from_file_location("benchmark", SCRIPTS / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-benchmark = load_script()
 
 SMALL = ("--shape", "24x3x2", "--seconds", "0", "--repeats", "2")
 
 
 def invoke(*words):
-    return CliRunner().invoke(benchmark.main, ["prior", *map(str, words)])
+    return CliRunner().invoke(main, ["prior", *map(str, words)])
 
 
 def rows(output):
@@ -49,13 +41,13 @@ def test_a_process_samples_whole_batches_for_the_time_asked_for():
     assert 0 < one["peak_bytes"] <= some["peak_bytes"] <= last["peak_bytes"]
 
 
-def test_speeds_are_medians_beside_the_first(monkeypatch):
+def test_speeds_are_medians_compared_with_the_first(monkeypatch):
     seconds = iter([9, 9, 1, 4, 2, 8, 4, 2])  # two to warm up; then the two take turns
 
     def sample(sampler, shape, asked):
         return {"datasets": 32, "cpu_seconds": next(seconds)}
 
-    monkeypatch.setattr(benchmark.Sampler, "sample", sample)
+    monkeypatch.setattr(peers.Sampler, "sample", sample)
     result = invoke("--preset", "linear", "--preset", "gp", "--repeats", 3, "--shape", "24x3x2")
     assert result.exit_code == 0, result.output
     _, _, linear, gp = rows(result.output)
@@ -63,26 +55,26 @@ def test_speeds_are_medians_beside_the_first(monkeypatch):
     assert gp == ["gp", "8", "4 to 16", "2 x"]
 
 
-def test_memory_is_told_at_each_mark(monkeypatch):
-    monkeypatch.setattr(benchmark, "MEMORY_MARKS", (40, 100))
+def test_memory_is_shown_at_each_mark(monkeypatch):
+    monkeypatch.setattr(peers, "MEMORY_MARKS", (40, 100))
     asked = []
 
     def sample(sampler, shape, seconds):
         asked.append(shape)
         return {"datasets": 32, "peak_bytes": len(asked) * 1_000_000}
 
-    monkeypatch.setattr(benchmark.Sampler, "sample", sample)
+    monkeypatch.setattr(peers.Sampler, "sample", sample)
     result = invoke("--memory", "--preset", "linear", "--shape", "24x3x2")
     assert rows(result.output)[2] == ["linear", "3", "5"]  # MB; the warm-up came first
     assert asked == [(24, 3, 2)] * 5
 
 
 def test_another_generator_that_fails_is_left_out():
-    samplers = [benchmark.Sampler("linear", sys.executable), benchmark.Sampler("no such", sys.executable)]
+    samplers = [peers.Sampler("linear", sys.executable), peers.Sampler("no such", sys.executable)]
     try:
-        assert benchmark._warmed_up(samplers, (24, 3, 2), ["linear"]) == samplers[:1]
-        with pytest.raises(benchmark.click.ClickException, match=r"^linear: .*num_datapoints"):
-            benchmark._warmed_up(samplers, (2, 3, 2), ["linear"])
+        assert peers._warmed_up(samplers, (24, 3, 2), ["linear"]) == samplers[:1]
+        with pytest.raises(peers.click.ClickException, match=r"^linear: .*num_datapoints"):
+            peers._warmed_up(samplers, (2, 3, 2), ["linear"])
     finally:
         for sampler in samplers:
             sampler.stop()
@@ -104,7 +96,7 @@ def test_a_wrong_shape_is_a_usage_error(shape):
     assert "150x5x2" in result.output
 
 
-def test_a_process_that_fails_is_told_with_its_last_line():
+def test_a_process_that_fails_is_reported_with_its_last_line():
     result = invoke("--preset", "linear", "--shape", "2x3x10", "--seconds", 0, "--repeats", 1)
     assert result.exit_code == 1
     assert "linear: " in result.output
@@ -114,7 +106,7 @@ def test_a_process_that_fails_is_told_with_its_last_line():
     assert "Traceback" not in result.output
 
 
-# A module in the place of TabICL: batches whose shape is as asked for, and a word on standard output.
+# A module in the place of TabICL: batches of the requested shape, and a line on standard output.
 FAKE = """
 class PriorDataset:
     def __init__(self, prior_type, batch_size, min_features, max_features, max_classes, max_seq_len, n_jobs,
@@ -145,11 +137,11 @@ def fake_environment(folder, name, packages, module):
     (folder / name / "installed.txt").write_text("\n".join(packages))
 
 
-def test_others_run_in_their_environments_and_those_that_cannot_are_told(tmp_path, monkeypatch):
-    packages = [benchmark.PEERS_TORCH, *benchmark.PEERS["tabicl"][1]]
+def test_others_run_in_their_environments_and_those_that_cannot_are_reported(tmp_path, monkeypatch):
+    packages = [peers.PEERS_TORCH, *peers.PEERS["tabicl"][1]]
     module = {"tabicl/__init__.py": "", "tabicl/prior.py": FAKE, "torch.py": FAKE_TORCH}
     fake_environment(tmp_path, "tabicl", packages, module)
-    monkeypatch.setattr(benchmark, "_version", lambda python: (3, 12))
+    monkeypatch.setattr(peers, "_version", lambda python: (3, 12))
     result = invoke("--peers", "--environments", tmp_path, "--preset", "linear", *SMALL)
     assert result.exit_code == 0, result.output
     assert "dagzoo is left out: it needs Python 3.13 or later" in result.output
@@ -159,7 +151,7 @@ def test_others_run_in_their_environments_and_those_that_cannot_are_told(tmp_pat
 
 def test_an_environment_is_made_once_with_the_first_python_that_is_new_enough(tmp_path, monkeypatch):
     versions = {sys.executable: (3, 11), "old": (), "new": (3, 13)}
-    monkeypatch.setattr(benchmark, "_version", lambda python: versions.get(python, ()))
+    monkeypatch.setattr(peers, "_version", lambda python: versions.get(python, ()))
     commands = []
 
     def run(command, **options):
@@ -169,10 +161,10 @@ def test_an_environment_is_made_once_with_the_first_python_that_is_new_enough(tm
             folder.mkdir(parents=True)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(benchmark.subprocess, "run", run)
+    monkeypatch.setattr(peers.subprocess, "run", run)
     folder = tmp_path / "dagzoo"
     for _ in range(2):
-        python = benchmark._environment(folder, ["a==1", "b==2"], (3, 13), ("old", "new"))
+        python = peers._environment(folder, ["a==1", "b==2"], (3, 13), ("old", "new"))
         assert python == folder / "bin" / "python"
     assert commands == [
         ["new", "-m", "venv", "--clear", str(folder)],
@@ -180,25 +172,25 @@ def test_an_environment_is_made_once_with_the_first_python_that_is_new_enough(tm
     ]
     (folder / "installed.txt").unlink()  # as if it had broken off
     folder.rmdir()
-    benchmark._environment(folder, ["a==1", "b==2"], (3, 13), ("new",))
+    peers._environment(folder, ["a==1", "b==2"], (3, 13), ("new",))
     assert len(commands) == 4
 
 
-def test_what_pip_cannot_install_is_told_and_not_taken_for_there(tmp_path, monkeypatch):
+def test_what_pip_cannot_install_is_reported_and_not_marked_as_installed(tmp_path, monkeypatch):
     def run(command, **options):
         failed = "pip" in command
         if not failed:
             Path(command[-1]).mkdir(parents=True)
         return subprocess.CompletedProcess(command, failed, "", "first\nno such release\n")
 
-    monkeypatch.setattr(benchmark, "_version", lambda python: (3, 13))
-    monkeypatch.setattr(benchmark.subprocess, "run", run)
-    with pytest.raises(benchmark.click.ClickException, match="install -q a==1: no such release"):
-        benchmark._environment(tmp_path / "tabicl", ["a==1"], (3, 10), ())
+    monkeypatch.setattr(peers, "_version", lambda python: (3, 13))
+    monkeypatch.setattr(peers.subprocess, "run", run)
+    with pytest.raises(peers.click.ClickException, match="install -q a==1: no such release"):
+        peers._environment(tmp_path / "tabicl", ["a==1"], (3, 10), ())
     assert not (tmp_path / "tabicl" / "installed.txt").exists()
 
 
 def test_the_version_of_an_interpreter():
-    assert benchmark._version(sys.executable) == sys.version_info[:2]
-    assert benchmark._version("no-such-python") == ()
-    assert benchmark._version("false") == ()
+    assert peers._version(sys.executable) == sys.version_info[:2]
+    assert peers._version("no-such-python") == ()
+    assert peers._version("false") == ()

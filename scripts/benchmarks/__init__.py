@@ -1,0 +1,1 @@
+"""The commands of scripts/benchmark.py: one module for each subject."""
