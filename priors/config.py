@@ -27,7 +27,7 @@ from priors.families.mechanisms import ACTIVATIONS, MECHANISMS
 from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
 from priors.own_graph import OwnGraph, from_networkx
-from priors.registry import ConfigError, lookup, parameters_of
+from priors.registry import ConfigError, imports_allowed, lookup, parameters_of
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -329,14 +329,21 @@ class PriorConfig:
         return json.dumps(asdict(self), indent=indent)
 
     @staticmethod
-    def from_json(text: str) -> "PriorConfig":
+    def from_json(text: str, trust: bool = True) -> "PriorConfig":
         """The config written by `to_json`; fields left out have their defaults.
+
+        Args:
+            text: the JSON.
+            trust: whether families of other packages that it names may be imported. False for a text from a
+                file that somebody else may have written.
 
         Raises:
             ConfigError: not JSON, an unknown field, or a value out of its range.
+            UntrustedNameError: it names such families, and `trust` is False.
         """
         try:
-            return TypeAdapter(PriorConfig).validate_json(text)
+            with imports_allowed(trust):
+                return TypeAdapter(PriorConfig).validate_json(text)
         except ValidationError as error:
             raise ConfigError(explain(error)) from error
 

@@ -1,12 +1,43 @@
 """Families by name: a registry's own or, by a dotted path, the user's; which parameters they have."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from inspect import Parameter, signature
+
+_may_import = ContextVar("may_import", default=True)
 
 
 class ConfigError(ValueError):
     """A value that no prior can have; the message names the field, the rule and the value."""
+
+
+class UntrustedNameError(Exception):
+    """A file names code outside this package, and the user did not say that it may be imported.
+
+    Not a ValueError: pydantic would take it for a wrong value of a field.
+    """
+
+
+@contextmanager
+def imports_allowed(allowed: bool) -> Iterator[None]:
+    """Whether `lookup` may import what a dotted path names.
+
+    A config that the user wrote, or names in a command, may name any code. A config that is read from a dump,
+    a run folder or a study folder may not, since somebody else may have written that file.
+
+    Examples:
+        >>> with imports_allowed(False):  # doctest: +ELLIPSIS
+        ...     lookup({}, "os:system")
+        Traceback (most recent call last):
+        priors.registry.UntrustedNameError: names code outside this package (os:system), ...
+    """
+    token = _may_import.set(allowed)
+    try:
+        yield
+    finally:
+        _may_import.reset(token)
 
 
 def lookup(registry: dict[str, Callable], name: str) -> Callable:
@@ -16,6 +47,7 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
 
     Raises:
         ConfigError: no such family; the message lists those there are.
+        UntrustedNameError: a dotted path where `imports_allowed` forbids it.
     """
     if name in registry:
         return registry[name]
@@ -24,6 +56,8 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
         raise ConfigError(
             f'unknown family {name!r}; known: {", ".join(registry)}, or a dotted path "module:function"'
         )
+    if not _may_import.get():
+        raise UntrustedNameError(f"names code outside this package ({name[:200]}), which was not imported")
     try:
         family = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever the user's module raises while it is imported

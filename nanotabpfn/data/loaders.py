@@ -18,7 +18,6 @@ import hashlib
 import json
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from torch.utils.data import DataLoader
 from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorError, PriorReader, Record, collate
 from nanotabpfn.data.settings import check_settings, check_state
 from nanotabpfn.model.architecture import TrainedRange, get_default_device
-from priors.config import ConfigError, PriorConfig
+from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError
 from priors.streams import TRAIN, stream
@@ -50,16 +49,50 @@ def prior_range(config: PriorConfig) -> TrainedRange:
     return TrainedRange(config.split_range, config.num_features, classes)
 
 
+RANGE_FIELDS = ("num_datapoints", "num_features", "num_classes", "train_fraction", "problem_type")
+"""Fields of a PriorConfig that decide `prior_range`: numbers and a word, never names of code."""
+
+
 def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
-    """What tables a dump has: as its prior says, or where it doesn't tell, as its first datasets are."""
-    with suppress(KeyError, ConfigError):  # of other generators, or of another version of this one
-        return prior_range(PriorConfig.from_json(dump.attributes["config"]))
+    """The sizes of a dump's tables: those of the prior that its attributes state, or of its datasets.
+
+    Of the stated config only the plain numbers of RANGE_FIELDS are read, and only if they agree with the
+    arrays: the file may come from anybody, so no family that it names is resolved.
+
+    Args:
+        dump: the file.
+        num_datasets: how many of its datasets count, from the first on.
+    """
     splits, features = dump.single_eval_pos[:num_datasets], dump.num_features[:num_datasets]
-    return TrainedRange(
+    found = TrainedRange(
         rows=(int(splits.min()), int(splits.max())),
         features=(int(features.min()), int(features.max())),
         classes=None if dump.max_num_classes is None else (2, max(2, dump.max_num_classes)),
     )
+    stated = _stated_range(dump)
+    return found if stated is None or not _agrees(stated, found, dump) else stated
+
+
+def _stated_range(dump: Dump) -> TrainedRange | None:
+    """The sizes that the config in the attributes states; None if it is no config of this version."""
+    try:
+        fields = json.loads(dump.attributes["config"])
+        plain = {name: fields[name] for name in RANGE_FIELDS}
+        return prior_range(PriorConfig.from_json(json.dumps(plain), trust=False))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _agrees(stated: TrainedRange, found: TrainedRange, dump: Dump) -> bool:
+    """Whether a prior with these sizes can have made the datasets, and its largest fit into the arrays."""
+    if (stated.classes is None) != (found.classes is None):
+        return False
+    if stated.classes is not None and stated.classes[1] != dump.max_num_classes:
+        return False
+    low, high = stated.rows
+    fits = low <= found.rows[0] and found.rows[1] <= high < dump.max_rows
+    low, high = stated.features
+    return fits and low <= found.features[0] and found.features[1] <= high <= dump.max_features
 
 
 def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:

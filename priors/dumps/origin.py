@@ -6,6 +6,7 @@ from typing import Any
 from priors.config import ConfigError, PriorConfig
 from priors.dumps.provenance import ORIGIN, first_dataset, generator_name, short
 from priors.dumps.read import Dump
+from priors.registry import UntrustedNameError
 
 MOST_NODES = 10_000
 """A config with more nodes is refused: no table needs them, and one dataset would take all day."""
@@ -52,10 +53,19 @@ def origin_of(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
 def stored_config(text: str, trust: bool) -> PriorConfig:
     """The config of a file.
 
+    Args:
+        text: its JSON.
+        trust: whether to import families of other packages that it names: code of the file's choice.
+
     Raises:
-        UnverifiableError: it names code outside this package, and `trust` is not set: reading it would import
-            what a file from elsewhere names; or it has more nodes than any table needs.
+        UnverifiableError: it names such families and `trust` is not set, or it has more nodes than any table
+            needs.
         ConfigError: it is no config.
+
+    Examples:
+        >>> stored_config('{"mechanisms": {"somewhere.else:f": 1}}', trust=False)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        priors.dumps.origin.UnverifiableError: config names code outside this package ...
     """
     try:
         fields = json.loads(text)
@@ -63,20 +73,12 @@ def stored_config(text: str, trust: bool) -> PriorConfig:
         raise ConfigError(f"config is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError("config must be a JSON object")
-    foreign = [name for value in fields.values() if isinstance(value, dict) for name in value if ":" in name]
-    graph = fields.get("graph")
-    nodes = graph.get("nodes") if isinstance(graph, dict) else None
-    for node in nodes.values() if isinstance(nodes, dict) else ():
-        families = node.values() if isinstance(node, dict) else ()
-        foreign += [name for name in families if isinstance(name, str) and ":" in name]
-    if foreign and not trust:
-        raise UnverifiableError(
-            f"config names code outside this package ({short(', '.join(foreign))}), which was not imported; "
-            f"`priors verify --trust` runs it"
-        )
-    config = PriorConfig.from_json(text)
+    try:
+        config = PriorConfig.from_json(text, trust)
+    except UntrustedNameError as error:
+        raise UnverifiableError(f"config {short(error)}; `priors verify --trust` runs it") from error
     if config.num_nodes[1] > MOST_NODES:
-        raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are looked at")
+        raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are run")
     return config
 
 
