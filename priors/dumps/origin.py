@@ -9,7 +9,11 @@ from priors.dumps.read import Dump
 from priors.registry import UntrustedNameError
 
 MOST_NODES = 10_000
-"""A config with more nodes is refused: no table needs them, and one dataset would take all day."""
+"""A config with more nodes is not run: no table needs them, and one dataset would take all day."""
+
+MOST_OF_A_PARAMETER = 10_000
+MOST_DEPTH = 20
+"""Of the integers in `PriorConfig.parameters`; a tree of depth d takes memory for 2^d leaves."""
 
 
 class UnverifiableError(Exception):
@@ -77,9 +81,24 @@ def stored_config(text: str, trust: bool) -> PriorConfig:
         config = PriorConfig.from_json(text, trust)
     except UntrustedNameError as error:
         raise UnverifiableError(f"config {short(error)}; `priors verify --trust` runs it") from error
+    _check_sizes(config)
+    return config
+
+
+def _check_sizes(config: PriorConfig) -> None:
+    """Stop at numbers with which one dataset would take hours, or more memory than there is."""
     if config.num_nodes[1] > MOST_NODES:
         raise UnverifiableError(f"config has {config.num_nodes[1]} nodes; at most {MOST_NODES} are run")
-    return config
+    own = config.graph.nodes.values() if config.graph else ()
+    families = [*config.parameters.items(), *(("graph", node.get("parameters", {})) for node in own)]
+    for family, parameters in families:
+        for name, values in parameters.items():
+            most = MOST_DEPTH if name == "depth" else MOST_OF_A_PARAMETER
+            for value in values if isinstance(values, list | tuple) else (values,):
+                if isinstance(value, int | float) and value > most:
+                    raise UnverifiableError(
+                        f"config has parameters: {family}: {name}={value}; at most {most} is run"
+                    )
 
 
 def stored_seed(value: Any) -> int:

@@ -14,6 +14,9 @@ ORIGIN = ("generator", "config", "seed", "first_dataset")
 STEPS = ("operation", "operator", "sources")
 """Attributes for what was done since the records were sampled: by which program, and to which files."""
 
+MOST_FIRST = 2**62
+"""Numbers of datasets stay below it, so that sums of them fit into 64 bits."""
+
 MOST_CHARACTERS = 200
 """Characters that one line quotes from a file."""
 
@@ -46,8 +49,8 @@ def first_dataset(dump: Dump) -> int:
         DumpError: the attribute is no such number.
     """
     first = dump.attributes.get("first_dataset", 0)
-    if not isinstance(first, int) or first < 0:
-        raise DumpError(f"{dump.path}: first_dataset must be an int from 0, got {short(first)}")
+    if not isinstance(first, int) or not 0 <= first < MOST_FIRST:
+        raise DumpError(f"{dump.path}: first_dataset must be an int from 0 to 2**62, got {short(first)}")
     return first
 
 

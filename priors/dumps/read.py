@@ -19,6 +19,7 @@ from priors.dumps.schema import (
     H5_ERRORS,
     MOST_BYTES,
     MOST_DATASETS,
+    MOST_TEXT_BYTES,
     PROBLEM_TYPES,
     READ_BYTES,
     READ_RECORDS,
@@ -236,8 +237,10 @@ def _checked_dump(path: Path, file: h5py.File, check_sizes: bool) -> Dump:
     _check_tables_are_whole(path, arrays)
     problem_type, max_num_classes = _problem(path, file, arrays)
     block_size = _one_integer(path, file, "original_batch_size", arrays)
-    if block_size is not None and block_size < 1:
-        raise DumpError(f"{path}: original_batch_size must be at least 1, got {block_size}")
+    if block_size is not None and not 1 <= block_size <= MOST_DATASETS:
+        raise DumpError(
+            f"{path}: original_batch_size must be at least 1 and at most {MOST_DATASETS}, got {block_size}"
+        )
     properties = _properties(path, file, num_datasets)
     arrays |= {f"properties/{name}": array for name, array in properties.items()}
     return Dump(
@@ -363,8 +366,12 @@ def _problem(path: Path, file: h5py.File, arrays: dict[str, h5py.Dataset]) -> tu
             )
     if problem_type == "regression":
         return problem_type, None
-    if max_num_classes is not None and max_num_classes < 1:
-        raise DumpError(f"{path}: max_num_classes must be at least 1, got {max_num_classes}")
+    max_rows = arrays["X"].shape[1]
+    if max_num_classes is not None and not 1 <= max_num_classes <= max_rows:
+        raise DumpError(
+            f"{path}: max_num_classes must be at least 1 and at most {max_rows}, the rows of a dataset, "
+            f"got {max_num_classes}"
+        )
     return problem_type, max_num_classes
 
 
@@ -388,6 +395,8 @@ def _properties(path: Path, file: h5py.File, num_datasets: int) -> dict[str, h5p
             array = open_array(path, group, name, "iufbT")
         except DumpError:
             continue  # not in the file itself, or neither numbers nor text
+        if array.dtype.itemsize > MOST_TEXT_BYTES:
+            continue  # a few well compressed MB could claim any amount of text
         if array.shape == (num_datasets,) and is_written(array):
             properties[name] = array
     return properties

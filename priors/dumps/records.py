@@ -107,8 +107,8 @@ def stated_outline(path: Path, fields: Any) -> Outline:
         ("num_datasets", 1, MOST_DATASETS),
         ("max_rows", 2, MOST_BYTES),
         ("max_features", 1, MOST_BYTES),
-        ("max_num_classes", 1, 2**62),
-        ("block_size", 1, 2**62),
+        ("max_num_classes", 1, fields["max_rows"]),
+        ("block_size", 1, MOST_DATASETS),
     ]:
         value = fields[name]
         if value is None and name == "max_num_classes":

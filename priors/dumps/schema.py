@@ -40,6 +40,9 @@ PROBLEM_TYPES = ("classification", "regression")
 TEXT_BYTES = 128
 """Width of a text property. HDF5 compresses and checksums texts only if their width is fixed."""
 
+MOST_TEXT_BYTES = 8 * TEXT_BYTES
+"""Width of a text property that is read; a wider one is left out."""
+
 TEXT = h5py.string_dtype("utf-8", TEXT_BYTES)
 
 SHARDS_SUFFIX = ".shards"

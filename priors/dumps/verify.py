@@ -13,18 +13,20 @@ from priors.dumps.hash import content_hash
 from priors.dumps.origin import origin_of
 from priors.dumps.provenance import generator_name, recorded_hash, short
 from priors.dumps.read import Dump, open_dump
-from priors.dumps.schema import COUNT_KEYS, TWIN_KEYS, DumpError
+from priors.dumps.schema import COUNT_KEYS, TWIN_KEYS, DumpError, reason_of
 from priors.dumps.validate import Report, numbered, without_path
 from priors.sampling.blocks import sample_block
 from priors.sampling.dataset import Dataset
 
 
 def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
-    """Make some records anew from the file's own config and seed, and compare them to the bit.
+    """Make some records again from the file's own config and seed, and compare them to the bit.
 
-    The contents are checked against the recorded hash too, so that damage to any other record is seen.
+    The contents are checked against the recorded hash too, so damage to any other record is found. Only the
+    compared records are sampled, whatever block the file says that they belong to.
 
     Args:
+        path: the dump.
         num_records: how many, spread evenly over the file; the first and the last are among them.
         trust: whether to import and run families of other packages that the config names: code of the
             file's choice.
@@ -33,8 +35,17 @@ def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
         The number of records compared, and what differs.
 
     Raises:
-        UnverifiableError: the file says too little of its origin.
+        UnverifiableError: the file says too little of its origin, or its config cannot be run.
         ValueError: fewer than one record.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     verify(path, num_records=2)
+        Report(num_datasets=2, findings=[], notes=[])
     """
     if num_records < 1:
         raise ValueError(f"num_records must be at least 1, got {num_records}")
@@ -46,17 +57,11 @@ def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
             findings = _unlike_config(dump, config)
             if recorded is not None and recorded != content:
                 findings.append("content_hash: the contents are not those that were written")
-            made_by = short(dump.attributes["generator"])
-            notes = []
-            if made_by != generator_name():
-                notes.append(
-                    f"made by {made_by}, and this is {generator_name()}: only the same version, on the same "
-                    f"kind of machine, promises the same bits"
-                )
+            notes = _version_notes(dump)
             if findings:
                 return Report(0, findings, notes)
             spread = np.linspace(0, len(dump) - 1, min(num_records, len(dump)))
-            records = np.unique(spread.round().astype(np.int64))
+            records = np.unique(spread.round().astype(np.int64)).tolist()
             differing = _differing(dump, config, seed, first, records)
     except DumpError as error:
         return Report(0, [without_path(error, path)], [])
@@ -66,42 +71,42 @@ def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
     return Report(len(records), findings, notes)
 
 
+def _version_notes(dump: Dump) -> list[str]:
+    made_by = short(dump.attributes["generator"])
+    if made_by == generator_name():
+        return []
+    return [
+        f"made by {made_by}, and this is {generator_name()}: only the same version, on the same kind of "
+        f"machine, promises the same bits"
+    ]
+
+
 def _differing(
-    dump: Dump, config: PriorConfig, seed: int, first: int, records: np.ndarray
+    dump: Dump, config: PriorConfig, seed: int, first: int, records: list[int]
 ) -> dict[str, list[int]]:
-    """Which of `records` (n,) differ from those of (config, seed), by what differs."""
+    """Which of `records` differ from those of (config, seed), by what differs."""
     differing: dict[str, list[int]] = defaultdict(list)
-    blocks = (first + records) // config.block_size
-    for block in np.unique(blocks):
-        own = records[blocks == block]
-        begin = int(block) * config.block_size
+    for record in records:
+        block, place = divmod(first + record, config.block_size)
         try:
-            datasets = sample_block(config, seed, int(block), int(first + own[-1]) - begin + 1)
+            [expected] = sample_block(config, seed, block, num_datasets=1, first=place)
         except Exception as error:  # whatever this config makes the prior raise
-            differing[f"nothing to compare with ({str(error).splitlines()[0]:.80})"] += own.tolist()
+            differing[f"nothing to compare with ({reason_of(error):.80})"].append(record)
             continue
-        x, y = dump.read_records(own)
-        for i, record in enumerate(own):
-            expected = datasets[first + record - begin]
-            twin = dump.read_twins(int(record), int(record) + 1) if dump.has_twins else None
-            for what in _differences(dump, int(record), x[i], y[i], expected, twin):
-                differing[what].append(int(record))
+        for what in _differences(dump, record, expected):
+            differing[what].append(record)
     return differing
 
 
-def _differences(
-    dump: Dump,
-    record: int,
-    x: np.ndarray,
-    y: np.ndarray,
-    expected: Dataset,
-    twin: tuple[np.ndarray, np.ndarray] | None,
-) -> list[str]:
+def _differences(dump: Dump, record: int, expected: Dataset) -> list[str]:
+    """The keys of the file in which a record is not the expected dataset."""
     rows, features = expected.x.shape
     sizes = tuple(int(getattr(dump, name)[record]) for name in COUNT_KEYS)
     found = []
+    (x,), (y,) = dump.read(record, record + 1)  # (R, F), (R,)
     tables = [("X", x, expected.x), ("y", y, expected.y)]
-    if twin is not None and expected.twin is not None:
+    if dump.has_twins and expected.twin is not None:
+        twin = dump.read_twins(record, record + 1)
         tables += zip(TWIN_KEYS, (values[0] for values in twin), expected.twin, strict=True)
     for name, stored, values in tables:
         full = np.zeros_like(stored)  # (R, F) or (R,)
@@ -118,7 +123,7 @@ def _differences(
 
 
 def _unlike_config(dump: Dump, config: PriorConfig) -> list[str]:
-    """Where the file is not as `generate` lays out datasets of `config`."""
+    """The sizes of the file that are not those of a dump that `generate` makes with `config`."""
     pairs = [
         ("twins", dump.has_twins, config.twins),
         ("max_rows", dump.max_rows, config.num_datapoints),

@@ -16,6 +16,8 @@ from priors.dumps.provenance import generator_name
 from priors.dumps.schema import (
     COUNT_KEYS,
     FORMAT_VERSION,
+    MOST_BYTES,
+    MOST_DATASETS,
     TEXT,
     TEXT_BYTES,
     DumpError,
@@ -104,16 +106,16 @@ def write_dump(
 
 
 def _check_outline(outline: Outline) -> None:
-    for name, least in [
-        ("num_datasets", 1),
-        ("max_rows", 2),
-        ("max_features", 1),
-        ("block_size", 1),
-        ("max_num_classes", 1),
+    for name, least, most in [
+        ("num_datasets", 1, MOST_DATASETS),
+        ("max_rows", 2, MOST_BYTES),
+        ("max_features", 1, MOST_BYTES),
+        ("block_size", 1, MOST_DATASETS),
+        ("max_num_classes", 1, outline.max_rows),
     ]:
         value = getattr(outline, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{name} must be at least {least} and at most {most}, got {value}")
     names = outline.attributes.get("feature_names")
     if names is not None and column_names(outline.attributes, outline.max_features) is None:
         raise ValueError(f"feature_names must be max_features={outline.max_features} names, got {names}")

@@ -19,7 +19,7 @@ from priors.dumps.files import check_target
 from priors.dumps.hash import content_hash
 from priors.dumps.provenance import generator_name
 from priors.dumps.read import open_dump
-from priors.dumps.schema import SHARD_NAME, SHARDS_SUFFIX, DumpError
+from priors.dumps.schema import MOST_DATASETS, SHARD_NAME, SHARDS_SUFFIX, DumpError
 
 PLAN_NAME, LOCK_NAME, JOINED_NAME = "plan.json", "lock", "joined.h5"
 NUM_SHARDS = 256
@@ -46,8 +46,11 @@ class Plan:
     shard_size: int
 
     def __post_init__(self) -> None:
-        if self.num_datasets < 1:
-            raise ConfigError(f"num_datasets must be at least 1, got {self.num_datasets}")
+        if not 1 <= self.num_datasets <= MOST_DATASETS:
+            raise ConfigError(
+                f"num_datasets must be at least 1 and at most {MOST_DATASETS:,}, which a file may hold; "
+                f"got {self.num_datasets:,}"
+            )
         if self.shard_size < 1 or self.shard_size % self.config.block_size:
             raise ConfigError(
                 f"shard_size must be a multiple of block_size={self.config.block_size}, got {self.shard_size}"
@@ -211,7 +214,7 @@ def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
         old, replaces = noted["plan"], noted["replaces"]
     except FileNotFoundError:
         old, replaces = None, False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         old, replaces = {}, False
     if old == plan.to_dict():
         for file in _files(folder, shards=False):

@@ -77,12 +77,16 @@ def test_a_missing_key(written, key):
         ("single_eval_pos", [3, -1] + [3] * 8, "single_eval_pos: record 1 must have 1.."),
         ("single_eval_pos", [3] * 6 + [12] + [3] * 3, "single_eval_pos: record 6 must have 1.."),
         ("num_features", np.full(10, 2**64 - 1, np.uint64), "num_features: record 0 must have 1..3"),
-        ("max_num_classes", [0], "max_num_classes must be at least 1, got 0"),
+        ("max_num_classes", [0], "max_num_classes must be at least 1 and"),
         ("max_num_classes", [2, 2], "max_num_classes must have the shape (1,), got (2,)"),
         ("max_num_classes", "two", "max_num_classes must hold integers"),
         ("problem_type", "ranking", "problem_type must be classification or regression, got 'ranking'"),
         ("problem_type", 3, "problem_type must hold text"),
-        ("original_batch_size", [0], "original_batch_size must be at least 1, got 0"),
+        ("max_num_classes", [13], "max_num_classes must be at least 1 and at most 12, the rows of a dataset"),
+        ("max_num_classes", [2**62], "max_num_classes must be at least 1 and at most 12"),
+        ("original_batch_size", [0], "original_batch_size must be at least 1"),
+        ("original_batch_size", [2**62], "original_batch_size must be at least 1 and at most 16777216"),
+        ("original_batch_size", np.array([2**64 - 1], np.uint64), "original_batch_size must be at least 1"),
     ],
 )
 def test_a_key_against_the_schema(written, key, data, message):
@@ -146,6 +150,7 @@ def test_properties_of_other_files_or_kinds_are_left_out(written, tmp_path):
         file["properties/short"] = np.zeros(9)
         file["properties/complex"] = np.zeros(10, complex)
         file["properties/more/deep"] = np.zeros(10)
+        file["properties/wide"] = np.full(10, b"a", "S1025")
     with open_dump(written) as dump:
         assert sorted(dump.properties) == ["graph", "noise_scale", "num_nodes"]
     with h5py.File(written, "r+") as file:

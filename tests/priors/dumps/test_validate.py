@@ -240,7 +240,12 @@ def test_a_value_that_was_changed_is_seen_by_the_content_hash(path):
         ("seed", "-1", "provenance: seed must be in 0..2**128-1, got -1"),
         ("seed", None, "provenance: seed missing"),
         ("generator", None, "provenance: generator missing"),
-        ("first_dataset", -4, "provenance: first_dataset must be an int from 0, got -4"),
+        ("first_dataset", -4, "provenance: first_dataset must be an int from 0 to 2**62, got -4"),
+        (
+            "first_dataset",
+            2**62,
+            "provenance: first_dataset must be an int from 0 to 2**62, got 4611686018427387904",
+        ),
         ("sources", "[1]", "provenance: sources is not a JSON list of objects"),
         ("sources", "[{}]", "provenance: sources lacks a hash"),
     ],

@@ -1,5 +1,6 @@
 """Verifying a dump: records are made again from its own config and seed and compared to the bit."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from conftest import TINY
 
 import priors.dumps.origin
 import priors.dumps.verify
+import priors.sampling.blocks
 from priors.dumps.hash import content_hash
 from priors.dumps.origin import UnverifiableError
 from priors.dumps.read import open_dump
@@ -173,7 +175,7 @@ def test_a_config_of_another_file_is_reported_before_any_work(path, monkeypatch)
 
 
 def test_a_config_that_gives_nothing_is_a_finding(path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("100 draws in a row were degenerate\nand more")
 
     monkeypatch.setattr(priors.dumps.verify, "sample_block", fail)
@@ -185,3 +187,57 @@ def test_a_config_that_gives_nothing_is_a_finding(path, monkeypatch):
 def test_at_least_one_record_is_verified(path):
     with pytest.raises(ValueError, match="num_records must be at least 1, got 0"):
         verify(path, 0)
+
+
+def restate(path, first_dataset=None, **changes):
+    """Change fields of the config in the file, and perhaps the number of its first dataset."""
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["config"]) | changes
+        file.attrs["config"] = json.dumps(config)
+        if "block_size" in changes:
+            file["original_batch_size"][0] = changes["block_size"]
+        if first_dataset is not None:
+            file.attrs["first_dataset"] = first_dataset
+
+
+@pytest.fixture
+def sampled(monkeypatch):
+    """The numbers of the datasets that are sampled."""
+    numbers = []
+    sample = priors.sampling.blocks.sample_dataset
+
+    def counted(config, rng, single_eval_pos):
+        numbers.append(tuple(rng.bit_generator.seed_seq.spawn_key)[-1])
+        return sample(config, rng, single_eval_pos)
+
+    monkeypatch.setattr(priors.sampling.blocks, "sample_dataset", counted)
+    return numbers
+
+
+def test_only_the_compared_records_are_sampled(path, sampled):
+    assert verify(path, 4).findings == []
+    assert sampled == [0, 21, 42, 63]
+
+
+def test_the_block_size_that_a_file_states_costs_no_work(path, sampled):
+    """A block of 10**9 datasets, of which the file holds the last 64."""
+    restate(path, first_dataset=10**9 - 64, block_size=2**24)
+    report = verify(path, 4)
+    assert "X: not what its config and seed give: records 0, 21, 42, 63" in report.findings
+    assert sampled == [10**9 - 64, 10**9 - 43, 10**9 - 22, 10**9 - 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_nodes": [5, 10**9]}, "config has 1000000000 nodes; at most 10000"),
+        ({"parameters": {"mlp": {"width": [2, 10**9]}}}, "mlp: width=1000000000; at most 10000"),
+        ({"parameters": {"decision_trees": {"depth": [2, 60]}}}, "decision_trees: depth=60; at most 20"),
+        ({"parameters": {"erdos_renyi": {"mean_parents": [1.0, 1e9]}}}, "mean_parents=1000000000.0; at most"),
+    ],
+)
+def test_a_config_that_would_never_end_is_not_run(path, sampled, changes, words):
+    restate(path, **changes)
+    with pytest.raises(UnverifiableError, match=words):
+        verify(path, 1)
+    assert sampled == []

@@ -240,6 +240,8 @@ def test_the_number_of_datasets_must_be_as_announced(path, count):
         {"max_rows": 1},
         {"max_features": 0},
         {"max_num_classes": 0},
+        {"max_num_classes": MAX_ROWS + 1},
+        {"block_size": 2**24 + 1},
         {"block_size": 0},
         {"config_json": "{"},
     ],

@@ -114,7 +114,7 @@ def test_another_version_does_not_go_on(tmp_path, monkeypatch):
 
 def test_a_plan_that_cannot_be_read_is_refused(tmp_path):
     path = tmp_path / "dump.h5"
-    for text in ("", "[]", '{"plan": 1}', '{"plan": {}, "replaces": false}'):
+    for text in ("", "[]", "[" * 50_000, '{"plan": 1}', '{"plan": {}, "replaces": false}'):
         stop_after(path, 2, overwrite=True)
         (shards_folder(path) / "plan.json").write_text(text)
         with pytest.raises(DumpError, match="--overwrite starts afresh"):
