@@ -1,6 +1,6 @@
-"""Fetch a published dump: resumed where it broke off, checked, under its final name when it is whole.
+"""Download a published dump: resumed after a break, checked, under its final name when it is whole.
 
-The standard library alone: one file by HTTP needs no more.
+It needs the standard library only: one file by HTTP takes no more.
 """
 
 import hashlib
@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from priors.dumps.files import check_target
-from priors.dumps.read import open_dump
+import numpy as np
+
+from priors.dumps.files import check_target, replaced_when_done
+from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError
 
 PIECE_BYTES = 2**20
@@ -34,7 +36,7 @@ HEADERS = {
 
 
 class DownloadError(Exception):
-    """A file that could not be fetched; the message says what to do."""
+    """A file that could not be downloaded; the message says what to do."""
 
 
 class Published(NamedTuple):
@@ -59,30 +61,34 @@ PUBLISHED = {
 def download(
     published: Published, out: str | Path, on_progress: Callable[[int, int | None], None] | None = None
 ) -> str:
-    """Fetch `published` to `out`; while it comes it is called ``out.part``, where a later call goes on.
+    """Download `published` to `out`. Until it is whole it is called ``out.part``, which a later call resumes.
 
-    Beside it ``out.sha256`` records the checksum, as `sha256sum -c` takes it.
+    The whole file is read before it takes its name. Its checksum is written to ``out.sha256``, in the format
+    of `sha256sum -c`.
 
     Args:
-        on_progress: told the bytes that are there and the bytes of the whole, None if the server does not
-            say.
+        published: the dump.
+        out: the file.
+        on_progress: called with the bytes that are there and the bytes of the whole, None if the server does
+            not say.
 
     Returns:
         The sha256 of the file.
 
     Raises:
-        DownloadError: it could not be fetched, or another process is fetching it, or it is not the dump.
+        DownloadError: the file cannot be downloaded, another process is downloading it, or what came is not
+            the dump, or damaged.
         DumpError: `out` cannot be written.
     """
     out = Path(out)
     check_target(out)
     part = out.with_name(f"{out.name}.part")
     remedy = (
-        f"The same command goes on from there; or save the file from {published.page} in a browser as {out}, "
+        f"The same command resumes it; or save the file from {published.page} in a browser as {out}, "
         f"then `priors validate {out}` and `nanotabpfn train --dump {out}`"
     )
     try:
-        with open(part, "ab") as file, _alone(file, part):
+        with _opened(part) as file, _alone(file, part):
             total = _fetch(published.url, file, on_progress)
             if total is not None and file.tell() != total:
                 raise DownloadError(
@@ -104,6 +110,14 @@ def download(
     return checksum
 
 
+def _opened(part: Path) -> BinaryIO:
+    """The file `part`, for appending. A link in its place is not followed: somebody else may have put it."""
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        raise DownloadError(f"{part}: must be a regular file, got a link or a device; remove it")
+    no_links = getattr(os, "O_NOFOLLOW", 0)  # Windows does not have it
+    return open(part, "ab", opener=lambda name, flags: os.open(name, flags | no_links, 0o666))
+
+
 def _fetch(url: str, file: BinaryIO, on_progress: Callable[[int, int | None], None] | None) -> int | None:
     """Append what is missing of `url` to `file`; the size of the whole, or None if the server hides it."""
     have = file.seek(0, os.SEEK_END)
@@ -120,13 +134,15 @@ def _fetch(url: str, file: BinaryIO, on_progress: Callable[[int, int | None], No
         return _fetch(url, file, on_progress)
     with response:
         first, total = _extent(response)
-        if first != have:  # a server without ranges starts again, and so do we
+        if first != have:  # a server without ranges starts again from the first byte
             have = 0
             file.truncate(0)
             if first:
                 raise DownloadError(f"{url}: the server sent bytes from {first} on, which were not asked for")
         if total is not None and shutil.disk_usage(Path(file.name).parent).free < total - have:
-            raise DownloadError(f"{file.name}: cannot be written: needs {total - have:,} bytes of the disk")
+            raise DownloadError(
+                f"{file.name}: cannot be written: the disk is full (needs {total - have:,} bytes)"
+            )
         while piece := response.read(PIECE_BYTES):
             file.write(piece)
             have += len(piece)
@@ -154,30 +170,31 @@ def _total(content_range: str | None) -> int | None:
 
 @contextmanager
 def _alone(file: BinaryIO, part: Path) -> Iterator[None]:
-    """Keep a second process from writing the same file; it is refused, and leaves the first one's alone."""
+    """Refuse a second process that would write the same file."""
     with suppress(ImportError):  # Windows has no such lock
         import fcntl
 
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DownloadError(f"{part}: another process is fetching this file") from None
+            raise DownloadError(f"{part}: another process is downloading this file") from None
     try:
         yield
     finally:
-        if part.stat().st_size == 0:  # nothing to go on from
+        if part.stat().st_size == 0:  # nothing to resume from
             part.unlink()
 
 
 def _checked(part: Path, published: Published) -> str:
-    """The sha256 of `part` if it is the dump that was published; if it is something else it is removed."""
+    """The sha256 of `part` if it is the dump that was published, undamaged; otherwise it is removed."""
     try:
         with open_dump(part) as dump:
             shape = (len(dump), dump.max_rows, dump.max_features)
             if shape != published.shape:
                 raise DumpError(f"{part}: X must have the shape {published.shape}, got {shape}")
+            _check_tables(dump)
     except DumpError as error:
-        part.unlink()  # going on with it would never help
+        part.unlink()  # resuming it would never help
         raise DownloadError(
             f"{published.url}: what the server sent is not the dump: {str(error).removeprefix(f'{part}: ')}\n"
             f"The file is in a browser at {published.page}"
@@ -186,8 +203,22 @@ def _checked(part: Path, published: Published) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _check_tables(dump: Dump) -> None:
+    """Stop at a chunk that cannot be read, and at labels that there cannot be.
+
+    The published layout has no checksums: a wrong label is the sign of damage that decompression missed.
+    Cells that are not finite are none, since the published dump has five such records.
+    """
+    for start, stop in dump.spans():
+        _, y = dump.read(start, stop)  # (n, R)
+        if dump.max_num_classes is not None:
+            own_rows = np.arange(dump.max_rows) < dump.num_datapoints[start:stop, None]
+            wrong = own_rows & np.isfinite(y) & ~np.isin(y, np.arange(dump.max_num_classes))
+            if wrong.any():
+                record = start + int(wrong.any(axis=1).argmax())
+                raise DumpError(f"{dump.path}: y: record {record} has labels that are no classes; damaged")
+
+
 def _record(checksum: str, out: Path) -> None:
-    beside = out.with_name(f"{out.name}.sha256")
-    partial = beside.with_name(f"{beside.name}.part")
-    partial.write_text(f"{checksum}  {out.name}\n", encoding="utf-8")
-    os.replace(partial, beside)
+    with replaced_when_done(out.with_name(f"{out.name}.sha256")) as partial:
+        partial.write_text(f"{checksum}  {out.name}\n", encoding="utf-8")

@@ -35,6 +35,8 @@ def check_target(path: Path) -> None:
 def replaced_when_done(path: Path) -> Iterator[Path]:
     """The name of a temporary file in the folder of `path`: renamed to `path` at the end, removed on errors.
 
+    A process that is killed leaves its temporary file. The next one that writes `path` removes it.
+
     Raises:
         DumpError: as `check_target`, or the file cannot be renamed.
 
@@ -51,7 +53,11 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     """
     check_target(path)
     # Host and process are in the name: two machines may write one shard in a folder that they share.
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
+    begin = f".{path.name}.{socket.gethostname()}."
+    partial = path.with_name(f"{begin}{os.getpid()}.partial")
+    with as_dump_error(path, "cannot be written"):
+        for file in _left_by_the_dead(path.parent, begin):
+            file.unlink(missing_ok=True)
     try:
         yield partial
         with as_dump_error(path, "cannot be written"):
@@ -59,6 +65,30 @@ def replaced_when_done(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or the exception that is raised says what went wrong
             partial.unlink()
+
+
+def _left_by_the_dead(folder: Path, begin: str) -> list[Path]:
+    """The temporary files whose names are `begin`, a process that does not run, and `.partial`."""
+    found = []
+    for file in folder.iterdir():
+        process = file.name.removeprefix(begin).removesuffix(".partial")
+        is_ours = file.name == f"{begin}{process}.partial" and process.isascii() and process.isdecimal()
+        if is_ours and (int(process) == os.getpid() or not _is_alive(int(process))):
+            found.append(file)
+    return found
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this machine is running; True where the system cannot tell."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 @contextmanager

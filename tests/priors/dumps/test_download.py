@@ -1,6 +1,7 @@
 """Fetching a published dump from a server on this machine that breaks off, refuses, or sends too little."""
 
 import hashlib
+import os
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+import h5py
 import pytest
 
 import priors.dumps.download
@@ -186,7 +188,7 @@ def test_a_second_process_is_refused_and_damages_nothing(server, out):
     while not server.requests and time.monotonic() < deadline:
         time.sleep(0.01)
     message = failure(server, out)
-    assert message == f"{out}.part: another process is fetching this file"
+    assert message == f"{out}.part: another process is downloading this file"
     server.plan.pop("wait").set()
     assert first.wait(30) == 0
     assert out.read_bytes() == server.content
@@ -195,7 +197,9 @@ def test_a_second_process_is_refused_and_damages_nothing(server, out):
 def test_a_disk_that_is_too_small_is_told_before_the_work(server, out, monkeypatch):
     usage = shutil.disk_usage(out.parent)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    assert f"cannot be written: needs {len(server.content):,} bytes" in failure(server, out)
+    assert f"cannot be written: the disk is full (needs {len(server.content):,} bytes)" in failure(
+        server, out
+    )
 
 
 def test_the_published_dump_is_the_one_of_the_schema():
@@ -204,3 +208,36 @@ def test_the_published_dump_is_the_one_of_the_schema():
         published.url == "https://figshare.com/ndownloader/files/58932628?private_link=63fc1ada93e42e388e63"
     )
     assert published.shape == (300_000, 150, 5)
+
+
+@pytest.mark.parametrize("damage", ["chunk", "labels"])
+def test_a_damaged_file_does_not_get_its_name_or_a_checksum(server, out, tmp_path_factory, damage):
+    copy = tmp_path_factory.mktemp("damaged") / "copy.h5"
+    copy.write_bytes(server.content)
+    with h5py.File(copy, "r+") as file:
+        if damage == "labels":
+            file["y"][100, 3] = 7
+        else:
+            info = file["X"].id.get_chunk_info(3)
+    content = bytearray(copy.read_bytes())
+    if damage == "chunk":
+        content[info.byte_offset : info.byte_offset + info.size] = b"\xff" * info.size
+    server.content = bytes(content)
+    message = failure(server, out)
+    place = {"chunk": "X: records 96 to 127 cannot be read", "labels": "y: record 100 has labels"}[damage]
+    assert f"what the server sent is not the dump: {place}" in message
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_only_a_regular_file_is_resumed(server, out, tmp_path_factory, kind):
+    part = out.with_name("dump.h5.part")
+    victim = tmp_path_factory.mktemp("elsewhere") / "victim"
+    victim.write_bytes(b"mine")
+    if kind == "link":
+        part.symlink_to(victim)
+    else:
+        os.mkfifo(part)
+    assert "must be a regular file, got a link or a device" in failure(server, out)
+    assert victim.read_bytes() == b"mine"
+    assert server.requests == []
