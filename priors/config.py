@@ -28,6 +28,14 @@ from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
 from priors.own_graph import OwnGraph, from_networkx
 from priors.registry import ConfigError, imports_allowed, lookup, parameters_of
+from priors.settings import (
+    as_parameter_range,
+    as_range,
+    as_weights,
+    changed_fields,
+    differences,
+    example,
+)
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -92,15 +100,18 @@ NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
 """What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weights = Annotated[dict[str, Weight], BeforeValidator(as_weights)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+IntRange = Annotated[tuple[int, int], BeforeValidator(as_range), AfterValidator(_ordered)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-ParameterRange = tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str]
-ShareRange = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
-FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
-ScaleRange = Annotated[tuple[Scale, Scale], AfterValidator(_ordered)]
+ParameterRange = Annotated[
+    tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str], BeforeValidator(as_parameter_range)
+]
+ShareRange = Annotated[tuple[Share, Share], BeforeValidator(as_range), AfterValidator(_ordered)]
+FractionRange = Annotated[tuple[Fraction, Fraction], BeforeValidator(as_range), AfterValidator(_ordered)]
+ScaleRange = Annotated[tuple[Scale, Scale], BeforeValidator(as_range), AfterValidator(_ordered)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -127,7 +138,7 @@ class PriorConfig:
 
     num_nodes: IntRange = (6, 16)
     """Nodes of the causal graph; a dataset with F features gets at least F + 1 (the target is a node too)."""
-    graphs: Annotated[dict[str, Weight], _weights_of(GRAPHS)] = Field(
+    graphs: Annotated[Weights, _weights_of(GRAPHS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["erdos_renyi", "barabasi_albert", "growing_network_with_redirection", "layered", "random_tree"],
             1.0,
@@ -138,29 +149,29 @@ class PriorConfig:
     """A graph of your own, the same for every dataset, in place of `graphs`: an `OwnGraph`, or a networkx
     graph that makes one. It says which nodes are features and target, and sets `num_features` and
     `num_nodes`; `target_position`, `allow_descendants` and `relevant_fraction` then choose nothing."""
-    mechanisms: Annotated[dict[str, Weight], _weights_of(MECHANISMS)] = Field(
+    mechanisms: Annotated[Weights, _weights_of(MECHANISMS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0
         )
     )
     """How often each mechanism family is drawn, for the nodes that have parents."""
     aggregations: Annotated[
-        dict[Literal["joint", "sum", "product", "maximum"], Weight], AfterValidator(_summable)
+        dict[Literal["joint", "sum", "product", "maximum"], Weight],
+        BeforeValidator(as_weights),
+        AfterValidator(_summable),
     ] = Field(default_factory=lambda: {"joint": 1.0})
     """How a mechanism takes several parents: as one function of all (`joint`), or as the sum, product or
     maximum of one function of each."""
     parameters: dict[str, dict[str, ParameterRange]] = Field(default_factory=default_parameters)
     """For each graph, mechanism and converter family, by name: the range of each of its parameters, (low,
     high) inclusive, or a list of choices. A parameter that is left out has the function's own default."""
-    roots: Annotated[dict[str, Weight], _weights_of(NOISES)] = Field(
-        default_factory=lambda: dict.fromkeys(NOISES, 1.0)
-    )
+    roots: Annotated[Weights, _weights_of(NOISES)] = Field(default_factory=lambda: dict.fromkeys(NOISES, 1.0))
     """How often each distribution is drawn for a root's values."""
-    noises: Annotated[dict[str, Weight], _weights_of(NOISES)] = Field(
+    noises: Annotated[Weights, _weights_of(NOISES)] = Field(
         default_factory=lambda: {"normal": 3.0, "uniform": 1.0, "laplace": 1.0, "student_t": 1.0}
     )
     """How often each distribution is drawn for the noise of a node that has parents."""
-    noise_kinds: Annotated[dict[str, Weight], _weights_of(NOISE_KINDS)] = Field(
+    noise_kinds: Annotated[Weights, _weights_of(NOISE_KINDS)] = Field(
         default_factory=lambda: {"additive": 1.0}
     )
     """How noise joins the signal."""
@@ -176,11 +187,11 @@ class PriorConfig:
 
     categorical_fraction: ShareRange = (0.0, 0.0)
     """Share of the nodes that are categories, drawn per dataset; their children read the category."""
-    converters: Annotated[dict[str, Weight], _weights_of(CONVERTERS)] = Field(
+    converters: Annotated[Weights, _weights_of(CONVERTERS)] = Field(
         default_factory=lambda: dict.fromkeys(CONVERTERS, 1.0)
     )
     """How a categorical node comes to its categories."""
-    class_methods: Annotated[dict[str, Weight], _weights_of(CLASS_METHODS)] = Field(
+    class_methods: Annotated[Weights, _weights_of(CLASS_METHODS)] = Field(
         default_factory=lambda: {"quantile_cuts": 1.0}
     )
     """How the target's values become classes, one per dataset."""
@@ -221,7 +232,7 @@ class PriorConfig:
     """Share of cells that are moved far out, drawn per dataset."""
     missing_fraction: ShareRange = (0.0, 0.0)
     """Share of cells that are missing (NaN), drawn per dataset; what loads a dump must allow for it."""
-    missing_kinds: Annotated[dict[str, Weight], _weights_of(MISSING_KINDS)] = Field(
+    missing_kinds: Annotated[Weights, _weights_of(MISSING_KINDS)] = Field(
         default_factory=lambda: dict.fromkeys(MISSING_KINDS, 1.0)
     )
     """Why cells are missing, one per dataset: completely at random, at random given another column, or
@@ -349,43 +360,93 @@ class PriorConfig:
 
 
 def with_overrides(config: PriorConfig, overrides: dict[str, Any]) -> PriorConfig:
-    """`config` with some fields replaced.
+    """`config` with some settings changed; `priors.settings` describes their grammar.
+
+    Args:
+        overrides: path -> value. A path is a field, or leads into one: "mechanisms.mlp" is a weight,
+            "parameters.mlp.width" a range. `parameters` is merged; "replace.parameters" takes its place.
 
     Raises:
-        ConfigError: an unknown field (the message lists the fields) or a value out of its range.
+        ConfigError: an unknown field (the message has the nearest names), or a value out of its range (the
+            message has the rule, the value and a right one).
+
+    Examples:
+        >>> config = with_overrides(PriorConfig(), {"mechanisms": "mlp", "parameters.mlp.width": [30, 40]})
+        >>> config.mechanisms, config.parameters["mlp"]["width"], config.parameters["mlp"]["gain"]
+        ({'mlp': 1.0}, (30, 40), (0.8, 2.2))
     """
-    known = [field.name for field in fields(PriorConfig)]
-    for name in overrides:
-        if name not in known:
-            raise ConfigError(f"unknown field {name!r}; a PriorConfig has {', '.join(known)}")
+    present = {field.name: getattr(config, field.name) for field in fields(PriorConfig)}
     try:
-        return replace(config, **overrides)
+        return replace(config, **changed_fields(present, overrides))
     except ValidationError as error:
-        raise ConfigError(explain(error)) from error
+        raise ConfigError(explain(error, with_examples=True)) from error
+
+
+def changes_from(config: PriorConfig, base: PriorConfig) -> dict[str, tuple[Any, Any]]:
+    """path -> (value, value in `base`) for everything in which the two differ.
+
+    Examples:
+        >>> changes_from(PriorConfig(num_features=3), PriorConfig())
+        {'num_features': ([3, 3], [5, 5])}
+    """
+    return differences(asdict(config), asdict(base))
 
 
 def load_config(path: str | Path) -> PriorConfig:
-    """Read a config from a JSON file.
+    """Read a config from a JSON file that a user wrote, in the grammar of `priors.settings`.
+
+    Fields that are left out have their defaults, and so have the families and parameters left out of
+    `parameters`, unless it is given as "replace.parameters".
 
     Raises:
         ConfigError: the file cannot be read or holds no valid config; the message names the file.
     """
     try:
-        return PriorConfig.from_json(Path(path).read_text(encoding="utf-8"))
+        return _config_of(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def explain(error: ValidationError) -> str:
-    """What pydantic found, in one line: `field: rule, got value; field: ...`."""
-    findings = []
+def _config_of(text: str) -> PriorConfig:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        return PriorConfig.from_json(text)  # which says what is wrong with it
+    default = PriorConfig()
+    present = {field.name: getattr(default, field.name) for field in fields(PriorConfig)}
+    return PriorConfig.from_json(json.dumps(changed_fields(present, values)))
+
+
+MESSAGES = {
+    "tuple_type": "needs a number or a range (low, high)",
+    "dict_type": "needs a name, a list of names, or weights by name",
+}
+"""For pydantic's words on types, by the type of its error."""
+
+
+def explain(error: ValidationError, with_examples: bool = False) -> str:
+    """What pydantic found, in one line: `field: rule, got value; field: ...`.
+
+    Args:
+        with_examples: whether a right value follows, once for each field; for errors of a PriorConfig.
+    """
+    default = PriorConfig() if with_examples else None
+    findings, shown_examples = [], set()
     for finding in error.errors(include_url=False):
-        message = finding["msg"].removeprefix("Value error, ")
+        message = MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
         message = message[:1].lower() + message[1:]
         field = ".".join(str(part) for part in finding["loc"])
+        text = f"{field + ': ' if field else ''}{message}"
         # Our own rules name the value already; a text that is not JSON may be a whole file.
-        shown = "" if finding["type"] in ("value_error", "json_invalid") else f", got {finding['input']!r}"
-        findings.append(f"{field + ': ' if field else ''}{message}{shown}")
+        if finding["type"] not in ("value_error", "json_invalid"):
+            text += f", got {finding['input']!r}"
+            name = finding["loc"][0] if finding["loc"] else None
+            if with_examples and name not in shown_examples and hasattr(default, str(name)):
+                shown_examples.add(name)
+                text += f" (such as {example(name, getattr(default, name))})"
+        findings.append(text)
     return "; ".join(findings)

@@ -1,12 +1,14 @@
 """What the two command lines share: groups that load a command when it runs, errors in plain lines, seeds."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+
+from priors.registry import ConfigError
+from priors.settings import read_setting
 
 
 class PlainError(click.ClickException):
@@ -123,7 +125,7 @@ def printable(text: str) -> str:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """(field, value) of a `--set FIELD=JSON`.
+    """(path, value) of a `--set FIELD=VALUE`, in the grammar of `priors.settings`.
 
     Raises:
         PlainError: it is not of that form.
@@ -132,13 +134,10 @@ def parse_override(text: str) -> tuple[str, Any]:
         >>> parse_override("num_features=[2, 10]")
         ('num_features', [2, 10])
     """
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise PlainError(f"--set needs FIELD=JSON, got {text!r}")
     try:
-        return field.strip(), json.loads(value)
-    except json.JSONDecodeError as error:
-        raise PlainError(f"--set {field.strip()}: {value!r} is not JSON: {error}") from error
+        return read_setting(text)
+    except ConfigError as error:
+        raise PlainError(f"--set: {error}") from error
 
 
 def refuse_existing(path: Any, overwrite: bool) -> None:

@@ -1,9 +1,10 @@
 """Families by name: a registry's own or, by a dotted path, the user's; which parameters they have."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from inspect import Parameter, signature
 
 _may_import = ContextVar("may_import", default=True)
@@ -53,9 +54,8 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
         return registry[name]
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise ConfigError(
-            f'unknown family {name!r}; known: {", ".join(registry)}, or a dotted path "module:function"'
-        )
+        known = did_you_mean(name, registry) or f"known: {', '.join(registry)}"
+        raise ConfigError(f'unknown family {name!r}; {known}, or a dotted path "module:function"')
     if not _may_import.get():
         raise UntrustedNameError(f"names code outside this package ({name[:200]}), which was not imported")
     try:
@@ -65,6 +65,17 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
     if not callable(family):
         raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
     return family
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Up to three known names that are similar to `name`, as a question; "" if none is.
+
+    Examples:
+        >>> did_you_mean("num_featurs", ["num_features", "mix"])
+        'did you mean num_features?'
+    """
+    similar = get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(similar)}?" if similar else ""
 
 
 def parameters_of(family: Callable) -> dict[str, Parameter]:

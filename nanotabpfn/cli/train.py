@@ -93,7 +93,7 @@ class Weights(click.ParamType):
 @click.option(
     "--set",
     "overrides",
-    metavar="FIELD=JSON",
+    metavar="FIELD=VALUE",
     multiple=True,
     help="Change one field of every --prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
 )

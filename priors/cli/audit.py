@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from priors.audit.audit import Audit, Split, audit_dump, audit_prior
 from priors.audit.report import describe_audit, markdown_table
-from priors.cli.options import EXISTING, NEW, audit_progress, set_option, workers_option
-from priors.config import PriorConfig, load_config, with_overrides
+from priors.cli.options import EXISTING, NEW, audit_progress, set_option, titled, workers_option
+from priors.config import PriorConfig, changes_from, load_config, with_overrides
 from priors.console import Seed, parse_override, printable, refuse_existing
 from priors.dumps.files import check_target, replaced_when_done
 from priors.dumps.read import open_dump
@@ -91,7 +91,7 @@ def source_options(command: Callable) -> Callable:
             raise click.UsageError("needs a DUMP, a --preset or a --config")
         if overrides and not configs:
             raise click.UsageError("--set changes a --preset or a --config; a DUMP cannot be changed")
-        configs = {name: with_overrides(config, changes) for name, config in configs.items()}
+        configs = dict(_changed(name, config, changes) for name, config in configs.items())
         sizes, problem_types = {}, {config.problem_type for config in configs.values()}
         for dump in dumps:
             with open_dump(dump, check_sizes=False) as opened:
@@ -100,6 +100,11 @@ def source_options(command: Callable) -> Callable:
         command(sources=Sources(sizes, configs, problem_types), **others)
 
     return with_sources
+
+
+def _changed(source: str, config: PriorConfig, settings: dict[str, Any]) -> tuple[str, PriorConfig]:
+    changed = with_overrides(config, settings)
+    return titled(source, changes_from(changed, config)), changed
 
 
 def sample_options(command: Callable) -> Callable:

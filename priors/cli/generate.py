@@ -1,22 +1,26 @@
 """`priors generate`, `inspect`, `presets`: sample datasets, show a dump, show the named priors."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
 
-from priors.cli.options import EXISTING, NEW, Prior, prior_options, seed_option
-from priors.console import PlainError
+from priors.cli.options import EXISTING, NEW, Prior, describe_changes, prior_options, seed_option
+from priors.console import PlainError, printable
 from priors.dumps.read import open_dump
 from priors.dumps.summary import describe
 from priors.generation.engines import BACKENDS, WorkerLostError
 from priors.generation.generate import generate_dump
 from priors.generation.shards import shards_folder
 from priors.presets import PRESETS, PURPOSES
+from priors.settings import differences
 
 
 @click.command()
@@ -108,14 +112,41 @@ def generate(
         f"{out}: {num_datasets:,} datasets, {size / 1e6:.1f} MB, in {seconds:.1f} s; "
         f"content hash {content_hash[:16]}"
     )
+    click.echo(prior.describe())
 
 
 @click.command("inspect")
 @click.argument("dump", type=EXISTING)
 def inspect_dump(dump: Path) -> None:
-    """Show what a dump holds: layout, provenance, classes, splits, features, damaged records."""
+    """Show what a dump holds: layout, provenance, classes, splits, features, damaged records.
+
+    Of a dump made by this package, the last lines compare its prior with the preset that is most like it.
+
+    \b
+    priors inspect mine.h5
+    """
     with open_dump(dump) as opened:
         click.echo(describe(opened))
+        click.echo(
+            "".join(f"\n{line}" for line in _nearest_preset(opened.attributes.get("config"))), nl=False
+        )
+
+
+def _nearest_preset(config_json: Any) -> list[str]:
+    """The preset that differs least from a dump's config, and every difference; nothing without a config.
+
+    The config is compared as plain values: a dump from elsewhere may name anything in it.
+    """
+    try:
+        config = json.loads(config_json)
+    except (TypeError, ValueError, RecursionError):
+        return []
+    if not isinstance(config, dict):
+        return []
+    found = {name: differences(config, asdict(preset)) for name, preset in PRESETS.items()}
+    name = min(found, key=lambda name: len(found[name]))
+    lines = [f"Prior: the preset {name}{' with' if found[name] else ''}", *describe_changes(found[name])]
+    return [printable(line) for line in lines] + [""]
 
 
 @click.command()

@@ -9,20 +9,25 @@ from typing import Any, NamedTuple
 import click
 from tqdm import tqdm
 
-from priors.config import PriorConfig, load_config, with_overrides
+from priors.config import PriorConfig, changes_from, load_config, with_overrides
 from priors.console import Seed, parse_override
 from priors.graph_files import read_graph
 from priors.presets import PRESETS
+from priors.settings import write_differences, write_setting, write_value
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW = click.Path(dir_okay=False, path_type=Path)
 
+SET_BY_GRAPH = {"graph", "num_features", "num_nodes"}
+
 set_option = click.option(
     "--set",
     "overrides",
-    metavar="FIELD=JSON",
+    metavar="FIELD=VALUE",
     multiple=True,
-    help="Change one field of the prior; may be repeated.  [e.g. --set 'num_features=[2, 10]']",
+    help="Change one setting of the prior; may be repeated: num_features=3, 'num_features=[2, 10]', "
+    "mechanisms=mlp, 'parameters.mlp.width=[30, 40]' (other parameters stay; replace.parameters={} drops "
+    "them).",
 )
 seed_option = click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
 workers_option = click.option(
@@ -34,8 +39,35 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace OUT i
 class Prior(NamedTuple):
     """What `prior_options` chose."""
 
-    name: str
+    source: str
+    """The preset or the file."""
     config: PriorConfig
+    changes: dict[str, tuple[Any, Any]]
+    """path -> (value, value in the source), for all that --set has changed."""
+
+    @property
+    def title(self) -> str:
+        """The prior in a line: the source, and what was changed of it."""
+        return titled(self.source, self.changes)
+
+    def describe(self) -> str:
+        """The prior with every value that was changed, one in a line."""
+        return "\n".join(
+            [f"prior: {self.source}{' with' if self.changes else ''}", *describe_changes(self.changes)]
+        )
+
+
+def titled(source: str, changes: dict[str, tuple[Any, Any]]) -> str:
+    """A prior in a line: its source, and what was changed of it."""
+    return f"{source} with {write_differences(changes)}" if changes else source
+
+
+def describe_changes(changes: dict[str, tuple[Any, Any]]) -> list[str]:
+    """A line for each change: the setting, and the value that it replaces."""
+    return [
+        f"  {write_setting(path, value)}  (instead of {write_value(old)})"
+        for path, (value, old) in changes.items()
+    ]
 
 
 class OwnGraphOptions(NamedTuple):
@@ -104,10 +136,13 @@ def prior_options(command: Callable) -> Callable:
         if preset and config_file:
             raise click.UsageError("--preset and --config exclude each other")
         config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-        changes = dict(map(parse_override, overrides))
-        changes = OwnGraphOptions(graph_file, target, features).changes() | changes
-        name = str(graph_file or config_file or preset or "default")
-        command(prior=Prior(name, with_overrides(config, changes)), **others)
+        settings = OwnGraphOptions(graph_file, target, features).changes()
+        changed = with_overrides(config, settings | dict(map(parse_override, overrides)))
+        changes = changes_from(changed, config)
+        if graph_file:  # it is the source, and sets the sizes
+            changes = {path: change for path, change in changes.items() if path not in SET_BY_GRAPH}
+        source = graph_file.name if graph_file else config_file.name if config_file else preset or "default"
+        command(prior=Prior(source, changed, changes), **others)
 
     return with_prior
 

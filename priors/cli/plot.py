@@ -76,7 +76,7 @@ def plot_graphs_command(prior: Prior, out: Path, num: int, seed: int, by_family:
     priors plot graphs --out families.png --preset mixed --by-family --num 4
     priors plot graphs --out credit.png --graph credit.graphml --target default
     """
-    plot_graphs(prior.config, prior.name, out, num, seed, by_family)
+    plot_graphs(prior.config, prior.title, out, num, seed, by_family)
 
 
 @plot.command("datasets")
@@ -91,7 +91,7 @@ def plot_datasets_command(prior: Prior, out: Path, num: int, seed: int) -> None:
     priors plot datasets --out datasets.png
     priors plot datasets --out trees.png --preset tree-scm --num 2 --seed 1
     """
-    plot_datasets(prior.config, prior.name, out, num, seed)
+    plot_datasets(prior.config, prior.title, out, num, seed)
 
 
 @plot.command("mechanisms")
@@ -104,7 +104,7 @@ def plot_mechanisms_command(prior: Prior, out: Path, num: int, seed: int) -> Non
     priors plot mechanisms --out mechanisms.png --preset mixed
     priors plot mechanisms --out deep.png --set 'mechanisms={"mlp": 1}'
     """
-    plot_mechanisms(prior.config, prior.name, out, num, seed)
+    plot_mechanisms(prior.config, prior.title, out, num, seed)
 
 
 @plot.command("dump")

@@ -34,7 +34,7 @@ def plot_datasets(config: PriorConfig, name: str, out: str | Path, num_draws: in
         f"{METRIC[config.problem_type]}: of a random forest that learns from the dots and predicts the "
         f"rings; {'0.5 is chance' if is_classification else '0 is the mean'}, 1 is perfect."
     )
-    title = f"Datasets drawn from the prior {Path(name).name} (seed {seed})"
+    title = f"Datasets drawn from the prior {name} (seed {seed})"
     num_columns = min(2, num_draws)
     num_rows = -(-num_draws // num_columns)
     with drawn(out, 4.6 * num_columns, 0.9 + 4.3 * num_rows, title, caption) as figure:

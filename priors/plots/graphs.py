@@ -50,10 +50,10 @@ def plot_graphs(
         f"Each arrow leads from a cause to its effect. Blue circles are the features of the table{number}, "
         f"the orange diamond is the target to predict, grey dots are not observed."
     )
-    title = f"Causal graphs drawn from the prior {Path(name).name} (seed {seed})"
+    title = f"Causal graphs drawn from the prior {name} (seed {seed})"
     width, height = SIDE * len(rows[0]), 0.9 + 1.6 * len(rows)
     if is_own:
-        title, width, height = f"The causal graph {Path(name).name}", 7.5, 3.8
+        title, width, height = f"The causal graph {name}", 7.5, 3.8
     with drawn(out, width, height, title, caption) as figure:
         panels = figure.subplots(len(rows), len(rows[0]), squeeze=False)
         for axes in panels.flat:

@@ -40,7 +40,7 @@ def plot_mechanisms(
     )
     if config.aggregations.keys() - {"joint"}:
         caption += " Some join one function of each cause by their sum, product or maximum."
-    title = f"Mechanisms drawn from the prior {Path(name).name} (seed {seed})"
+    title = f"Mechanisms drawn from the prior {name} (seed {seed})"
     with drawn(out, 2.7 + 1.25 * num_draws, 1.0 + 1.3 * len(families), title, caption) as figure:
         figure.get_layout_engine().set(wspace=0.02)
         widths = [2.1, *[1] * num_draws]

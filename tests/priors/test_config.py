@@ -63,8 +63,9 @@ BAD = [
     ({"noises": {"normal": -1, "uniform": 2}}, ["noises", "normal", "greater than or equal to 0", "-1"]),
     ({"noises": {"normal": NAN}}, ["noises", "normal", "nan"]),
     ({"graphs": {"layered": INFINITY}}, ["graphs", "layered", "finite", "inf"]),
-    ({"graphs": ["layered"]}, ["graphs", "dict", "['layered']"]),
-    ({"graphs": "layered"}, ["graphs", "dict", "'layered'"]),
+    ({"graphs": [1]}, ["graphs", "[1]"]),
+    ({"graphs": "nope"}, ["graphs", "unknown family 'nope'"]),
+    ({"graphs": []}, ["graphs", "at least one family"]),
     ({"graphs": {"layered": "often"}}, ["graphs", "layered", "number", "'often'"]),
     ({"problem_type": "ranking"}, ["problem_type", "classification", "regression", "'ranking'"]),
     ({"roots": {"nope": 1}}, ["roots", "unknown family 'nope'", "normal, uniform"]),
@@ -132,7 +133,8 @@ BAD = [
     ({"num_datapoints": "many"}, ["num_datapoints", "integer", "'many'"]),
     ({"num_datapoints": 150.5}, ["num_datapoints", "integer", "150.5"]),
     ({"num_datapoints": None}, ["num_datapoints", "integer", "None"]),
-    ({"num_features": 5}, ["num_features", "tuple", "5"]),
+    ({"num_features": "5"}, ["num_features", "5"]),
+    ({"num_features": True}, ["num_features", "True"]),
     ({"num_features": (5,)}, ["num_features", "(5,)"]),
     ({"num_features": (1, 2, 3)}, ["num_features", "(1, 2, 3)"]),
     ({"num_features": (1, 2.5)}, ["num_features", "integer", "2.5"]),
@@ -335,8 +337,7 @@ def test_bad_json_is_refused_by_field_and_value(overrides, fragments):
     message = shown_alike(str(refusal.value))
     assert "\n" not in message
     for fragment in fragments:
-        if fragment not in ("dict", "tuple"):  # JSON calls them object and array
-            assert shown_alike(fragment) in message
+        assert shown_alike(fragment) in message
 
 
 def test_all_that_is_wrong_is_said_at_once():
@@ -348,7 +349,7 @@ def test_all_that_is_wrong_is_said_at_once():
 def test_unknown_fields_are_refused():
     with pytest.raises(ValueError, match="num_feature"):
         PriorConfig(num_feature=(1, 3))
-    with pytest.raises(ConfigError, match=r"unknown field 'num_feature'; .*num_datapoints, num_features"):
+    with pytest.raises(ConfigError, match=r"unknown field 'num_feature'; did you mean num_features\b"):
         with_overrides(PriorConfig(), {"num_feature": (1, 3)})
 
 
@@ -432,7 +433,7 @@ def test_a_config_file_is_read(tmp_path):
         (b"\x89HDF\r\n\x1a\n\x00\xff\xfe", "cannot be read|JSON"),
         (b"\x00\x01\x02", "JSON"),
         (b'{"num_features": [5, 2]}', r"num_features: low must not exceed high, got \(5, 2\)"),
-        (b'{"num_feature": [1, 2]}', "num_feature: unexpected"),
+        (b'{"num_feature": [1, 2]}', "unknown field 'num_feature'; did you mean num_features"),
     ],
 )
 def test_bad_files_are_refused_by_name(tmp_path, content, message):

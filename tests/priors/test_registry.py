@@ -23,7 +23,7 @@ def test_lookup_finds_registered_families_and_dotted_paths(monkeypatch):
     [
         (
             "random_trees",
-            "unknown family 'random_trees'; known: erdos_renyi, .*watts_strogatz, or a dotted path",
+            r"unknown family 'random_trees'; did you mean random_tree\?, or a dotted path",
         ),
         ("priors.families.graphs.random_tree", "unknown family 'priors.families.graphs.random_tree'"),
         ("", "unknown family ''"),

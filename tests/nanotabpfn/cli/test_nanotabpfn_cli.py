@@ -292,7 +292,7 @@ def test_what_is_held_out_is_scored_and_drawn(tmp_path, tiny_dump):
         (["--prior", "no-such"], ["--prior", "no-such", "default", "nor a file"]),
         (["--prior", __file__], [__file__]),
         (["--prior", "default", "--set", "no=1"], ["unknown field 'no'"]),
-        (["--prior", "default", "--set", "num_features"], ["--set needs FIELD=JSON"]),
+        (["--prior", "default", "--set", "num_features"], ["--set: a setting is FIELD=VALUE"]),
         (["--prior", "default", "--set", "num_features=[9, 2]"], ["num_features"]),
         (
             ["--prior", "default", "--set", 'problem_type="regression"'],

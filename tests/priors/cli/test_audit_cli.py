@@ -50,7 +50,11 @@ def test_presets_configs_and_dumps_in_one_table(tiny_dump, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| tiny.h5", "| linear", "| mine.json"]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| tiny.h5",
+        "| linear with num_datapoints=20, train_fraction=[0.4, 0.6]",
+        "| mine.json with num_datapoints=20, train_fraction=[0.4, 0.6]",
+    ]
     assert (tmp_path / "all.svg").read_text().startswith("<?xml")
 
 

@@ -6,9 +6,11 @@ import os
 
 import h5py
 import pytest
+from click.testing import CliRunner
 from commands import assert_refused
 from commands import run_priors as run
 
+from priors.cli.main import main
 from priors.config import PriorConfig
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
@@ -118,11 +120,13 @@ def test_an_interrupt_before_the_first_shard_leaves_nothing(tmp_path, monkeypatc
         (["--preset", "no-such"], ["no-such", "default", "linear"]),
         (["--set", 'graphs={"no_such": 1}'], ["graphs", "no_such", "erdos_renyi"]),
         (["--set", "num_features=[5, 2]"], ["num_features", "low must not exceed high", "5", "2"]),
-        (["--set", "num_features=[2, 3"], ["num_features", "not JSON"]),
+        (["--set", "num_features=[2, 3"], ["num_features", "cannot read the value", "[2, 10]"]),
         (["--set", "num_featurs=[2, 3]"], ["unknown field", "num_featurs", "num_features"]),
-        (["--set", "num_features"], ["FIELD=JSON"]),
+        (["--set", "num_features"], ["FIELD=VALUE"]),
         (["--set", "num_datapoints=-5"], ["num_datapoints", "-5"]),
-        (["--set", 'num_datapoints="many"'], ["num_datapoints", "many"]),
+        (["--set", "num_datapoints=many"], ["num_datapoints", "many", "such as num_datapoints=150"]),
+        (["--set", "mechanisms=mpl"], ["mechanisms", "did you mean mlp"]),
+        (["--set", "parameters.mlp.widht=3"], ["parameters: mlp: widht is unknown", "width"]),
         (["--config", "missing.json"], ["missing.json"]),
         (["--preset", "linear", "--config", __file__], ["--preset", "--config"]),
         (["--config", __file__], [__file__]),
@@ -206,3 +210,55 @@ def test_a_prior_with_missing_cells_makes_a_dump_that_allows_them(tmp_path):
     with open_dump(out) as dump:
         assert dump.allow_missing
     assert run("inspect", out).exit_code == 0
+
+
+def test_settings_are_merged_and_the_exact_difference_is_printed(tmp_path):
+    out = tmp_path / "mine.h5"
+    changes = ["mechanisms=mlp", "num_features=3", 'parameters={"mlp": {"width": [30, 40]}}']
+    words = [word for change in changes for word in ("--set", change)]
+    result = run("generate", out, "--num-datasets", 2, "--preset", "linear", *words)
+    assert result.exit_code == 0, result.output
+    differences = [
+        "  num_features=3  (instead of 5)",
+        "  mechanisms=mlp  (instead of linear)",
+        "  parameters.mlp.width=[30, 40]  (instead of [3, 12])",
+    ]
+    assert result.stdout.splitlines()[1:] == ["prior: linear with", *differences]
+    with open_dump(out) as dump:
+        found = PriorConfig.from_json(dump.attributes["config"]).parameters
+    expected = PRESETS["linear"].parameters
+    assert found == {**expected, "mlp": {**expected["mlp"], "width": (30, 40)}}
+
+    lines = run("inspect", out).stdout.splitlines()
+    start = lines.index("Prior: the preset mlp-scm with")  # the nearest: it has the same mechanisms
+    assert lines[start + 1 :] == [
+        "  num_features=3  (instead of 5)",
+        "  graphs=[erdos_renyi, barabasi_albert, growing_network_with_redirection, layered, random_tree]  "
+        "(instead of layered)",
+        "  parameters.mlp.width=[30, 40]  (instead of [3, 12])",
+    ]
+
+    result = run(
+        "generate", out, "--num-datasets", 2, "--overwrite", "--set", "replace.parameters={}", *SMALL
+    )
+    assert result.exit_code == 0, result.output
+    assert "  parameters.linear.matrix=null  (instead of [normal, uniform, signs, decaying])" in result.stdout
+    with open_dump(out) as dump:
+        assert PriorConfig.from_json(dump.attributes["config"]).parameters == {}
+
+
+def test_a_preset_as_it_is_has_no_differences(tmp_path):
+    result = run("generate", tmp_path / "mine.h5", "--num-datasets", 2, "--preset", "gp")
+    assert result.stdout.splitlines()[1:] == ["prior: gp"]
+    assert run("inspect", tmp_path / "mine.h5").stdout.splitlines()[-1] == "Prior: the preset gp"
+
+
+@pytest.mark.parametrize("config", ["", "[]", "{", "[" * 10_000, '{"num_features": "\\u001b[31m"}'])
+def test_inspect_survives_any_text_for_a_config(tiny_dump, tmp_path, config):
+    path = tmp_path / "other.h5"
+    path.write_bytes(tiny_dump.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = config
+    result = CliRunner().invoke(main, ["inspect", str(path)], color=True)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
