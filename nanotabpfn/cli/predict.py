@@ -1,7 +1,9 @@
 """`nanotabpfn predict`: from a table with targets and one without to a file of predictions."""
 
+import csv
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from sklearn.utils.multiclass import type_of_target
 
+from nanotabpfn.cli.options import device_option, resolve_device
+from nanotabpfn.estimators.cells import decimal_mark, number_in_text
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.pandas_import import import_pandas
@@ -18,6 +22,9 @@ from priors.dumps.schema import PROBLEM_TYPES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SEPARATORS = (",", ";", "\t", "|")
+"""Of columns in a CSV; the one that cuts its first line into most fields is taken, the first of equals."""
 
 table_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -68,6 +75,21 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
     help="Ensemble.  [default: 8; 1 in regression]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the ensemble.")
+@click.option(
+    "--separator", metavar="CHAR", help="Between the columns of a CSV.  [default: from its first line]"
+)
+@click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="Decimal mark of the numbers in a CSV.  [default: each column's own]",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the text in a CSV.")
+@click.option(
+    "--na-values",
+    metavar="LIST",
+    help="Texts that mark a missing cell, such as '?,unknown'.  [default: the usual ones in numbers]",
+)
+@device_option
 def predict_command(
     train_file: Path,
     target: str,
@@ -78,12 +100,18 @@ def predict_command(
     quantiles: list[float],
     n_estimators: int | None,
     seed: int,
+    separator: str | None,
+    decimal: str | None,
+    encoding: str,
+    na_values: str | None,
+    device: str,
 ) -> None:
     """Learn the target of one table, and predict that of another.
 
-    Tables are CSV or Parquet (.csv, .parquet), as they come: text, dates and gaps are fine. The predictions
-    have the column `prediction`, and for each class the column `probability_CLASS`, or for each of the
-    quantiles of a real target the column `quantile_PROBABILITY`.
+    Tables are CSV or Parquet (.csv, .parquet), as they come: text, dates and missing cells are read. The
+    predictions have the column `prediction`, and for each class the column `probability_CLASS`, or for each
+    of the quantiles of a real target the column `quantile_PROBABILITY`. Cells that cannot be read are listed
+    on stderr.
 
     \b
     nanotabpfn predict --train train.csv --target species --test test.csv --out predictions.csv
@@ -93,16 +121,40 @@ def predict_command(
     if quantiles and problem != "regression":
         raise PlainError("--quantiles: needs --problem regression")
     _check_out(out)
-    tables = _read_tables(train_file, target, test_file)
-    _check_target(train_file, tables.y, problem)
+    device = resolve_device(device)
+    if separator is not None and len(separator) != 1:
+        raise PlainError(f"--separator: must be one character, got {separator!r}")
+    marks = None if na_values is None else [mark.strip() for mark in na_values.split(",")]
+    layout = _Layout(separator, decimal, encoding, marks)
+    tables = _read_tables(train_file, target.strip(), test_file, layout)
+    tables = tables._replace(y=_read_target(train_file, tables.y, problem))
     predict = _predict_classes if problem == "classification" else _predict_numbers
-    settings = {"model": model, "n_estimators": n_estimators, "random_state": seed}
-    try:
-        predictions, kind = predict(settings, tables, quantiles)
-    except (TypeError, ValueError) as error:
-        raise PlainError(" ".join(str(error).split())) from error
+    settings = {
+        "model": model,
+        "n_estimators": n_estimators,
+        "random_state": seed,
+        "na_values": marks,
+        "device": device,
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            predictions, kind = predict(settings, tables, quantiles)
+        except (TypeError, ValueError) as error:
+            raise PlainError(" ".join(str(error).split())) from error
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        click.echo(f"Warning: {message}", err=True)
     _write(out, predictions)
     click.echo(f"{out}: {len(predictions)} predictions of {kind}")
+
+
+class _Layout(NamedTuple):
+    """How the CSV files are written; None: as the file shows."""
+
+    separator: str | None
+    decimal: str | None
+    encoding: str
+    na_values: list[str] | None
 
 
 class _Tables(NamedTuple):
@@ -113,9 +165,9 @@ class _Tables(NamedTuple):
     x_test: "pd.DataFrame"
 
 
-def _read_tables(train_file: Path, target: str, test_file: Path) -> _Tables:
+def _read_tables(train_file: Path, target: str, test_file: Path, layout: _Layout) -> _Tables:
     """The features and the target of the one table, and the same features of the other."""
-    train, test = _read(train_file), _read(test_file)
+    train, test = _read(train_file, layout), _read(test_file, layout)
     if target not in train.columns:
         known = ", ".join(map(str, train.columns[:20]))
         raise PlainError(f"--target: {train_file} has no column {target!r}, but {known}")
@@ -130,11 +182,20 @@ def _read_tables(train_file: Path, target: str, test_file: Path) -> _Tables:
     return _Tables(train[features], train[target], test[features])
 
 
-def _check_target(file: Path, y: "pd.Series", problem: str) -> None:
+def _read_target(file: Path, y: "pd.Series", problem: str) -> "pd.Series":
+    """The target without missing labels; in regression also numbers that are written as text."""
     if y.isna().any():
         raise PlainError(f"{file}: {y.isna().sum()} of {len(y)} rows have no {y.name!r}; leave them out")
-    if problem == "classification" and type_of_target(y) == "continuous":
-        raise PlainError(f"--target: {y.name!r} holds real numbers; --problem regression predicts such")
+    if problem == "classification":
+        if type_of_target(y) == "continuous":
+            raise PlainError(f"--target: {y.name!r} holds real numbers; --problem regression predicts such")
+        return y
+    texts = [cell for cell in y if isinstance(cell, str)]
+    if len(texts) < len(y):
+        return y
+    mark = decimal_mark(texts)
+    numbers = [number_in_text(text, mark) for text in texts]
+    return y if None in numbers else import_pandas("predict").Series(numbers, y.index, name=y.name)
 
 
 def _predict_classes(
@@ -172,13 +233,56 @@ def _check_suffix(path: Path) -> None:
         raise PlainError(f"{path}: must end in .csv or .parquet")
 
 
-def _read(path: Path) -> "pd.DataFrame":
+def _read(path: Path, layout: _Layout) -> "pd.DataFrame":
+    """A table with the spaces around the names of its columns removed.
+
+    Raises:
+        PlainError: a file that cannot be read, or two columns of one name.
+    """
     _check_suffix(path)
     pd = import_pandas("predict", "pyarrow")
     try:
-        return pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        frame = _read_csv(pd, path, layout) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    except UnicodeDecodeError as error:
+        raise PlainError(
+            f"{path}: is not text in {layout.encoding}; --encoding cp1252 or latin-1 reads files of older "
+            "programs, utf-16 those of some spreadsheets"
+        ) from error
+    except LookupError as error:
+        raise PlainError(f"--encoding: {error}") from error
     except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are among them
         raise PlainError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    _check_names(path, frame.columns.map(str))
+    frame.columns = frame.columns.map(str).str.strip()
+    return frame
+
+
+def _read_csv(pd: Any, path: Path, layout: _Layout) -> "pd.DataFrame":
+    encoding = "utf-8-sig" if layout.encoding.lower() in ("utf-8", "utf8") else layout.encoding
+    with path.open(encoding=encoding, newline="") as file:
+        first_line = file.readline()
+        separator = layout.separator or max(SEPARATORS, key=lambda mark: len(_fields(first_line, mark)))
+    _check_names(path, [name for name in _fields(first_line, separator) if name.strip()])
+    return pd.read_csv(
+        path,
+        sep=separator,
+        decimal=layout.decimal or ".",
+        encoding=encoding,
+        na_values=layout.na_values,
+        skipinitialspace=True,
+        low_memory=False,
+    )
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    names = [name.strip() for name in names]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PlainError(f"{path}: has {names.count(twice)} columns named {twice!r}; rename all but one")
 
 
 def _write(path: Path, frame: "pd.DataFrame") -> None:

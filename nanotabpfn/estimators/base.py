@@ -34,7 +34,7 @@ class OutsideTrainedRangeWarning(UserWarning):
 class TableEstimator(BaseEstimator):
     """The stages of `fit` and `predict` that do not depend on the kind of target.
 
-    A subclass has the parameters `model`, `device`, `n_estimators` and `random_state`, and sets:
+    A subclass has the parameters `model`, `device`, `n_estimators`, `random_state` and `na_values`, and sets:
 
     Attributes:
         problem_type: `classification` or `regression`.
@@ -69,7 +69,7 @@ class TableEstimator(BaseEstimator):
 
     def _encode(self, columns: list[Column]) -> np.ndarray:
         """The training rows (T, G) as numbers; sets `encoder_`."""
-        self.encoder_ = TableEncoder().fit(columns)
+        self.encoder_ = TableEncoder(self.na_values).fit(columns)
         return self.encoder_.transform(columns)
 
     def _draw_members(self, x: np.ndarray, num_members: int, num_classes: int = 0) -> list[Member]:

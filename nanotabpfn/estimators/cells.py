@@ -1,8 +1,13 @@
-"""Cells: a single cell of a table as a number or as the text of a category."""
+"""Cells: a single cell of a table as a number or as the text of a category.
+
+Numbers in text are read as people write them: with a decimal point or comma, separated thousands, a percent
+sign. Which of "." and "," is the decimal mark is a property of the column (`decimal_mark`).
+"""
 
 import datetime
 import math
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Iterable
 from numbers import Number
 from typing import Any
 
@@ -11,9 +16,26 @@ import numpy as np
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 DAY_IN_MICROSECONDS = 86_400e6
 
+NA_VALUES = frozenset(
+    "? - -- --- . * #n/a #na n/a na n.a. nan nil none null <na> missing unknown".split()  # noqa: SIM905
+)
+"""Text that marks a missing cell in a column of numbers, in lower case."""
+
+_SPACES = "[ \u00a0\u2009\u202f'\u2019]"  # other separators of thousands: "1 234", "1'234"
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_GROUPED = {  # thousands in groups; a leading 0 is no group: "0,123" has a decimal comma
+    ".": re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:\.\d*)?{_EXPONENT}"),
+    ",": re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|(?:{_SPACES}\d{{3}})+)(?:,\d*)?{_EXPONENT}"),
+}
+_DECIMAL_COMMA = re.compile(rf"[+-]?(?:\d+,\d*|,\d+){_EXPONENT}")
+
 
 def text_of_cell(cell: Any) -> str:
-    """Of a category; 1, 1.0 and True read alike, so that a column is the same whoever stores it."""
+    """The text of a category; 1 and 1.0 have the same, so that a column does not depend on its container.
+
+    >>> text_of_cell(1.0), text_of_cell("red"), text_of_cell(b"red")
+    ('1', 'red', 'red')
+    """
     if isinstance(cell, bytes):
         return cell.decode(errors="replace")
     if isinstance(cell, bool | np.bool_):
@@ -23,18 +45,26 @@ def text_of_cell(cell: Any) -> str:
     return str(cell)
 
 
-def number_in_cell(cell: Any, name: str) -> float | None:
-    """What a cell is as a number: NaN where it is missing, None where it is no number.
+def number_in_cell(cell: Any, name: str, decimal: str = ".") -> float | None:
+    """A cell as a number: NaN where it is missing, None where it is not a number.
+
+    Args:
+        cell: text, a number, a date, a time or a mark of a missing cell.
+        name: of its column, for messages.
+        decimal: the decimal mark of numbers in text, "." or ",".
 
     Raises:
         TypeError: a cell that holds other things than text, numbers and dates.
+
+    >>> number_in_cell("12.5", "price"), number_in_cell(True, "paid"), number_in_cell("cheap", "price")
+    (12.5, 1.0, None)
     """
     if cell is None:
         return math.nan
     if isinstance(cell, float):  # numpy's float64 is one
         return cell
     if isinstance(cell, str | bytes):
-        return number_in_text(cell.decode(errors="replace") if isinstance(cell, bytes) else cell)
+        return number_in_text(cell.decode(errors="replace") if isinstance(cell, bytes) else cell, decimal)
     if isinstance(cell, datetime.date):  # a datetime is one, and so are pandas' time stamps
         return _days(cell)
     if isinstance(cell, datetime.timedelta):
@@ -63,16 +93,55 @@ def number_in_cell(cell: Any, name: str) -> float | None:
     )
 
 
-def number_in_text(text: str) -> float | None:
+def number_in_text(text: str, decimal: str = ".") -> float | None:
+    """A number, or an ISO date as days; NaN where the text is empty, None where it is neither.
+
+    Percent are hundredths. Where the text is not a number with the decimal mark, the other mark is tried.
+
+    >>> number_in_text("1,234.5"), number_in_text("1.234,5"), number_in_text("50 %"), number_in_text("1_2")
+    (1234.5, 1234.5, 0.5, None)
+    >>> number_in_text("1.234"), number_in_text("1.234", decimal=",")
+    (1.234, 1234.0)
+    """
     text = text.strip()
     if not text:
         return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        pass
+    for mark in (decimal, "." if decimal == "," else ","):
+        number = _written_number(text, mark)
+        if number is not None:
+            return number
     try:
         return _days(datetime.datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def decimal_mark(texts: Iterable[str]) -> str:
+    """The decimal mark with which more of the texts are numbers; "." where both read as many.
+
+    >>> decimal_mark(["3,14", "2,5"]), decimal_mark(["1,234", "2,500"]), decimal_mark(["0,123", "2,500"])
+    (',', '.', ',')
+    """
+    texts = [text.strip() for text in texts if "," in text]
+    read = {mark: sum(_written_number(text, mark) is not None for text in texts) for mark in (".", ",")}
+    return "," if read[","] > read["."] else "."
+
+
+def _written_number(text: str, decimal: str) -> float | None:
+    """A number with this decimal mark, or None."""
+    if text.endswith("%"):
+        number = _written_number(text[:-1].rstrip(), decimal)
+        return None if number is None else number / 100
+    text = text.replace("\u2212", "-")  # the minus sign
+    if _GROUPED[decimal].fullmatch(text):
+        text = re.sub(rf"{_SPACES}|{re.escape(',' if decimal == '.' else '.')}", "", text)
+        return float(text.replace(",", "."))
+    if decimal == "," and _DECIMAL_COMMA.fullmatch(text):
+        return float(text.replace(",", "."))
+    if "_" in text:  # Python's own notation, which a table does not have
+        return None
+    try:
+        return float(text)
     except ValueError:
         return None
 

@@ -1,5 +1,6 @@
 """NanoTabPFNClassifier: the scikit-learn interface of a model trained for classification."""
 
+from collections.abc import Sequence
 from numbers import Number, Real
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
             classes.
         softmax_temperature: divides the logits; above 1 probabilities are closer to each other.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
+        na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
+            "N/A" in columns of numbers (`cells.NA_VALUES`).
 
     Attributes:
         classes_: (K,) the training labels that occur, sorted.
@@ -64,12 +67,14 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         n_estimators: int | None = None,
         softmax_temperature: float = 1.0,
         random_state: int | np.random.Generator | None = 0,
+        na_values: Sequence[str] | None = None,
     ):
         self.model = model
         self.device = device
         self.n_estimators = n_estimators
         self.softmax_temperature = softmax_temperature
         self.random_state = random_state
+        self.na_values = na_values
 
     def fit(self, X: Any, y: Any) -> "NanoTabPFNClassifier":
         """Take the training rows through the model.

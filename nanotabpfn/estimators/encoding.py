@@ -5,19 +5,22 @@ Axis letters: T training rows, N rows, F columns of the table, G features of the
 `columns.read_table` takes a table apart into columns; `TableEncoder` learns from the training rows what
 becomes of each column:
 
-- numbers, booleans (0 and 1), dates (days), durations (days), and text that reads as a number or an ISO date
-  in every training row: a number;
+- numbers, booleans (0 and 1), dates (days), durations (days), and text of which nearly all training cells are
+  numbers or ISO dates (`cells.py`): a number;
 - ordered categories (pandas' ordered, polars' Enum): their place in the order;
 - all else: a category, numbered in alphabetical order.
 
 A cell that cannot be read as its column's kind, such as a category that the training rows lack, counts as
-missing. Missing numbers become the median, missing categories the most frequent one, and a column with
+missing; a warning lists such cells of the training rows, and columns of which most test cells are unreadable.
+Missing numbers become the median, missing categories the most frequent one, and a column with
 missing cells in training gets an indicator column, 0 or 1: that a cell is missing can be informative.
 
 A table of plain finite numbers is left unchanged.
 """
 
 import math
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +30,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from nanotabpfn.estimators.cells import number_in_cell, text_of_cell
+from nanotabpfn.estimators.cells import NA_VALUES, decimal_mark, number_in_cell, text_of_cell
 from nanotabpfn.estimators.columns import Column
 
 PLAIN_EXPONENT = 40
@@ -36,31 +39,55 @@ PLAIN_OFFSET = 2**10
 """Columns this many times farther from 0 than they are wide are moved to 0, since float32 has 24 bits."""
 FARTHEST = 2.0**64
 """How far from 0 a cell can be, after that; the model cuts z-scores at 100 anyway."""
+MOST_UNREADABLE = 0.1
+"""Share of the text cells of a column of numbers that may not be numbers: above it, it is a category."""
+
+
+class UnreadableCellsWarning(UserWarning):
+    """Cells of a table that cannot be read as their column's kind, and count as missing."""
 
 
 class TableEncoder(BaseEstimator):
     """Columns of `read_table` to a finite matrix; fitted on training rows alone.
 
+    Args:
+        na_values: text that marks a missing cell, in all columns, in upper or lower case. None:
+            `cells.NA_VALUES` in columns of numbers, while a category may have such a name.
+
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
+        decimals_: of each column, the decimal mark of its numbers in text.
         num_features_: G.
+
+    >>> columns = [Column("size", np.array(["1,5", "2,5", "?"], dtype=object))]
+    >>> TableEncoder().fit(columns).transform(columns).tolist()  # the number, and whether it was missing
+    [[1.5, 0.0], [2.5, 0.0], [2.0, 1.0]]
     """
 
+    def __init__(self, na_values: Sequence[str] | None = None):
+        self.na_values = na_values
+
     def fit(self, columns: Sequence[Column]) -> "TableEncoder":
-        """Learn the kinds of the columns, and what stands for missing cells."""
+        """Learn the kinds of the columns, and what replaces missing cells."""
         self.levels_ = [column.levels for column in columns]
-        self.kinds_ = [_kind(column) for column in columns]
+        self.decimals_ = [_decimal(column) for column in columns]
+        self.kinds_ = list(map(self._kind, columns, self.decimals_))
         numbers, categories = self._split(columns)
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
         self.categories_ = _category_encoder().fit(categories) if categories.size else None
-        self.num_features_ = self.transform(
-            [column._replace(cells=column.cells[:1]) for column in columns]
-        ).shape[1]
+        self.num_features_ = self._matrix(numbers[:1], categories[:1]).shape[1]
         return self
 
     def transform(self, columns: Sequence[Column]) -> np.ndarray:
-        """(N, G) float32, all finite: the numbers, their gaps, then the categories and theirs."""
+        """(N, G) float32, all finite: the numbers, their indicators, then the categories and theirs.
+
+        Warns of columns of which most cells cannot be read as what they were in training.
+        """
         numbers, categories = self._split(columns)
+        self._warn_unreadable(columns, numbers, categories)
+        return self._matrix(numbers, categories)
+
+    def _matrix(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
         parts = []
         if self.numbers_ is not None:
             parts.append(self.numbers_.transform(numbers))
@@ -72,18 +99,110 @@ class TableEncoder(BaseEstimator):
         """Numbers as float64 with NaN, and categories as text with NaN, each (N, its columns)."""
         num_rows = len(columns[0].cells)
         numbers, categories = [], []
-        for column, kind, levels in zip(columns, self.kinds_, self.levels_, strict=True):
+        settings = zip(columns, self.kinds_, self.levels_, self.decimals_, strict=True)
+        for column, kind, levels, decimal in settings:
             if kind == "category":
-                categories.append(_as_categories(column))
+                categories.append(self._as_categories(column))
             elif kind == "ordered":
                 places = {level: float(place) for place, level in enumerate(levels)}
                 numbers.append(np.array([_place(cell, places) for cell in column.cells]))
             else:
-                numbers.append(_as_numbers(column))
+                numbers.append(self._as_numbers(column, decimal))
         return (
             np.column_stack(numbers) if numbers else np.empty((num_rows, 0)),
             np.column_stack(categories) if categories else np.empty((num_rows, 0), dtype=object),
         )
+
+    def _kind(self, column: Column, decimal: str) -> str:
+        """The kind of a training column; warns of cells in a column of numbers that are not numbers."""
+        if column.levels is not None:
+            return "ordered"
+        if column.cells.dtype != object:
+            return "number"
+        marked = np.array([self._is_mark(cell) for cell in column.cells])
+        found = [number_in_cell(cell, column.name, decimal) for cell in column.cells[~marked]]
+        unreadable = [
+            cell for cell, number in zip(column.cells[~marked], found, strict=True) if number is None
+        ]
+        num_numbers = sum(number is not None and not math.isnan(number) for number in found)
+        if not num_numbers:
+            return "category" if unreadable or marked.any() else "number"
+        if len(unreadable) > MOST_UNREADABLE * (num_numbers + len(unreadable)):
+            return "category"
+        if unreadable:
+            warnings.warn(
+                f"column {column.name!r} holds numbers, but {len(unreadable)} of its {len(column.cells)} "
+                f"training cells are other text and count as missing: {_listed(unreadable)}",
+                UnreadableCellsWarning,
+                stacklevel=2,
+            )
+        return "number"
+
+    def _is_mark(self, cell: Any) -> bool:
+        """Whether a cell is text that marks a missing cell in a column of numbers."""
+        if not isinstance(cell, str) or not cell.strip():
+            return False
+        marks = NA_VALUES if self.na_values is None else {mark.strip().lower() for mark in self.na_values}
+        return cell.strip().lower() in marks
+
+    def _as_numbers(self, column: Column, decimal: str) -> np.ndarray:
+        if column.cells.dtype != object:
+            return column.cells
+        found = [
+            math.nan if self._is_mark(cell) else number_in_cell(cell, column.name, decimal)
+            for cell in column.cells
+        ]
+        return np.array([math.nan if number is None else number for number in found], dtype=np.float64)
+
+    def _as_categories(self, column: Column) -> np.ndarray:
+        cells = np.empty(len(column.cells), dtype=object)
+        for i, cell in enumerate(column.cells):
+            cells[i] = math.nan if self._is_missing(cell, column.name) else text_of_cell(cell)
+        return cells
+
+    def _is_missing(self, cell: Any, name: str) -> bool:
+        if self.na_values is not None and self._is_mark(cell):
+            return True
+        number = number_in_cell(cell, name)
+        return number is not None and math.isnan(number)
+
+    def _warn_unreadable(
+        self, columns: Sequence[Column], numbers: np.ndarray, categories: np.ndarray
+    ) -> None:
+        """One warning for all columns of which most cells, of those not missing, cannot be read."""
+        found, at_number, at_category = [], 0, 0
+        for column, kind in zip(columns, self.kinds_, strict=True):
+            if kind == "category":
+                known = set(self.categories_[0].categories_[at_category])
+                cells = categories[:, at_category]
+                unreadable = column.cells[[isinstance(c, str) and c not in known for c in cells]]
+                at_category += 1
+            else:
+                unknown = np.isnan(numbers[:, at_number])
+                at_number += 1
+                if column.cells.dtype != object or not unknown.any():
+                    continue
+                unreadable = np.array(
+                    [c for c in column.cells[unknown] if not self._is_gap(c, column.name)], dtype=object
+                )
+            num_present = sum(not self._is_gap(cell, column.name) for cell in column.cells)
+            if len(unreadable) > num_present / 2:
+                name = "categories of the training rows" if kind != "number" else "numbers"
+                found.append(
+                    f"column {column.name!r}: {len(unreadable)} of {len(column.cells)} cells are not {name}, "
+                    f"such as {str(unreadable[0])[:20]!r}"
+                )
+        if found:
+            more = f"; and {len(found) - 5} columns more" if len(found) > 5 else ""
+            warnings.warn(
+                f"cells that count as missing: {'; '.join(found[:5])}{more}",
+                UnreadableCellsWarning,
+                stacklevel=2,
+            )
+
+    def _is_gap(self, cell: Any, name: str) -> bool:
+        """Whether a cell is missing in the table itself."""
+        return self._is_mark(cell) or self._is_missing(cell, name)
 
 
 class _Scale(BaseEstimator):
@@ -126,32 +245,17 @@ def _imputer(strategy: str) -> SimpleImputer:
     return SimpleImputer(strategy=strategy, add_indicator=True, keep_empty_features=True)
 
 
-def _kind(column: Column) -> str:
-    if column.levels is not None:
-        return "ordered"
+def _decimal(column: Column) -> str:
     if column.cells.dtype != object:
-        return "number"
-    return (
-        "number"
-        if all(number_in_cell(cell, column.name) is not None for cell in column.cells)
-        else "category"
-    )
+        return "."
+    return decimal_mark(cell for cell in column.cells if isinstance(cell, str))
 
 
-def _as_numbers(column: Column) -> np.ndarray:
-    if column.cells.dtype != object:
-        return column.cells
-    numbers = (number_in_cell(cell, column.name) for cell in column.cells)
-    return np.array([math.nan if number is None else number for number in numbers], dtype=np.float64)
-
-
-def _as_categories(column: Column) -> np.ndarray:
-    cells = np.empty(len(column.cells), dtype=object)
-    for i, cell in enumerate(column.cells):
-        number = number_in_cell(cell, column.name)
-        is_missing = number is not None and math.isnan(number)
-        cells[i] = math.nan if is_missing else text_of_cell(cell)
-    return cells
+def _listed(cells: Sequence[Any]) -> str:
+    """A few different cells, the most frequent first."""
+    counts = Counter(map(str, cells)).most_common(4)
+    listed = ", ".join(f"{text[:20]!r} ({count})" for text, count in counts[:3])
+    return listed + (" and others" if len(counts) > 3 else "")
 
 
 def _place(cell: Any, places: dict[Any, float]) -> float:

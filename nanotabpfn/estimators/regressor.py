@@ -46,6 +46,8 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
             table of finite numbers as it is. The first 4 have different views of the features; with 2 and
             more, members are added until all features are read by models that take only some.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
+        na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
+            "N/A" in columns of numbers (`cells.NA_VALUES`).
 
     Attributes:
         n_features_in_: number of features seen in `fit`.
@@ -74,11 +76,13 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
         *,
         n_estimators: int | None = None,
         random_state: int | np.random.Generator | None = 0,
+        na_values: Sequence[str] | None = None,
     ):
         self.model = model
         self.device = device
         self.n_estimators = n_estimators
         self.random_state = random_state
+        self.na_values = na_values
 
     def fit(self, X: Any, y: Any) -> "NanoTabPFNRegressor":
         """Take the training rows through the model.

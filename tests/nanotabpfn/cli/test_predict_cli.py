@@ -124,3 +124,78 @@ def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, optio
     assert len(result.output.splitlines()) <= 2
     assert "Traceback" not in result.output
     assert not [*files.glob("*out*"), *files.glob("*.partial")]
+
+
+def european(files, encoding="utf-8", header=" size ;town"):
+    """The tables with semicolons, decimal commas and spaces around the names."""
+    for name, kinds in (("train", ["kind"]), ("test", [])):
+        frame = pd.read_csv(files / f"{name}.csv")
+        lines = [";".join([header, *kinds])]
+        for row in frame.itertuples():
+            size = "" if np.isnan(row[1]) else f"{row[1]:.6f}".replace(".", ",")
+            lines.append(
+                ";".join([size, str(row.town).replace("Rom", "Köln"), *(getattr(row, k) for k in kinds)])
+            )
+        (files / f"{name}.csv").write_bytes("\n".join(lines).encode(encoding))
+
+
+def test_semicolons_decimal_commas_and_spaces_around_names_are_read(files):
+    plain = predict(files)
+    assert plain.exit_code == 0, plain.output
+    expected = pd.read_csv(files / "out.csv")
+    european(files)
+    result = predict(files)
+    assert result.exit_code == 0, result.output
+    found = pd.read_csv(files / "out.csv")
+    np.testing.assert_allclose(found.iloc[:, 1:], expected.iloc[:, 1:], atol=1e-4)
+    result = predict(files, "--separator", ";", "--decimal", ",")
+    np.testing.assert_allclose(pd.read_csv(files / "out.csv").iloc[:, 1:], found.iloc[:, 1:], atol=1e-6)
+
+
+def test_other_encodings_are_named_by_the_user_with_a_hint(files):
+    european(files, "cp1252")
+    result = predict(files)
+    assert result.exit_code == 2
+    assert "is not text in utf-8; --encoding cp1252" in result.output
+    assert predict(files, "--encoding", "cp1252").exit_code == 0
+    result = predict(files, "--encoding", "klingon")
+    assert result.exit_code == 2
+    assert "--encoding: unknown encoding: klingon" in result.output
+
+
+@pytest.mark.parametrize("header", ["size;size", "size; size "])
+def test_two_columns_of_one_name_are_refused(files, header):
+    european(files, header=header)
+    result = predict(files)
+    assert result.exit_code == 2
+    assert "has 2 columns named 'size'; rename all but one" in result.output
+
+
+def test_cells_that_are_no_numbers_are_listed_and_na_values_names_them(files):
+    for name in ("train", "test"):
+        frame = pd.read_csv(files / f"{name}.csv", dtype=str)
+        frame.loc[frame.index[:1], "size"] = "broken"
+        frame.to_csv(files / f"{name}.csv", index=False)
+    result = predict(files)
+    assert result.exit_code == 0, result.output
+    assert "Warning: column 'size' holds numbers, but 1 of its 20 training cells" in result.stderr
+    result = predict(files, "--na-values", "broken, none")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+
+
+def test_a_real_target_in_text_and_the_device(files):
+    model = save_model(
+        NanoTabPFNModel(8, 2, 12, 1, 20, bin_edges=standard_edges(20)), files / "numbers.safetensors"
+    )
+    train = pd.read_csv(files / "train.csv").drop(columns="kind")
+    train["price"] = [f"1.{100 + i},50" for i in range(len(train))]
+    train.to_csv(files / "train.csv", index=False)
+    more = ["--problem", "regression", "--model", str(model), "--device", "cpu"]
+    result = predict(files, *more, target="price")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv(files / "out.csv")["prediction"].between(1000, 1300).all()
+    if not torch.cuda.is_available():
+        result = predict(files, "--device", "cuda")
+        assert result.exit_code == 2
+        assert "--device cuda: there is none here" in result.output

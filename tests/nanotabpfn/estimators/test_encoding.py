@@ -1,4 +1,4 @@
-"""Encoding: every kind of column becomes finite numbers, by what the training rows alone have told."""
+"""Encoding: every kind of column becomes finite numbers, learned from the training rows alone."""
 
 import datetime as dt
 
@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from nanotabpfn.estimators.columns import read_table
-from nanotabpfn.estimators.encoding import TableEncoder
+from nanotabpfn.estimators.encoding import TableEncoder, UnreadableCellsWarning
 
 
 def encode(train, test=None):
@@ -83,14 +83,16 @@ def test_missing_cells_are_filled_and_told():
 def test_a_cell_that_training_does_not_know_counts_as_missing():
     train = pd.DataFrame({"s": ["x", "x", "y"], "n": [1, 2, 9], "e": ["1", "2", "3"]})
     test = pd.DataFrame({"s": ["z", None], "n": ["what", "7"], "e": ["", "many"]})
-    np.testing.assert_array_equal(encode(train, test)[2], [[2, 2, 0], [7, 2, 0]])
+    with pytest.warns(UnreadableCellsWarning, match=r"'s': 1 of 2 .*; column 'e': 1 of 2"):
+        np.testing.assert_array_equal(encode(train, test)[2], [[2, 2, 0], [7, 2, 0]])
 
 
 def test_nothing_is_learned_from_test_rows():
     train = pd.DataFrame({"a": [1, 2, np.nan], "s": ["x", "y", "x"]})
     expected = encode(train)[1]
     test = pd.DataFrame({"a": [1e6, np.nan], "s": ["a", "b"]})
-    np.testing.assert_array_equal(encode(train, test)[1], expected)
+    with pytest.warns(UnreadableCellsWarning, match="'s': 2 of 2"):
+        np.testing.assert_array_equal(encode(train, test)[1], expected)
 
 
 def test_infinities_lie_beyond_all_others():
@@ -132,3 +134,76 @@ def test_columns_are_found_by_their_names():
 def test_tables_that_are_none(table, error, message):
     with pytest.raises(error, match=message):
         encode(table)
+
+
+def column_of(cells):
+    return pd.DataFrame({"n": pd.Series(cells, dtype=object)})
+
+
+@pytest.mark.parametrize("mark", ["?", "N/A", "-", "unknown", " NULL "])
+def test_a_usual_mark_of_a_missing_cell_leaves_a_column_of_numbers(mark):
+    kinds, got, later = encode(column_of(["1", "2.5", mark, "4"]), column_of(["3", mark]))
+    assert kinds == ["number"]
+    np.testing.assert_array_equal(got, [[1, 0], [2.5, 0], [2.5, 1], [4, 0]])
+    np.testing.assert_array_equal(later, [[3, 0], [2.5, 1]])
+
+
+def test_a_mark_can_be_a_category_and_na_values_says_which_are_marks():
+    assert encode(column_of(["none", "brick", "none"]))[0] == ["category"]
+    columns = read_table(BaseEstimator(), column_of(["1", "2", "off", "?"]), reset=True)
+    assert TableEncoder(na_values=["OFF", "?"]).fit(columns).kinds_ == ["number"]
+    columns = read_table(BaseEstimator(), column_of(["a", "b", "off"]), reset=True)
+    np.testing.assert_array_equal(
+        TableEncoder(na_values=["off"]).fit(columns).transform(columns), [[0, 0], [1, 0], [0, 1]]
+    )
+
+
+def test_nearly_all_numbers_are_numbers_and_a_warning_lists_the_others():
+    cells = [*map(str, range(38)), "about 5", "about 5"]
+    message = r"column 'n' holds numbers, but 2 of its 40 training cells .*: 'about 5' \(2\)$"
+    with pytest.warns(UnreadableCellsWarning, match=message):
+        kinds, got, _ = encode(column_of(cells))
+    assert kinds == ["number"]
+    np.testing.assert_array_equal(got[:, 1], [0] * 38 + [1, 1])
+    assert encode(column_of([*map(str, range(8)), "about 5"]))[0] == ["category"]  # more than a tenth
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["3,14", "2,5", "-1,0"], [3.14, 2.5, -1]),
+        (["1.234,5", "2,5", "7"], [1234.5, 2.5, 7]),
+        (["1,234.5", "2,500", "7"], [1234.5, 2500, 7]),
+        (["1,234", "2,500", "12,345,678"], [1234, 2500, 12345678]),
+        (["0,123", "1,234", "2"], [0.123, 1.234, 2]),
+        (["12.3%", "50 %", "-1%"], [0.123, 0.5, -0.01]),
+        (["1 234", "7'234.5", "12\u00a0345"], [1234, 7234.5, 12345]),
+        (["1e3", "-2.5E-1", "\u22127"], [1000, -0.25, -7]),
+    ],
+)
+def test_numbers_as_people_write_them(cells, expected):
+    kinds, got, _ = encode(column_of(cells))
+    assert kinds == ["number"]
+    np.testing.assert_allclose(got[:, 0], expected, rtol=1e-6)
+
+
+def test_what_is_a_number_in_python_alone_is_text():
+    assert encode(column_of(["1_2", "3_4", "5_6"]))[0] == ["category"]
+
+
+def test_a_column_of_plain_numbers_may_be_written_with_commas_later():
+    _, _, later = encode(pd.DataFrame({"n": [1.5, 2.5, 9.0]}), column_of(["3,5", "1,234.5", "2"]))
+    np.testing.assert_allclose(later[:, 0], [3.5, 1234.5, 2])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([1, 2, 3], ["low", "high", None], "'n': 2 of 3 cells are not numbers, such as 'low'"),
+        (["low", "high", "low"], [1, 2, 3], "'n': 3 of 3 cells are not categories of the training rows"),
+        (pd.Categorical(["a", "b", "a"], ordered=True), ["x", "y"], "'n': 2 of 2 cells are not categories"),
+    ],
+)
+def test_train_and_test_that_disagree_about_a_column(train, test, message):
+    with pytest.warns(UnreadableCellsWarning, match=message):
+        encode(pd.DataFrame({"n": train}), pd.DataFrame({"n": test}))

@@ -238,6 +238,7 @@ targets = st.one_of(
 )
 
 
+@pytest.mark.filterwarnings("ignore::nanotabpfn.estimators.encoding.UnreadableCellsWarning")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(columns, min_size=1, max_size=4), targets, st.integers(1, 4))
 def test_hostile_tables(model, drawn, y, num_estimators):

@@ -185,6 +185,7 @@ def tiny():
     return NanoTabPFNModel(8, 2, 8, 2, 2)
 
 
+@pytest.mark.filterwarnings("ignore::nanotabpfn.estimators.encoding.UnreadableCellsWarning")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(columns, min_size=1, max_size=4), labels.filter(lambda y: len(set(y)) > 1), st.integers(1, 4))
 def test_hostile_tables(tiny, drawn, y, num_estimators):
