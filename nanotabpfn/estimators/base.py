@@ -2,6 +2,8 @@
 
 import copy
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,6 +48,20 @@ class TableEstimator(BaseEstimator):
     shipped_model: ClassVar[Path]
     ensemble_size: ClassVar[int]
 
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Removes what an earlier `fit` learned, and after an error what this one did: never a mixture."""
+        self._forget()
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+
     def _read_training_table(self, X: Any, y: Any) -> list[Column]:
         """The columns of X, after the checks that X and y share."""
         columns = read_table(self, X, reset=True)
@@ -59,6 +75,9 @@ class TableEstimator(BaseEstimator):
         """Set `model_`, a copy in evaluation mode on the device, which is returned."""
         device = torch.device(self.device or get_default_device())
         self.model_ = own_model(self.model, self.shipped_model).to(device).eval()
+        for name, weights in self.model_.named_parameters():
+            if not torch.isfinite(weights).all():
+                raise ValueError(f"model must have finite weights, got NaN or infinity in {name}")
         if self.model_.problem_type != self.problem_type:
             other = {"classification": "NanoTabPFNClassifier", "regression": "NanoTabPFNRegressor"}
             raise ValueError(

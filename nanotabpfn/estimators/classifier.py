@@ -89,12 +89,17 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
             TypeError: cells that are neither text nor number nor date; a model of another kind.
             CheckpointError: a file that holds no model.
         """
+        with self._fitting():
+            self._fit(X, y)
+        return self
+
+    def _fit(self, X: Any, y: Any) -> None:
         num_members = check_num_members(self.n_estimators, self.model, self.ensemble_size)
         _check_temperature(self.softmax_temperature)
         columns = self._read_training_table(X, y)
         y = _read_labels(y)
         check_consistent_length(columns[0].cells, y)
-        self.classes_, places = np.unique(y, return_inverse=True)
+        self.classes_, places = _find_classes(y)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y must have at least two classes, got one class: {self.classes_.tolist()[0]!r}"
@@ -104,10 +109,10 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         self.members_ = self._draw_members(x, num_members, len(self.classes_))
         codes = np.stack([member.codes[places] for member in self.members_])  # (M, T)
         self._fit_ensemble(x, codes, device)
-        return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability (N, K) of each class in `classes_` for each row of X (N, F)."""
+        _check_temperature(self.softmax_temperature)
         outputs = self._outputs(X)  # (M, N, O)
         return class_probabilities(outputs, self.members_, len(self.classes_), self.softmax_temperature)
 
@@ -123,25 +128,56 @@ def _check_temperature(temperature: Any) -> None:
 
 
 def _read_labels(y: Any) -> np.ndarray:
-    """(T,) labels of one kind, none of them missing.
+    """(T,) labels of one kind, none of them missing: text, numbers, or other objects that can be sorted.
 
     Raises:
-        ValueError: labels that are missing, real numbers, or not all text or all numbers.
+        ValueError: labels that are missing, real numbers, or of several kinds.
     """
-    y = column_or_1d(np.asarray(y), warn=True)
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+    # Not np.asarray(y), which makes text of all labels where one is text.
+    y = np.asarray(y) if hasattr(y, "dtype") else np.asarray(y, dtype=object)
+    y = column_or_1d(y, warn=True)
     if y.dtype.kind in "fc":
         assert_all_finite(y, input_name="y")
     if y.dtype.kind == "O":
-        missing = sum(label is None or label != label or str(label) == "<NA>" for label in y)
-        if missing:
-            raise ValueError(
-                f"Input y contains NaN: {missing} of {len(y)} labels are missing; leave such rows out"
-            )
-        kinds = {Number if isinstance(label, Number | np.bool_) else type(label) for label in y}
-        if len(kinds) > 1:
-            names = ", ".join(sorted({type(label).__name__ for label in y}))
-            raise ValueError(f"y must hold labels of one kind, all text or all numbers, got {names}")
-        if kinds == {Number}:
-            y = np.array(y.tolist())
-    check_classification_targets(y)
+        y = _of_one_kind(y)
+    if y.dtype.kind != "O":
+        check_classification_targets(y)
     return y
+
+
+def _of_one_kind(y: np.ndarray) -> np.ndarray:
+    """Labels (T,) in an array of objects as text or numbers, where they are such.
+
+    Raises:
+        ValueError: labels that are missing or of several kinds.
+    """
+    missing = sum(label is None or label != label or str(label) == "<NA>" for label in y)
+    if missing:
+        raise ValueError(
+            f"Input y contains NaN: {missing} of {len(y)} labels are missing; leave such rows out"
+        )
+    kinds = {_kind_of_label(label) for label in y}
+    if len(kinds) > 1:
+        names = ", ".join(sorted({type(label).__name__ for label in y}))
+        raise ValueError(f"y must hold labels of one kind, all text or all numbers, got {names}")
+    return np.array(y.tolist()) if kinds <= {Number, str} else y
+
+
+def _kind_of_label(label: Any) -> type:
+    if isinstance(label, Number | np.bool_):
+        return Number
+    return str if isinstance(label, str) else type(label)
+
+
+def _find_classes(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes (K,), sorted, and the class (T,) of each label.
+
+    Raises:
+        ValueError: labels that cannot be sorted.
+    """
+    try:
+        return np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"y must hold text, numbers, or labels that can be sorted: {error}") from error

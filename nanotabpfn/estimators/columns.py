@@ -22,7 +22,8 @@ class Column(NamedTuple):
 
 
 def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]:
-    """The columns of X, checked as scikit-learn's `validate_data` does; sets `n_features_in_` and names.
+    """The columns of X, checked as scikit-learn's `validate_data` does; sets
+    `n_features_in_`, `feature_names_in_` where all names are text, and `column_names_` of a frame.
 
     Columns that stand in another order than in `fit` are put into that order by their names.
 
@@ -39,6 +40,8 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
         return _read_frame(estimator, X, reset)
     if hasattr(X, "collect_schema") or nw.dependencies.is_polars_lazyframe(X):
         raise TypeError(f"X must be a table in memory, got a {type(X).__name__}; call its collect()")
+    if isinstance(X, np.ma.MaskedArray):
+        X = _without_mask(X)
     # One array for all columns: numbers stay numbers, all else becomes objects.
     kind = getattr(getattr(X, "dtype", None), "kind", None)
     if kind is None:
@@ -52,6 +55,16 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
     if names is None:  # an array in `fit`, or SHAP has set it to None to be free of warnings
         names = range(X.shape[1])
     return [Column(str(name), X[:, i]) for i, name in enumerate(names)]
+
+
+def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
+    """An array in which masked cells are missing."""
+    kind = X.dtype.kind
+    if kind in "mM":
+        return X.filled(np.array("NaT", X.dtype))
+    if kind in "biuf":
+        return X.astype(np.float64).filled(np.nan)
+    return np.where(np.ma.getmaskarray(X), None, X.data.astype(object))
 
 
 def _holds_other_than_numbers(X: Any) -> bool:
@@ -74,11 +87,33 @@ def _read_frame(estimator: BaseEstimator, X: Any, reset: bool) -> list[Column]:
             f"X must have at least one row and one column, got {frame.shape[0]} sample(s) and "
             f"{frame.shape[1]} feature(s) (shape={frame.shape}) while a minimum of 1 is required."
         )
-    fitted = getattr(estimator, "feature_names_in_", None)
-    if not reset and fitted is not None and set(fitted) == set(frame.columns):
-        frame = frame.select(list(fitted))
+    if reset:
+        estimator.column_names_ = list(frame.columns)
+    else:
+        frame = _in_fitted_order(frame, getattr(estimator, "column_names_", None))
     validate_data(estimator, frame.to_native(), skip_check_array=True, reset=reset)
     return [_read_series(series) for series in frame.iter_columns()]
+
+
+def _in_fitted_order(frame: nw.DataFrame, fitted: list[Any] | None) -> nw.DataFrame:
+    """The columns in the order of `fit`.
+
+    Names that are not all text are compared here: scikit-learn compares text alone.
+
+    Raises:
+        ValueError: other names than in `fit`, of which one is not text.
+    """
+    if fitted is None:  # an array in `fit`
+        return frame
+    if fitted == frame.columns:
+        return frame
+    if set(fitted) == set(frame.columns):
+        return frame.select([nw.col(name) for name in fitted])
+    if not all(isinstance(name, str) for name in (*fitted, *frame.columns)):
+        raise ValueError(
+            f"X must have the columns of fit, {fitted[:8]} (in any order), got {frame.columns[:8]}"
+        )
+    return frame
 
 
 def _read_series(series: nw.Series) -> Column:

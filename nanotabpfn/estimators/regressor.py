@@ -97,6 +97,11 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
             TypeError: cells that are neither text nor number nor date; a model of another kind.
             CheckpointError: a file that holds no model.
         """
+        with self._fitting():
+            self._fit(X, y)
+        return self
+
+    def _fit(self, X: Any, y: Any) -> None:
         num_members = check_num_members(self.n_estimators, self.model, self.ensemble_size)
         columns = self._read_training_table(X, y)
         y = _read_targets(y)
@@ -108,7 +113,6 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
         x = self._encode(columns)  # (T, G)
         self.members_ = self._draw_members(x, num_members)
         self._fit_ensemble(x, np.tile(targets, (len(self.members_), 1)), device)
-        return self
 
     def predict(
         self,
@@ -181,6 +185,8 @@ def _read_targets(y: Any) -> np.ndarray:
     Raises:
         ValueError: targets that are missing, infinite, complex, dates or text.
     """
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
     y = column_or_1d(np.asarray(y), warn=True)
     if y.dtype.kind == "O":
         y = np.array([np.nan if str(cell) in ("None", "<NA>") else cell for cell in y])

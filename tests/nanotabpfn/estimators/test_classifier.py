@@ -1,8 +1,10 @@
 """The classifier: scikit-learn's habits, and the model's predictions behind them."""
 
+import datetime as dt
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -139,3 +141,70 @@ def test_refitting_forgets(model, table):
     classifier.fit(x, y)
     assert classifier.n_features_in_ == 3
     assert classifier.classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", np.nan, "b", "a"], "1 of 4 labels are missing"),
+        ([1, "1", 2, 1], "labels of one kind, all text or all numbers, got int, str"),
+        ([1, "a", 2, 1], "labels of one kind"),
+        (np.ma.array([0, 1, 0, 1], mask=[False, False, True, False]), "1 of 4 labels are missing"),
+        ([object(), object()] * 2, "labels that can be sorted"),
+    ],
+)
+def test_labels_that_would_be_confused_are_refused(model, labels, message):
+    with pytest.raises(ValueError, match=message):
+        NanoTabPFNClassifier(model, "cpu").fit(np.arange(4.0)[:, None], labels)
+
+
+def test_labels_can_be_intervals_and_dates(model, table):
+    x, _ = table
+    bins = pd.cut(x[:, 0], [-9, 0, 9])
+    for labels in (bins, pd.Series(bins), [dt.date(2026, 1, 1 + int(value > 0)) for value in x[:, 0]]):
+        classifier = NanoTabPFNClassifier(model, "cpu").fit(x, labels)
+        assert len(classifier.classes_) == 2
+        assert classifier.classes_[0] < classifier.classes_[1]
+        assert set(classifier.predict(x)) <= set(classifier.classes_)
+
+
+def test_masked_cells_are_missing(model, table):
+    x, y = table
+    mask = np.zeros(x.shape, bool)
+    mask[::7, 1] = True
+    missing = np.where(mask, np.nan, x)
+    expected = NanoTabPFNClassifier(model, "cpu").fit(missing, y).predict_proba(missing)
+    masked = np.ma.array(np.where(mask, 1e6, x), mask=mask)
+    found = NanoTabPFNClassifier(model, "cpu").fit(masked, y).predict_proba(masked)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_refit_that_fails_leaves_no_model(model, table):
+    x, y = table
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(pd.DataFrame(x, columns=list("abc")), y)
+    with pytest.raises(ValueError, match="at least two classes"):
+        classifier.fit(pd.DataFrame(x, columns=list("xyz")), np.zeros(40))
+    assert not hasattr(classifier, "feature_names_in_")
+    with pytest.raises(NotFittedError):
+        classifier.predict(pd.DataFrame(x, columns=list("xyz")))
+
+
+def test_columns_with_integer_names_are_found_by_them(model, table):
+    x, y = table
+    frame = pd.DataFrame(x, columns=[10, 20, 30])
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(frame, y)
+    expected = classifier.predict_proba(frame)
+    np.testing.assert_array_equal(classifier.predict_proba(frame[[30, 10, 20]]), expected)
+    np.testing.assert_array_equal(classifier.predict_proba(x), expected)
+    with pytest.raises(ValueError, match=r"the columns of fit, \[10, 20, 30\] .* got \[7, 8, 9\]"):
+        classifier.predict_proba(pd.DataFrame(x, columns=[7, 8, 9]))
+
+
+def test_what_gives_nan_is_refused(model, table):
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(*table).set_params(softmax_temperature=0)
+    with pytest.raises(ValueError, match="softmax_temperature must be a number above 0, got 0"):
+        classifier.predict_proba(table[0])
+    with torch.no_grad():
+        model.decoder.linear2.bias[0] = float("nan")
+    with pytest.raises(ValueError, match=r"finite weights, got NaN or infinity in decoder\.linear2\.bias"):
+        NanoTabPFNClassifier(model, "cpu").fit(*table)
