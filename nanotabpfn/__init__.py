@@ -17,8 +17,9 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from nanotabpfn.evaluation.suites import load_suite
     from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
     from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
-    from nanotabpfn.training.loop import TrainingError, train
+    from nanotabpfn.training.loop import train
     from nanotabpfn.training.recipes import RECIPES
+    from nanotabpfn.training.step import TrainingError
 
 _MODULES = {
     "nanotabpfn.data.loaders": ["PriorDataLoader", "PriorDumpDataLoader"],
@@ -29,8 +30,9 @@ _MODULES = {
     "nanotabpfn.evaluation.suites": ["load_suite"],
     "nanotabpfn.model.architecture": ["NanoTabPFNModel", "get_default_device"],
     "nanotabpfn.model.checkpoint": ["CheckpointError", "load_model", "save_model"],
-    "nanotabpfn.training.loop": ["TrainingError", "train"],
+    "nanotabpfn.training.loop": ["train"],
     "nanotabpfn.training.recipes": ["RECIPES"],
+    "nanotabpfn.training.step": ["TrainingError"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 _FOLDERS = ["data", "estimators", "evaluation", "model", "studies", "training"]

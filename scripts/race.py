@@ -34,7 +34,7 @@ from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import CheckpointError, load_model
 from nanotabpfn.model.precision import PRECISIONS, resolve_precision
-from nanotabpfn.training.loop import TrainingError, train
+from nanotabpfn.training.loop import train
 from nanotabpfn.training.run import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -46,6 +46,7 @@ from nanotabpfn.training.run import (
     read_settings,
     resume_run,
 )
+from nanotabpfn.training.step import TrainingError
 from priors.config import ConfigError, PriorConfig, load_config
 from priors.console import PlainError, PlainGroup, Seed
 from priors.dumps.hash import content_hash

@@ -1,1 +1,1 @@
-"""The architecture, its numeric precision, the bins of real targets, and files of weights."""
+"""The architecture, its numeric precision, the bins of real targets, and checkpoints."""

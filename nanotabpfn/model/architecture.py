@@ -2,9 +2,11 @@
 
 The architecture, its names and its state dict are those of nanoTabPFN (Pfefferle et al., 2025), a small
 TabPFN v2 (Hollmann et al., Nature 2025). `reference.py` has the same function in its plain form; this one
-leaves out what nobody reads, and computes the first and the last layer's attention between columns in a
-cheaper order. Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns
-(the target is the last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding,
+does not compute what no output depends on, and computes the attention between columns of the first and the
+last layer in a cheaper order.
+
+Axis letters: B datasets in a batch, R rows, T training rows, N test rows, F features, C = F + 1 columns (the
+target is the last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding,
 H heads, D = E / H, K outputs.
 """
 
@@ -15,19 +17,22 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from nanotabpfn.model.precision import in_autocast, in_float32, without_autocast
-
-MAX_KEYS_EXPLICIT = 16
-"""Up to so many keys, matrix products and a softmax beat PyTorch's fused attention."""
+from nanotabpfn.model.encoders import NumberEncoder, encode_scalars, feature_statistics, normalize_features
+from nanotabpfn.model.layers import Decoder, TransformerLayer
+from nanotabpfn.model.precision import in_float32, without_autocast
 
 CHUNK_BYTES = 2**26
-"""About what one chunk of rows takes in `encode_training` and `predict`."""
+"""Memory that one chunk of rows needs, approximately, in `encode_training` and `predict`."""
 
 
 def get_default_device() -> str:
-    """`cuda` where there is one, else `mps`, else `cpu`."""
+    """`cuda` if there is a CUDA device, else `mps` if there is one, else `cpu`.
+
+    Examples:
+        >>> get_default_device() in ("cuda", "mps", "cpu")
+        True
+    """
     if torch.cuda.is_available():
         return "cuda"
     if torch.backends.mps.is_available():
@@ -36,11 +41,20 @@ def get_default_device() -> str:
 
 
 class TrainedRange(NamedTuple):
-    """What tables a model saw in training, (low, high) of each; beyond it nothing is known of its quality."""
+    """Sizes of the tables that a model was trained on, (low, high) each; its quality beyond is unknown."""
 
     rows: tuple[int, int]  # training rows of a table
     features: tuple[int, int]
     classes: tuple[int, int] | None = None  # None in regression
+
+
+class TrainingRows(NamedTuple):
+    """The cache of `NanoTabPFNModel.encode_training`: what `predict` needs of the training rows."""
+
+    mean: torch.Tensor  # (B, 1, F) of each feature
+    deviation: torch.Tensor  # (B, 1, F) standard deviation of each feature, infinite if it does not vary
+    target_mean: torch.Tensor  # (B, 1)
+    keys_and_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # of each layer, (B, CH, T, D) each
 
 
 class NanoTabPFNModel(nn.Module):
@@ -48,35 +62,42 @@ class NanoTabPFNModel(nn.Module):
 
     Targets are classes, or, with `bin_edges`, real numbers.
 
-    A test row never influences another row; the order of the training rows and of the features does not
-    matter (of the features it does with `feature_group_size` above 1). The defaults are the published
-    configuration: 356,066 parameters. `pre_norm` and what follows it are changes to it, which `recipes.py`
-    puts together; `bin_edges` is for regression.
+    A test row never influences another row. The order of the training rows and of the features has no
+    effect (except that of the features if `feature_group_size` is above 1). The defaults are the published
+    configuration: 356,066 parameters. The arguments from `pre_norm` to `feature_group_size` change it, as
+    `recipes.py` combines them; `bin_edges` is for regression.
 
     Args:
         embedding_size: E, a multiple of `num_attention_heads`.
         num_attention_heads: H, of each attention.
         mlp_hidden_size: hidden units of each layer's MLP and of the decoder.
         num_layers: transformer layers.
-        num_outputs: K, the most classes that the model can tell apart, or bins of a real target.
-        pre_norm: normalize what each attention and each MLP reads, and once what the decoder reads, in place
-            of every sum (Xiong et al., ICML 2020).
+        num_outputs: K, the most classes that the model can predict, or bins of a real target.
+        pre_norm: normalize the input of each attention and each MLP, and once that of the decoder, instead of
+            every sum (Xiong et al., ICML 2020).
         residual_decay: with `pre_norm`, the cells are multiplied by its i-th power before layer i = 0, 1 ...:
             without norms between them, the sums of later layers would grow.
-        mean_pooling: decode a test row from the mean over its features' cells, not from its target's. Costs
-            the shortcuts of the last layer, which then computes every column.
+        mean_pooling: decode a test row from the mean over its features' cells instead of its target's cell.
+            The last layer then computes every column, not the target's alone.
         feature_group_size: G, features that each column is embedded from: itself and those 1, 3, 7 ... to its
-            right, going on from the first after the last. Tells features of equal distribution apart (Qu et
-            al., TabICLv2, 2026); their order matters then.
-        bin_edges: (K + 1,) of a model for regression, ascending: its logits are a distribution over bins of
-            the standardized target (`bins.py`), and so must be the training targets that it is given.
+            right, counted in a circle. Distinguishes features of equal distribution (Qu et al., TabICLv2,
+            2026); the order of the features has an effect then.
+        bin_edges: (K + 1,) ascending, for regression: the logits are a distribution over bins of the
+            standardized target (`bins.py`), and the training targets must be standardized too.
 
     Attributes:
-        trained_range: what it was trained on, where its file tells; None where nobody knows.
+        config: the arguments, by name.
+        trained_range: sizes of the tables that it was trained on; None if they are not known.
 
     Raises:
-        ValueError: a size below 1, an embedding that the heads do not divide, a decay outside of (0, 1] or
-            without `pre_norm`, edges that do not ascend or are not one more than the outputs.
+        ValueError: a size below 1, an embedding size that is no multiple of the heads, a decay outside of
+            (0, 1] or without `pre_norm`, edges that do not ascend or are not one more than the outputs.
+
+    Examples:
+        >>> model = NanoTabPFNModel(num_outputs=3)
+        >>> x, y_train = torch.randn(2, 10, 4), torch.randint(3, (2, 6)).float()
+        >>> model((x, y_train), train_test_split_index=6).shape
+        torch.Size([2, 4, 3])
     """
 
     def __init__(
@@ -93,38 +114,23 @@ class NanoTabPFNModel(nn.Module):
         bin_edges: Sequence[float] | None = None,
     ):
         super().__init__()
-        sizes = {
-            "embedding_size": embedding_size,
-            "num_attention_heads": num_attention_heads,
-            "mlp_hidden_size": mlp_hidden_size,
-            "num_layers": num_layers,
-            "num_outputs": num_outputs,
-            "feature_group_size": feature_group_size,
-        }
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        if not 0 < residual_decay <= 1:
-            raise ValueError(f"residual_decay must be above 0 and at most 1, got {residual_decay}")
-        if residual_decay < 1 and not pre_norm:
-            raise ValueError(f"residual_decay must be 1 without pre_norm, got {residual_decay}")
-        if embedding_size % num_attention_heads:
-            raise ValueError(
-                f"embedding_size must be a multiple of num_attention_heads, "
-                f"got {embedding_size} and {num_attention_heads}"
-            )
-        if bin_edges is not None:
-            bin_edges = _checked_edges(bin_edges, num_outputs)
-        self.config = sizes | {
-            "pre_norm": pre_norm,
-            "residual_decay": residual_decay,
-            "mean_pooling": mean_pooling,
-            "bin_edges": bin_edges,
-        }
-        edges = None if bin_edges is None else torch.tensor(bin_edges)
-        self.register_buffer("bin_edges", edges, persistent=False)  # the config holds them
+        self.config = _checked_config(
+            embedding_size=embedding_size,
+            num_attention_heads=num_attention_heads,
+            mlp_hidden_size=mlp_hidden_size,
+            num_layers=num_layers,
+            num_outputs=num_outputs,
+            feature_group_size=feature_group_size,
+            pre_norm=pre_norm,
+            residual_decay=residual_decay,
+            mean_pooling=mean_pooling,
+            bin_edges=bin_edges,
+        )
         self.num_outputs = num_outputs
         self.trained_range: TrainedRange | None = None
+        edges = self.config["bin_edges"]
+        # Not in the state dict: the config holds them.
+        self.register_buffer("bin_edges", None if edges is None else torch.tensor(edges), persistent=False)
         self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
         self.target_encoder = NumberEncoder(embedding_size)
         self.transformer_blocks = nn.ModuleList(
@@ -136,7 +142,7 @@ class NanoTabPFNModel(nn.Module):
 
     @property
     def problem_type(self) -> str:
-        """`classification`, or `regression` where the outputs are bins."""
+        """`classification`, or `regression` if the outputs are bins."""
         return "classification" if self.config["bin_edges"] is None else "regression"
 
     def forward(self, data: tuple[torch.Tensor, torch.Tensor], train_test_split_index: int) -> torch.Tensor:
@@ -150,34 +156,28 @@ class NanoTabPFNModel(nn.Module):
             ValueError: T is not in 1..R-1, or the targets are not T.
         """
         x, y_train = data
+        num_train = train_test_split_index
         if y_train.ndim == 3:
             y_train = y_train.squeeze(-1)  # (B, T)
-        num_rows, num_train = x.shape[1], train_test_split_index
-        if not 0 < num_train < num_rows:
-            raise ValueError(
-                f"train_test_split_index must be above 0 and below the {num_rows} rows, got {num_train}"
-            )
-        if y_train.shape[1] != num_train:
-            raise ValueError(
-                f"targets must be given for the {num_train} training rows alone, got {y_train.shape[1]}"
-            )
-        features = normalize_features(x, *feature_statistics(x[:, :num_train]))
-        mean = y_train.mean(dim=1, keepdim=True)  # stands for the targets of the test rows
-        targets = torch.cat([y_train, mean.expand(-1, num_rows - num_train)], dim=1)
+        _check_split(x, y_train, num_train)
+        features = normalize_features(x, *feature_statistics(x[:, :num_train]))  # (B, R, F)
+        mean = y_train.mean(dim=1, keepdim=True)  # (B, 1), in place of the targets of the test rows
+        targets = torch.cat([y_train, mean.expand(-1, x.shape[1] - num_train)], dim=1)  # (B, R)
         cells = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, R, C, S)
+        last = len(self.transformer_blocks) - 1
         for number, layer in enumerate(self.transformer_blocks):
-            cells = self._attend_between_columns(number, cells)
-            keys_and_values = layer.keys_and_values(cells[:, :num_train])
-            if number == len(self.transformer_blocks) - 1:
-                cells = cells[:, num_train:]
-            cells = layer.attend_between_rows(cells, *keys_and_values)
+            cells = self._attend_between_columns(number, cells)  # (B, R, C, E)
+            k, v = layer.keys_and_values(cells[:, :num_train])  # (B, CH, T, D)
+            if number == last:
+                cells = cells[:, num_train:]  # (B, R - T, C, E): nothing depends on the training rows now
+            cells = layer.attend_between_rows(cells, k, v)  # (B, R, C, E)
         return self._decode(cells)  # (B, R - T, K)
 
     def _attend_between_columns(self, number: int, cells: torch.Tensor) -> torch.Tensor:
-        """(B, R, C, E) -> (B, R, C, E), as rows attend to it; the first layer is given (B, R, C, S).
+        """The first half of a layer: (B, R, C, E) -> (B, R, C, E). The first layer gets (B, R, C, S).
 
-        The last returns the columns alone that the decoder reads, of which the others are keys and values,
-        nothing more: (B, R, 1, E), the target, which saves most of the layer; or the features, (B, R, F, E).
+        The last layer returns only the columns that the decoder reads; the others are keys and values alone.
+        That is the target, (B, R, 1, E), which saves most of the layer; or the features, (B, R, F, E).
         """
         layer = self.transformer_blocks[number]
         attention, is_last = layer.self_attention_between_features, number == len(self.transformer_blocks) - 1
@@ -185,62 +185,73 @@ class NanoTabPFNModel(nn.Module):
         if number == 0:
             basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (S, E)
         if number == 0 and not self.config["pre_norm"]:
-            cells = attention.between_encoded_cells(cells, basis)
+            cells = attention.between_encoded_cells(cells, basis)  # (B, R, C, E)
             cells = cells[:, :, -1:] if target_alone else cells
         else:
             if number == 0:
                 with without_autocast(cells):
-                    cells = cells @ basis
+                    cells = cells @ basis  # (B, R, C, E)
             if self.config["pre_norm"]:
                 cells = cells * self.config["residual_decay"] ** number
             read = layer.before(layer.norm1, cells)
             if target_alone:
-                cells = cells[:, :, -1:] + attention.of_target(read)
+                cells = cells[:, :, -1:] + attention.of_target(read)  # (B, R, 1, E)
             else:
-                cells = cells + attention.between_columns(read)
+                cells = cells + attention.between_columns(read)  # (B, R, C, E)
         if is_last and not target_alone:
-            cells = cells[:, :, :-1]
+            cells = cells[:, :, :-1]  # (B, R, F, E)
         return layer.after(layer.norm1, cells)
 
     def _decode(self, cells: torch.Tensor) -> torch.Tensor:
-        """The columns that the last layer left, (B, R, 1, E) or (B, R, F, E) -> (B, R, K)."""
+        """The columns of the last layer, (B, R, 1, E) or (B, R, F, E) -> (B, R, K)."""
         cells = self.norm(cells)
         row = cells.mean(dim=2) if self.config["mean_pooling"] else cells.squeeze(2)  # (B, R, E)
         return in_float32(self.decoder(row))
 
     @torch.no_grad()
-    def encode_training(self, x_train: torch.Tensor, y_train: torch.Tensor) -> "TrainingRows":
-        """What test rows need of the training rows: `predict` is given it as often as one likes.
+    def encode_training(self, x_train: torch.Tensor, y_train: torch.Tensor) -> TrainingRows:
+        """The cache that `predict` needs of the training rows, for any number of calls.
 
-        Training rows never attend to test rows, so each layer's keys and values are theirs alone. Holds
-        8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of layers (with
-        `mean_pooling` F in place of the 1). The rows are worked on in chunks: beyond that and a table of
-        embedded cells, the memory that it needs is bounded.
+        Training rows never attend to test rows, so the keys and values of each layer do not depend on them.
+        The cache holds 8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of
+        layers (with `mean_pooling` F instead of the 1). Rows are processed in chunks: beyond the cache and a
+        table of embedded cells, the memory is bounded.
 
         Args:
             x_train: features (B, T, F).
             y_train: targets (B, T).
+
+        Examples:
+            >>> _ = torch.manual_seed(0)
+            >>> model = NanoTabPFNModel().eval()
+            >>> x, y_train = torch.randn(1, 10, 4), torch.randint(2, (1, 6)).float()
+            >>> cache = model.encode_training(x[:, :6], y_train)
+            >>> logits = model.predict(cache, x[:, 6:])
+            >>> torch.allclose(logits, model((x, y_train), train_test_split_index=6), atol=1e-5)
+            True
         """
-        mean, deviation = feature_statistics(x_train)
-        features = normalize_features(x_train, mean, deviation)
+        mean, std = feature_statistics(x_train)
+        features = normalize_features(x_train, mean, std)
         cells = encode_scalars(features, y_train, self.config["feature_group_size"])  # (B, T, C, S)
         size = self._rows_per_chunk(cells)
         keys_and_values = []
         for number, layer in enumerate(self.transformer_blocks):
             chunks = cells.split(size, dim=1)
             cells = torch.cat([self._attend_between_columns(number, chunk) for chunk in chunks], dim=1)
-            k, v = layer.keys_and_values(cells)
-            keys_and_values.append((k.contiguous(), v.contiguous()))  # read head by head, again and again
+            k, v = layer.keys_and_values(cells)  # (B, CH, T, D)
+            keys_and_values.append((k.contiguous(), v.contiguous()))  # each head is read many times
             if number < len(self.transformer_blocks) - 1:
-                for chunk in cells.split(size, dim=1):  # in place: the keys and values are taken
+                for chunk in cells.split(size, dim=1):  # in place: keys and values are computed already
                     chunk.copy_(layer.attend_between_rows(chunk, k, v))
-        return TrainingRows(mean, deviation, y_train.mean(dim=1, keepdim=True), tuple(keys_and_values))
+        return TrainingRows(mean, std, y_train.mean(dim=1, keepdim=True), tuple(keys_and_values))
 
     @torch.no_grad()
-    def predict(self, training_rows: "TrainingRows", x_test: torch.Tensor) -> torch.Tensor:
-        """Logits (B, N, K) of test rows (B, N, F), as `forward` gives them; in chunks of rows.
+    def predict(self, training_rows: TrainingRows, x_test: torch.Tensor) -> torch.Tensor:
+        """Logits (B, N, K) of test rows (B, N, F), equal to those of `forward`; in chunks of rows.
 
-        `training_rows` must come from the same weights.
+        Args:
+            training_rows: of `encode_training` with the same weights.
+            x_test: features.
         """
         features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
         targets = training_rows.target_mean.expand(-1, x_test.shape[1])
@@ -255,13 +266,39 @@ class NanoTabPFNModel(nn.Module):
         return torch.cat(logits, dim=1)
 
     def _rows_per_chunk(self, scalars: torch.Tensor) -> int:
-        """Rows of (B, R, C, S) whose way through a layer takes about CHUNK_BYTES."""
+        """Rows of (B, R, C, S) for which a layer needs about CHUNK_BYTES."""
         num_datasets, _, num_columns, _ = scalars.shape
-        # Of a cell: its embedding, queries, keys, values, what was mixed and normalized; the hidden layer
-        # before and after its activation; the scores between columns, before and after the softmax.
+        # For a cell: its embedding, queries, keys, values, the attention's output and the normalized sum; the
+        # hidden layer before and after its activation; the scores before and after the softmax.
         numbers = 6 * self.config["embedding_size"] + 2 * self.config["mlp_hidden_size"]
         numbers += 2 * self.config["num_attention_heads"] * num_columns
         return max(1, CHUNK_BYTES // (num_datasets * num_columns * numbers * scalars.element_size()))
+
+
+def _checked_config(**config: int | float | bool | Sequence[float] | None) -> dict:
+    """The arguments of a model, checked before any weight is allocated."""
+    for name in (
+        "embedding_size",
+        "num_attention_heads",
+        "mlp_hidden_size",
+        "num_layers",
+        "num_outputs",
+        "feature_group_size",
+    ):
+        if config[name] < 1:
+            raise ValueError(f"{name} must be at least 1, got {config[name]}")
+    if not 0 < config["residual_decay"] <= 1:
+        raise ValueError(f"residual_decay must be above 0 and at most 1, got {config['residual_decay']}")
+    if config["residual_decay"] < 1 and not config["pre_norm"]:
+        raise ValueError(f"residual_decay must be 1 without pre_norm, got {config['residual_decay']}")
+    if config["embedding_size"] % config["num_attention_heads"]:
+        raise ValueError(
+            f"embedding_size must be a multiple of num_attention_heads, "
+            f"got {config['embedding_size']} and {config['num_attention_heads']}"
+        )
+    if config["bin_edges"] is not None:
+        config["bin_edges"] = _checked_edges(config["bin_edges"], config["num_outputs"])
+    return config
 
 
 def _checked_edges(edges: Sequence[float], num_bins: int) -> list[float]:
@@ -276,208 +313,13 @@ def _checked_edges(edges: Sequence[float], num_bins: int) -> list[float]:
     return edges
 
 
-class TrainingRows(NamedTuple):
-    """The training rows of datasets, as `NanoTabPFNModel.encode_training` leaves them."""
-
-    mean: torch.Tensor  # (B, 1, F) of each feature
-    deviation: torch.Tensor  # (B, 1, F) of each feature, infinite where it does not vary
-    target_mean: torch.Tensor  # (B, 1)
-    keys_and_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # of each layer, (B, CH, T, D) each
-
-
-class NumberEncoder(nn.Module):
-    """Embeds a cell by its numbers: numbers @ weights + bias."""
-
-    def __init__(self, embedding_size: int, num_numbers: int = 1):
-        super().__init__()
-        self.linear_layer = nn.Linear(num_numbers, embedding_size)
-
-    def basis(self) -> torch.Tensor:
-        """Weights and bias, a row for each number and one: the embedding is (numbers, 1) @ basis."""
-        return torch.cat([self.linear_layer.weight.t(), self.linear_layer.bias.unsqueeze(0)])
-
-
-def encode_scalars(features: torch.Tensor, targets: torch.Tensor, group_size: int = 1) -> torch.Tensor:
-    """Normalized features (B, R, F) and targets (B, R) as (B, R, C, S).
-
-    A feature's cell is (its group of G features, 1, 0, 0), a target's (zeros, 0, target, 1): times the two
-    encoders' bases, one upon the other, that is the embedded table.
-    """
-    num_datasets, num_rows, num_features = features.shape
-    scalars = features.new_zeros(num_datasets, num_rows, num_features + 1, group_size + 3)
-    for i in range(group_size):
-        # Shifts of 0, 1, 3, 7 ...: from F = 7 on, no two features share two groups of three.
-        scalars[:, :, :-1, i] = features.roll(1 - 2**i, dims=2) if i else features
-    scalars[:, :, :-1, group_size] = 1
-    scalars[:, :, -1, group_size + 1] = targets
-    scalars[:, :, -1, group_size + 2] = 1
-    return scalars
-
-
-def feature_statistics(x_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (B, 1, F) of each feature of (B, T, F).
-
-    A feature that does not vary among the training rows says nothing of the target: its deviation is given as
-    infinite, which makes its z-scores 0. The published form divides by (deviation + 1e-20) there, which blows
-    a rounding error up to 100, and gives NaN for a single training row.
-    """
-    mean = x_train.mean(dim=1, keepdim=True)
-    if x_train.shape[1] == 1:
-        return mean, torch.full_like(mean, math.inf)
-    deviation = x_train.std(dim=1, keepdim=True)
-    # The mean of n equal values is off by rounding, and so is the deviation: relative to the column's size.
-    rounding = 8 * torch.finfo(x_train.dtype).eps * x_train.abs().amax(dim=1, keepdim=True)
-    return mean, deviation.masked_fill(deviation <= rounding, math.inf)
-
-
-def normalize_features(x: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
-    """Z-scores of (B, R, F), clipped to +-100."""
-    return ((x - mean) / deviation).clip(-100, 100)
-
-
-class TransformerLayer(nn.Module):
-    """Attention across the features of a row, attention across the rows of a column, MLP.
-
-    A norm stands after each sum, as published, or before what each part reads.
-    """
-
-    def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int, pre_norm: bool):
-        super().__init__()
-        self.pre_norm = pre_norm
-        self.self_attention_between_datapoints = Attention(embedding_size, num_attention_heads)
-        self.self_attention_between_features = Attention(embedding_size, num_attention_heads)
-        self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
-        self.linear2 = nn.Linear(mlp_hidden_size, embedding_size)
-        self.norm1 = nn.LayerNorm(embedding_size)
-        self.norm2 = nn.LayerNorm(embedding_size)
-        self.norm3 = nn.LayerNorm(embedding_size)
-
-    def keys_and_values(self, train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What all rows attend to: of training rows (B, T, C, E), (B, CH, T, D) each."""
-        return self.self_attention_between_datapoints.keys_and_values(self.before(self.norm2, train))
-
-    def attend_between_rows(self, rows: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """What follows the attention between columns: (B, R, C, E) -> (B, R, C, E).
-
-        Training and test rows alike attend to the training rows, and to no others.
-        """
-        read = self.before(self.norm2, rows)
-        rows = self.after(self.norm2, rows + self.self_attention_between_datapoints(read, k, v))
-        read = self.before(self.norm3, rows)
-        return self.after(self.norm3, rows + self.linear2(F.gelu(self.linear1(read))))
-
-    def before(self, norm: nn.Module, cells: torch.Tensor) -> torch.Tensor:
-        """What a part of the layer reads of the cells."""
-        return norm(cells) if self.pre_norm else cells
-
-    def after(self, norm: nn.Module, cells: torch.Tensor) -> torch.Tensor:
-        """What becomes of the cells when a part has been added."""
-        return cells if self.pre_norm else norm(cells)
-
-
-class Attention(nn.Module):
-    """Multi-head attention; parameters named as in `nn.MultiheadAttention`."""
-
-    def __init__(self, embedding_size: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * embedding_size, embedding_size))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embedding_size))
-        self.out_proj = nn.Linear(embedding_size, embedding_size)
-        nn.init.xavier_uniform_(self.in_proj_weight)  # both as in nn.MultiheadAttention
-        nn.init.zeros_(self.out_proj.bias)
-
-    def forward(self, rows: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Each cell of (B, R, C, E) attends to the keys (B, CH, T, D) of its column; -> (B, R, C, E)."""
-        q = self._project(rows, 0)  # (B, CH, R, D)
-        return self.out_proj(attend(q, k, v).transpose(1, 2).reshape(rows.shape))
-
-    def keys_and_values(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of (B, T, C, E), (B, CH, T, D) each."""
-        return self._project(rows, 1), self._project(rows, 2)
-
-    def _project(self, rows: torch.Tensor, part: int) -> torch.Tensor:
-        """The queries (part 0), keys (1) or values (2) of (B, R, C, E) as (B, CH, R, D).
-
-        Each column has its own heads; with the parts projected apart, this layout takes no copy.
-        """
-        weight, bias = self.in_proj_weight.chunk(3)[part], self.in_proj_bias.chunk(3)[part]
-        projected = F.linear(rows, weight, bias).flatten(2)  # (B, R, CE)
-        return projected.unflatten(2, (-1, rows.shape[-1] // self.num_heads)).transpose(1, 2)
-
-    def between_columns(self, cells: torch.Tensor) -> torch.Tensor:
-        """Each cell attends to the cells of its row: (B, R, C, E) -> (B, R, C, E)."""
-        heads = (3, self.num_heads, cells.shape[-1] // self.num_heads)
-        qkv = F.linear(cells, self.in_proj_weight, self.in_proj_bias).flatten(0, 1).unflatten(-1, heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # (BR, H, C, D) each
-        mixed = attend(q, k, v)  # (BR, H, C, D)
-        return self.out_proj(mixed.transpose(1, 2).reshape(cells.shape))
-
-    def of_target(self, cells: torch.Tensor) -> torch.Tensor:
-        """Each row's target attends to the cells of its row: (B, R, C, E) -> (B, R, 1, E).
-
-        With one query per row, its product with the keys' weights, `(q W) x` for `q (W x)`, costs less than
-        the keys of all cells; and `W (p x)` less than their values. The keys' bias adds the same to all the
-        scores of a query, which the softmax takes away.
-        """
-        q_weight, k_weight, v_weight = self.in_proj_weight.chunk(3)
-        q_bias, _, v_bias = self.in_proj_bias.chunk(3)
-        heads = (self.num_heads, cells.shape[-1] // self.num_heads)
-        q = F.linear(cells[:, :, -1], q_weight, q_bias).unflatten(-1, heads)  # (B, R, H, D)
-        q = torch.einsum("brhd,hde->brhe", q, k_weight.unflatten(0, heads))  # (B, R, H, E)
-        mixed = attend_explicitly(q, cells, cells, scale=1 / math.sqrt(heads[1]))  # (B, R, H, E)
-        v = torch.einsum("brhe,hde->brhd", mixed, v_weight.unflatten(0, heads)).flatten(2) + v_bias
-        return self.out_proj(v).unsqueeze(2)
-
-    def between_encoded_cells(self, scalars: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-        """The first layer's attention between columns, residual included: (B, R, C, S) -> (B, R, C, E).
-
-        The embedded cells, scalars (B, R, C, S) @ basis (S, E), have rank S, and so have their queries, keys
-        and values. So the attention runs on the scalars, with the basis multiplied into the weights.
-        """
-        with without_autocast(scalars):
-            # The bias belongs to the two scalars that are 1 in features' and in targets' cells.
-            has_bias = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, 1]).unsqueeze(1)
-            qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (S, 3E)
-            heads = (3, self.num_heads, basis.shape[1] // self.num_heads)
-            q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, S, D) each
-            to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (S, HS)
-            to_output = v @ self.out_proj.weight.t().unflatten(0, heads[1:])  # (H, S, E)
-            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, S)
-            mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, S)
-            mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, HS)
-            terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, HS + S)
-            cells = F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
-        return in_autocast(cells)
-
-
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the kernel that is fastest."""
-    if k.shape[2] <= MAX_KEYS_EXPLICIT:
-        return attend_explicitly(q, k, v, scale=1 / math.sqrt(q.shape[-1]))
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v)
-    with without_autocast(q):  # the CPU's fused kernel is slow in bfloat16
-        q, k, v = map(in_float32, (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v)
-
-
-def attend_explicitly(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
-    """softmax(scale q k') v with the matrix written out; any leading axes."""
-    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once, not in each product
-    # The matrix is turned, (..., S, Q): along the last axis PyTorch's softmax is slow for few keys.
-    scores = scale * in_float32(k @ q.transpose(-1, -2))
-    return torch.softmax(scores, dim=-2).transpose(-1, -2) @ v
-
-
-class Decoder(nn.Module):
-    """Two layers from the embedding of a row, its target's or the mean of its features', to its logits."""
-
-    def __init__(self, embedding_size: int, mlp_hidden_size: int, num_outputs: int):
-        super().__init__()
-        self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)
-        self.linear2 = nn.Linear(mlp_hidden_size, num_outputs)
-
-    def forward(self, row: torch.Tensor) -> torch.Tensor:
-        """(B, R, E) -> (B, R, K)."""
-        return self.linear2(F.gelu(self.linear1(row)))
+def _check_split(x: torch.Tensor, y_train: torch.Tensor, num_train: int) -> None:
+    num_rows = x.shape[1]
+    if not 0 < num_train < num_rows:
+        raise ValueError(
+            f"train_test_split_index must be above 0 and below the {num_rows} rows, got {num_train}"
+        )
+    if y_train.shape[1] != num_train:
+        raise ValueError(
+            f"targets must be given for the {num_train} training rows alone, got {y_train.shape[1]}"
+        )

@@ -1,9 +1,9 @@
-"""Distributions over bins of the real line: what a regression model's logits say of a target.
+"""Distributions over bins of the real line, which a regression model's logits are.
 
-A distribution has K bins, each with the probability that a softmax gives it. Inside a bin the density is
-constant; the first and the last reach to infinity as half-normals that begin at their inner edge, with half
-of their mass within the bin's width. So any value has a density, and a far one costs no more than its
-squared distance.
+A distribution has K bins, whose probabilities are the softmax of the logits. Inside a bin the density is
+constant. The first and the last bin extend to infinity as half-normals that begin at their inner edge, with
+half of their mass within the bin's width. So every value has a positive density, and the loss of a distant
+value grows with its squared distance.
 
 Logits have the shape (..., K), edges (K + 1,): ascending, the two outermost the medians of the tails.
 
@@ -18,10 +18,10 @@ import torch
 from scipy.stats import t as student_t
 
 NUM_BINS = 100
-"""Near the centre they are 0.026 training deviations wide, which alone costs an R2 of 0.00006."""
+"""Near the centre they are 0.026 training standard deviations wide, which alone costs an R2 of 0.00006."""
 
 DEGREES_OF_FREEDOM = 5
-"""Of the Student t whose quantiles are the edges; the measurement is in docs/log.md."""
+"""Of the Student t distribution whose quantiles are the edges; measured in docs/log.md."""
 
 MOST_DEVIATIONS = 100.0
 """Standardized targets are clipped here, as the model clips features."""
@@ -33,11 +33,15 @@ HALF_NORMAL_MEDIAN = 0.6744897501960817
 def standard_edges(num_bins: int = NUM_BINS) -> list[float]:
     """Edges for standardized targets: quantiles of Student's t at 1/K ... (K - 1)/K, and half a step outside.
 
-    A fixed grid, so that a model's output means the same whatever it was trained on. Under the prior
-    `default` each bin comes to about the same mass, while the tails are long enough for skewed real targets.
+    The grid is fixed, so that the outputs of all models have the same meaning. Under the prior `default` all
+    bins have about the same mass, and the tails are long enough for skewed real targets.
 
     Raises:
         ValueError: fewer than two bins.
+
+    Examples:
+        >>> [round(edge, 2) for edge in standard_edges(4)]
+        [-1.3, -0.73, 0.0, 0.73, 1.3]
     """
     if num_bins < 2:
         raise ValueError(f"num_bins must be at least 2, got {num_bins}")
@@ -46,25 +50,34 @@ def standard_edges(num_bins: int = NUM_BINS) -> list[float]:
 
 
 def standardize_targets(y: torch.Tensor, num_train: int) -> torch.Tensor:
-    """Targets (B, R) in deviations from the mean of their dataset's training rows, the first `num_train`.
+    """Z-scores of targets (B, R) by mean and standard deviation of the first `num_train` rows, clipped.
 
-    The deviation is that of the training rows themselves (no n - 1). One that is 0 but for rounding is taken
-    as 1.
+    The standard deviation divides by n, not by n - 1. One that is 0 up to rounding counts as 1.
+
+    Examples:
+        >>> standardize_targets(torch.tensor([[1.0, 3.0, 5.0]]), num_train=2).tolist()
+        [[-1.0, 1.0, 3.0]]
     """
-    mean, deviation = target_statistics(y[:, :num_train])
-    return ((y - mean) / deviation).clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+    mean, std = target_statistics(y[:, :num_train])
+    return ((y - mean) / std).clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 
 def target_statistics(y_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation (B, 1) of training targets (B, T), as `standardize_targets` takes them."""
+    """Mean and standard deviation (B, 1) of training targets (B, T), as `standardize_targets` uses them."""
     mean = y_train.mean(dim=1, keepdim=True)
-    deviation = y_train.std(dim=1, keepdim=True, correction=0)
+    std = y_train.std(dim=1, keepdim=True, correction=0)
     rounding = 8 * torch.finfo(y_train.dtype).eps * y_train.abs().amax(dim=1, keepdim=True)
-    return mean, deviation.masked_fill(deviation <= rounding, 1.0)
+    return mean, std.masked_fill(std <= rounding, 1.0)
 
 
 def log_density(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Log of the density at values (...) -> (...). Its negative is the loss that training minimizes."""
+    """Log of the density at values (...) -> (...). Its negative is the loss in training.
+
+    Examples:
+        >>> edges, logits = torch.tensor([0.0, 1.0, 2.0, 4.0]), torch.zeros(3)
+        >>> round(log_density(logits, edges, torch.tensor(1.5)).exp().item(), 3)  # a third, on width 1
+        0.333
+    """
     index, into_left, into_right = _locate(edges, values)
     left, right = _scales(edges)
     inside = -edges.diff().log()[index]
@@ -75,7 +88,13 @@ def log_density(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor)
 
 
 def cdf(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Probability of at most each of values (...) -> (...)."""
+    """Probability of a target of at most each of values (...) -> (...).
+
+    Examples:
+        >>> edges, logits = torch.tensor([0.0, 1.0, 2.0, 4.0]), torch.zeros(3)
+        >>> round(cdf(logits, edges, torch.tensor(1.5)).item(), 3)
+        0.5
+    """
     index, into_left, into_right = _locate(edges, values)
     left, right = _scales(edges)
     share = (values - edges[index]) / edges.diff()[index]  # of the bin's mass that lies below
@@ -88,7 +107,7 @@ def cdf(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor) -> torc
 
 
 def mean(logits: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """(..., K) -> (...)."""
+    """Mean of each distribution: (..., K) -> (...)."""
     left, right = _scales(edges)
     centres = (edges[:-1] + edges[1:]) / 2
     centres[0] = edges[1] - left * sqrt(2 / pi)
@@ -97,7 +116,13 @@ def mean(logits: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
 
 
 def quantiles(logits: torch.Tensor, edges: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-    """Values that the probabilities (Q,), above 0 and below 1, lie below: (..., K) -> (..., Q)."""
+    """Quantiles at probabilities (Q,), above 0 and below 1: (..., K) -> (..., Q).
+
+    Examples:
+        >>> edges, logits = torch.tensor([0.0, 1.0, 2.0, 4.0]), torch.zeros(3)
+        >>> quantiles(logits, edges, torch.tensor([0.5])).tolist()
+        [1.5]
+    """
     left, right = _scales(edges)
     masses = torch.softmax(logits, dim=-1)
     reached = masses.cumsum(dim=-1)
@@ -114,7 +139,7 @@ def quantiles(logits: torch.Tensor, edges: torch.Tensor, probabilities: torch.Te
 
 
 def _locate(edges: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The bin of each value, and how far it lies in the left and in the right tail."""
+    """The bin of each value, and its distance into the left and into the right tail."""
     index = torch.searchsorted(edges[1:-1].contiguous(), values.contiguous())
     return index, (edges[1] - values).clamp(min=0), (values - edges[-2]).clamp(min=0)
 

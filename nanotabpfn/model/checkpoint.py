@@ -1,8 +1,8 @@
-"""Save and load: a model, or all that a training goes on from; safetensors and JSON, no pickle is executed.
+"""Save and load a model, or a checkpoint of a training: safetensors and JSON, no pickle is executed.
 
-One format for both. The weights stand under their names in the state dict, the architecture in the metadata.
-A checkpoint of a training holds besides, under `state/`, the tensors that the training goes on from, and its
-numbers in the metadata; whoever wants the model alone reads the same file.
+Both have one format. The weights have their names in the state dict; the architecture is in the metadata. A
+checkpoint also holds the state of the training: its tensors under `state/`, its other values in the metadata.
+A checkpoint is a file of a model too.
 """
 
 import json
@@ -19,14 +19,14 @@ from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 
 MODEL_FILE = "model.safetensors"
 PUBLISHED_SUFFIXES = (".pth", ".pt")
-"""Files of `torch.save(model.state_dict(), ...)`, as the published code's models come."""
+"""Files of `torch.save(model.state_dict(), ...)`, the published form."""
 PUBLISHED_HEADS = 4
 PARTIAL_SUFFIX = ".partial"
 STATE_PREFIX = "state/"
 
 
 class CheckpointError(Exception):
-    """A file that holds no model of ours; the message names it and says what is wrong."""
+    """A file from which no model can be loaded; the message names it and says what is wrong."""
 
 
 def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
@@ -37,6 +37,13 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
 
     Returns:
         The file.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = save_model(NanoTabPFNModel(8, 2, 8, 1, num_outputs=3), folder)
+        ...     file.name, load_model(file).num_outputs
+        ('model.safetensors', 3)
     """
     path = Path(path)
     if path.is_dir():
@@ -50,10 +57,10 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
 
     Args:
         path: a file of `save_model` or `save_checkpoint`, the directory of a run, or a state dict in a `.pth`
-            or `.pt` file, the published form. Of the last the weights alone are read (`weights_only`): code
-            in the file is not executed.
-        num_attention_heads: of a state dict, whose shapes tell all of the architecture but this; the
-            published 4 by default. Our own files know it, and take none.
+            or `.pt` file, the published form, which is read with `weights_only`: code in the file is not
+            executed.
+        num_attention_heads: of a `.pth` or `.pt` file, whose shapes show the whole architecture except
+            this; by default the published 4. Files of `save_model` hold it, and take none.
 
     Raises:
         CheckpointError: no such file, not readable, holding other things than weights, or not the weights of
@@ -93,8 +100,9 @@ def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | P
     """Write a model and the state of its training, atomically.
 
     Args:
-        model: as it is to be used: the averaged one.
-        state: dicts (with strings as keys), lists, tensors and what JSON has.
+        model: the averaged one.
+        state: dicts (with strings as keys), lists, tensors, and plain values that JSON can hold.
+        path: of the file.
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _without_tensors(state, STATE_PREFIX.rstrip("/"), tensors)
@@ -103,7 +111,7 @@ def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | P
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
-    """The state that `save_checkpoint` was given, on the CPU, equal to the bit.
+    """The state that `save_checkpoint` wrote, on the CPU, equal to the bit.
 
     Raises:
         CheckpointError: not readable, or a file without a state.
@@ -116,7 +124,16 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """`path` holds its old content or all of the new one, also after a crash."""
+    """Replace a file: after a crash it has either its old content or all of the new one.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "note.txt")
+        ...     write_atomically(file, b"complete")
+        ...     file.read_bytes()
+        b'complete'
+    """
     beside = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     try:
         with beside.open("wb") as file:
@@ -126,7 +143,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    if os.name == "posix":  # the name too is to outlast a power cut
+    if os.name == "posix":  # so that the name survives a power cut too
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -135,7 +152,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _content(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
-    """Of a safetensors file; the same for the same model, though the library orders metadata by chance."""
+    """Content of a safetensors file, with its metadata sorted: the library's own order is random."""
     content = save(tensors, metadata=metadata)
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
@@ -199,7 +216,7 @@ def _architecture(weights: dict[str, torch.Tensor], num_attention_heads: int) ->
 
 
 def _without_tensors(tree: Any, place: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """`tree` as JSON takes it, with {"tensor": place} where a tensor was, which goes into `tensors`."""
+    """`tree` for JSON: each tensor moves into `tensors`, and is replaced by {"tensor": place}."""
     if torch.is_tensor(tree):
         tensors[place] = tree.detach().cpu().contiguous()
         return {"tensor": place}
@@ -213,7 +230,7 @@ def _without_tensors(tree: Any, place: str, tensors: dict[str, torch.Tensor]) ->
 def _with_tensors(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(tree, dict):
         if tree.keys() == {"tensor"}:
-            return tensors[tree["tensor"]].clone()  # out of the file's buffer, whose alignment is its own
+            return tensors[tree["tensor"]].clone()  # a copy: in the file's buffer it need not be aligned
         return {key: _with_tensors(value, tensors) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_with_tensors(value, tensors) for value in tree]

@@ -1,4 +1,4 @@
-"""Mixed precision: which matrix products run in bfloat16, and what stays in float32."""
+"""Mixed precision: the matrix products that run in bfloat16, and what stays in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,10 +8,14 @@ PRECISIONS = ("float32", "bfloat16", "auto")
 
 
 def resolve_precision(precision: str, device: str | torch.device) -> str:
-    """`float32` or `bfloat16`; `auto` is bfloat16 where the hardware computes in it, else float32.
+    """`float32` or `bfloat16`; `auto` is bfloat16 if the hardware computes in it, else float32.
 
     Raises:
         ValueError: `precision` is none of PRECISIONS.
+
+    Examples:
+        >>> resolve_precision("float32", "cpu")
+        'float32'
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -45,7 +49,7 @@ def autocast(device: str | torch.device, precision: str) -> AbstractContextManag
 
 
 def without_autocast(tensor: torch.Tensor) -> AbstractContextManager:
-    """For what must not run in bfloat16, on the device of `tensor`."""
+    """The context for operations that must not run in bfloat16, on the device of `tensor`."""
     kind = tensor.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
@@ -56,6 +60,6 @@ def in_float32(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def in_autocast(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in the precision of the linear layers here: bfloat16 under `autocast`, else as it is."""
+    """The tensor in the number format of the linear layers: bfloat16 under `autocast`, else unchanged."""
     kind = tensor.device.type
     return tensor.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else tensor

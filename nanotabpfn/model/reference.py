@@ -1,9 +1,9 @@
 """PlainNanoTabPFNModel: the same function as `NanoTabPFNModel`, written as in a textbook; slow on purpose.
 
-It computes every layer for every cell, with `nn.MultiheadAttention`, training and test rows one after the
-other, as the published model does (Pfefferle et al., 2025). Tests hold `nanotabpfn/model.py` against it and
-`scripts/benchmark.py` measures what that saves. Axis letters as there: B datasets, R rows, T training rows,
-F features, C = F + 1 columns, E embedding, K outputs.
+It computes every layer for every cell, with `nn.MultiheadAttention`, training rows first and then test rows,
+as the published model does (Pfefferle et al., 2025). Tests compare `architecture.py` with it, and
+`scripts/benchmark.py` measures how much faster that is. Axis letters
+as there: B datasets, R rows, T training rows, F features, C = F + 1 columns, E embedding, K outputs.
 """
 
 import torch
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 class PlainNanoTabPFNModel(nn.Module):
     """Takes the arguments, the state dict and the inputs of `NanoTabPFNModel`.
 
-    One difference is meant: a column that does not vary among the training rows is divided by (0 + 1e-20)
-    here, as published, where `NanoTabPFNModel` makes it 0.
+    One difference is intended: a column that does not vary among the training rows is divided by (0 + 1e-20)
+    here, as published; in `NanoTabPFNModel` its z-scores are 0.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class PlainFeatureEncoder(nn.Module):
     def forward(self, x: torch.Tensor, num_train: int) -> torch.Tensor:
         """(B, R, F) -> (B, R, F, E)."""
         mean = x[:, :num_train].mean(dim=1, keepdim=True)
-        deviation = x[:, :num_train].std(dim=1, keepdim=True) + 1e-20
-        x = ((x - mean) / deviation).clip(-100, 100)
+        std = x[:, :num_train].std(dim=1, keepdim=True) + 1e-20
+        x = ((x - mean) / std).clip(-100, 100)
         num_features = x.shape[2]
         groups = [
             torch.stack([x[:, :, (j + 2**i - 1) % num_features] for i in range(self.group_size)], dim=-1)

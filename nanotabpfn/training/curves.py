@@ -10,7 +10,7 @@ MODEL_NAME = "nanotabpfn"
 
 
 class ReportError(Exception):
-    """A run that cannot be drawn; the message names the file."""
+    """A run that cannot be drawn; the message names the file and says why."""
 
 
 def read_history(path: str | Path) -> list[dict[str, float]]:
@@ -32,7 +32,7 @@ def read_history(path: str | Path) -> list[dict[str, float]]:
 
 
 def describe_run(path: str | Path) -> str:
-    """What a run trained on and was scored on, in one line, from its `config.json`.
+    """One line that says what a run was trained on and scored on, from its `config.json`.
 
     Raises:
         ReportError: no such file, or not the settings of a run.
@@ -83,14 +83,14 @@ def plot_training(
 ) -> None:
     """Draw loss and ROC AUC against steps, of held-out datasets too; the baselines' ROC AUC as lines.
 
-    Of a regression run R2 in place of ROC AUC.
+    For a regression run R2 instead of ROC AUC.
 
     Args:
         history: records with `step`, `loss` and, where the model was evaluated, `roc_auc` or `r2` (real
             tables), `held_out_loss` and `held_out_roc_auc` or `held_out_r2`.
         baselines: name -> mean ROC AUC or R2 on the same tables; may be empty.
         out: the picture; its ending chooses the format.
-        title: what was trained on and scored.
+        title: of the figure, such as `describe_run` gives it.
 
     Raises:
         ReportError: matplotlib is not installed.

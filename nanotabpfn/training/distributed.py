@@ -1,11 +1,11 @@
 """Training by several processes at once, one for each device, as `torchrun` starts them.
 
-Each has the whole model and takes its share of every batch (see `data.py`); the gradients are summed over all
-before each update, which all of them then make alike. So N processes train as one would, to rounding.
+Each has the whole model and takes its share of every batch (see `loaders.py`). The gradients are summed over
+all ranks before each update, which is then the same on all. So N processes train as one does, up to rounding.
 
-The model is small: its gradients, 1.4 MB, go in one piece after the backward pass. That makes uneven shares,
-and batches in several passes, as simple as even ones in one. `DistributedDataParallel` averages over ranks,
-whatever their shares; its strength, to send large gradients during the backward pass, is not needed.
+The model is small: its gradients, 1.4 MB, are sent in one piece after the backward pass. That works for
+uneven shares and for batches in several passes too. `DistributedDataParallel` averages over ranks, whatever
+their shares; its strength, sending large gradients during the backward pass, is not needed.
 """
 
 import os
@@ -17,24 +17,29 @@ import torch
 from torch import distributed, nn
 
 TIMEOUT = timedelta(minutes=30)
-"""How long the others wait for a process, such as the one that evaluates. A dead one is noticed at once."""
+"""How long ranks wait for another one, such as the one that evaluates. A dead one is noticed at once."""
 
 
 class RankError(Exception):
-    """Processes that cannot train together; the message says why."""
+    """Processes cannot train together; the message says why."""
 
 
 class RankLostError(Exception):
-    """Another process of the training has ended, or does not answer."""
+    """Another rank has ended, or does not answer."""
 
 
 class Ranks:
-    """The processes that train together, seen from one of them.
+    """The processes that train together, as one of them sees them.
 
     Attributes:
-        rank: its number, from 0; the process of rank 0 writes the files.
-        size: how many there are.
-        device: where this one computes.
+        rank: number of this process, from 0; rank 0 writes the files.
+        size: number of processes.
+        device: of this process.
+
+    Examples:
+        >>> ranks = Ranks()  # one process alone
+        >>> ranks.rank, ranks.size, ranks.any(True)
+        (0, 1, True)
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: str | torch.device = "cpu"):
@@ -43,7 +48,7 @@ class Ranks:
         self.device = device
 
     def share_weights(self, model: nn.Module) -> None:
-        """Give all the weights of rank 0."""
+        """Copy the weights of rank 0 to all ranks."""
         if self.size > 1:
             for weight in model.state_dict().values():
                 self._together(distributed.broadcast, weight, 0)
@@ -62,7 +67,7 @@ class Ranks:
         return total.reshape(())
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so for any rank."""
+        """Whether `flag` is true on any rank."""
         if self.size == 1:
             return flag
         count = torch.tensor(float(flag), device=self.device)
@@ -70,7 +75,7 @@ class Ranks:
         return count.item() > 0
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all ranks have called this."""
         self.any(False)
 
     def _together(self, operation: Callable, *arguments: object) -> None:
@@ -87,14 +92,14 @@ ALONE = Ranks()
 
 @contextmanager
 def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
-    """This process among those that `torchrun` started, or alone if it did not.
+    """This process as a rank of those that `torchrun` started, or alone without `torchrun`.
 
     Args:
         device: `cpu`, `cuda` (each process gets the GPU of its number on the machine) or `mps`.
-        timeout: for all that they do together.
+        timeout: for each operation that ranks do together.
 
     Raises:
-        RankError: there is no GPU for this process, or the others cannot be reached.
+        RankError: there is no GPU for this process, or the other ranks cannot be reached.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or "RANK" not in os.environ:
@@ -107,7 +112,7 @@ def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
         if local_rank >= torch.cuda.device_count():
             raise RankError(
                 f"rank {rank} has no GPU of its own: this machine has {torch.cuda.device_count()}; "
-                "start as many processes as there are"
+                "start as many processes as GPUs"
             )
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)

@@ -1,5 +1,7 @@
-"""Optimizers: schedule-free AdamW, as published, and beside it Muon for the layers' matrices."""
+"""Optimizers: schedule-free AdamW, as published, or Muon for the layers' matrices with AdamW for the rest."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import schedulefree
@@ -9,33 +11,71 @@ from nanotabpfn.model.architecture import NanoTabPFNModel
 
 OPTIMIZERS = ("adamw", "muon")
 MOMENTUM = 0.95
-"""Of the gradients, before Muon makes them orthogonal; the published value."""
+"""Momentum of the gradients, before Muon makes them orthogonal; the published value."""
 MUON_LR_RATIO = 5.0
 """Muon's learning rate in AdamW's. PyTorch scales Muon's updates to a root mean square of 0.2 of the learning
 rate, as AdamW's have with their first moment; schedule-free AdamW has none, and its updates about 1."""
 
 
 def make_optimizer(model: NanoTabPFNModel, name: str, lr: float, warmup_steps: int) -> "Optimizer":
-    """One of OPTIMIZERS, without weight decay: AdamW for all weights, or `MuonBesideAdamW`.
+    """One of OPTIMIZERS, without weight decay: AdamW for all weights, or `MuonWithAdamW`.
 
     Args:
-        warmup_steps: in so many first steps the learning rate rises in equal parts to `lr`.
+        model: whose parameters it updates.
+        name: of OPTIMIZERS.
+        lr: learning rate.
+        warmup_steps: the learning rate rises linearly to `lr` in the first so many steps.
 
+    Examples:
+        >>> optimizer = make_optimizer(NanoTabPFNModel(8, 2, 8, 1), "adamw", lr=4e-3, warmup_steps=20)
+        >>> optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]
+        (0.004, 0.0)
     """
     if name == "muon":
-        return MuonBesideAdamW(model, lr, warmup_steps)
+        return MuonWithAdamW(model, lr, warmup_steps)
     return schedulefree.AdamWScheduleFree(
         model.parameters(), lr=lr, weight_decay=0.0, warmup_steps=warmup_steps
     )
 
 
-class MuonBesideAdamW:
-    """Schedule-free Muon for the layers' matrices, schedule-free AdamW for all else; used as one optimizer.
+@contextmanager
+def averaged(model: NanoTabPFNModel, optimizer: "Optimizer") -> Iterator[None]:
+    """The model has its averaged weights inside of this context, and its former weights, to the bit, after.
+
+    Args:
+        model: in training mode, as is `optimizer`.
+        optimizer: of its parameters.
+
+    Examples:
+        >>> model = NanoTabPFNModel(8, 2, 8, 1)
+        >>> optimizer = make_optimizer(model, "adamw", lr=4e-3, warmup_steps=0)
+        >>> optimizer.train()
+        >>> with averaged(model, optimizer):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    model.eval()
+    optimizer.eval()
+    try:
+        yield
+    finally:
+        model.train()
+        optimizer.train()
+        with torch.no_grad():  # computing the average and undoing it would leave rounding errors
+            for parameter, weight in zip(model.parameters(), weights, strict=True):
+                parameter.copy_(weight)
+
+
+class MuonWithAdamW:
+    """Schedule-free Muon for the layers' matrices, schedule-free AdamW for the rest, as one optimizer.
 
     Muon replaces a matrix's gradient by the nearest orthogonal matrix. It is for hidden layers: encoders,
     decoder, biases and norms are left to AdamW. Its updates are scaled to the size of AdamW's, so that one
-    learning rate serves both (Liu et al., Muon is scalable, 2025; MUON_LR_RATIO). Both are schedule-free,
-    because a schedule would have to know the last step, which a run that goes on with more steps does not.
+    learning rate serves both (Liu et al., Muon is scalable, 2025; MUON_LR_RATIO). Both are schedule-free:
+    a schedule needs the number of steps in advance, and a run may be resumed with more.
 
     References:
         Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
@@ -75,12 +115,12 @@ class MuonBesideAdamW:
 
     def step(self) -> None:
         self._adamw.step()
-        for group in self._muon.param_groups:  # whose wrapper knows no warm-up
+        for group in self._muon.param_groups:  # whose wrapper has no warm-up
             group["lr"] = MUON_LR_RATIO * self._adamw.param_groups[0]["scheduled_lr"]
         self._muon.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Of both in the form of one: AdamW's group and then Muon's, the weights numbered through."""
+        """The state of both: AdamW's group, then Muon's; the weights are numbered across both."""
         adamw, muon = self._adamw.state_dict(), self._muon.state_dict()
         return {
             "state": adamw["state"] | _shifted_states(muon["state"], self._num_rest),
@@ -108,7 +148,7 @@ class MuonBesideAdamW:
         )
 
 
-Optimizer = schedulefree.AdamWScheduleFree | MuonBesideAdamW
+Optimizer = schedulefree.AdamWScheduleFree | MuonWithAdamW
 
 
 def _shifted_states(states: dict[int, Any], by: int) -> dict[int, Any]:

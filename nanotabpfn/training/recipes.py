@@ -7,9 +7,9 @@ class Recipe(NamedTuple):
     """`NanoTabPFNModel(**recipe.architecture)`, then `train(model, prior, **recipe.training)`.
 
     Attributes:
-        purpose: what it changes, and what for.
-        source: who published it.
-        architecture: arguments of the model beside its sizes.
+        purpose: what it changes, and why.
+        source: its publication.
+        architecture: arguments of the model other than its sizes.
         training: arguments of `train`.
     """
 
@@ -30,31 +30,31 @@ RECIPES = {
         {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
     ),
     "warm-up": Recipe(
-        "The learning rate rises in the first steps, when AdamW's moments say little yet.",
+        "The learning rate rises in the first steps, while AdamW's moments are poor estimates.",
         "Defazio et al., The road less scheduled, NeurIPS 2024",
         {},
         {"lr": _LR, "optimizer": "adamw", "warmup_steps": 20},
     ),
     "muon": Recipe(
-        "Orthogonal updates of the layers' matrices, which move in all directions alike.",
+        "Orthogonal updates of the layers' matrices, equally large in all directions.",
         f"Jordan et al., Muon, 2024; {_SPEEDRUN}",
         {},
         {"lr": _LR, "optimizer": "muon", "warmup_steps": 0},
     ),
     "pre-norm": Recipe(
-        "A straight way for the gradient past the layers, which later layers do not drown.",
+        "A path for the gradient around the layers, with a weight that later layers do not outgrow.",
         f"Xiong et al., On layer normalization, ICML 2020; {_SPEEDRUN}",
         {"pre_norm": True, "residual_decay": 0.95},
         {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
     ),
     "mean-pooling": Recipe(
-        "A row is decoded from the mean of its features' cells, so that each of them is taught directly.",
+        "A row is decoded from the mean of its features' cells, so that each gets a direct gradient.",
         _SPEEDRUN,
         {"mean_pooling": True},
         {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
     ),
     "feature-groups": Recipe(
-        "A column sees two others from the start, and is told from those of equal distribution.",
+        "A column is embedded from three, which distinguishes columns of equal distribution.",
         f"Qu et al., TabICLv2, 2026; {_SPEEDRUN}",
         {"feature_group_size": 3},
         {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},

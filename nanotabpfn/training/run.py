@@ -1,13 +1,13 @@
-"""The directory of a training run: its settings, history, model, and the checkpoints that it goes on from.
+"""The directory of a training run: its settings, history, model, and checkpoints.
 
     DIR/config.json           all settings, resolved; the directory holds a run when this file is there
     DIR/history.jsonl         a record for each step
     DIR/model.safetensors     the averaged model of the last checkpoint
-    DIR/checkpoints/          step-00000100.safetensors ...: models, and what the training goes on from
+    DIR/checkpoints/          step-00000100.safetensors ...: models, with the state of the training
     DIR/lock                  held by the process that trains
 
-Each file but the history appears under its name when it is complete. The history may be ahead of the last
-checkpoint, never behind: what is ahead is cut when the run goes on.
+Each file except the history gets its name when it is complete. The history may be ahead of the last
+checkpoint, never behind it: the surplus is cut when the run is resumed.
 """
 
 import json
@@ -38,7 +38,7 @@ CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE = (
 
 
 class RunError(Exception):
-    """A directory that is not what it should be; the message names the file and says what is wrong."""
+    """A directory that holds no valid run; the message names the file and says what is wrong."""
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -65,23 +65,23 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def last_state(folder: Path) -> dict[str, Any] | None:
-    """What the run in `folder` goes on from: the state of its last checkpoint, None before the first.
+    """The state of the last checkpoint of the run in `folder`; None before the first.
 
     Raises:
-        CheckpointError: the file is damaged; without it the run goes on from the one before.
+        CheckpointError: the file is damaged; if it is deleted, the run resumes from the one before.
     """
     found = checkpoints(folder)
     return load_state(found[-1]) if found else None
 
 
 class Run:
-    """A run that this process alone writes; from `create_run` or `resume_run`.
+    """A run that only this process writes, from `create_run` or `resume_run`.
 
     Attributes:
         folder: where it is.
-        settings: what stands in its config.json.
-        state: what it goes on from; None at the start.
-        step: of the record that was added last.
+        settings: of its config.json.
+        state: of the training, to resume from; None at the start.
+        step: of the last record.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], state: dict[str, Any] | None, keep: int):
@@ -99,10 +99,10 @@ class Run:
         self._history.flush()
 
     def checkpoint(self, model: NanoTabPFNModel, state: dict[str, Any]) -> None:
-        """Save the averaged model and the state after a step whose record stands in the history."""
+        """Save the averaged model and the state after a step whose record is in the history."""
         os.fsync(self._history.fileno())
         save_model(model, self.folder)
-        # Last of all: it says that the files before it are complete up to this step.
+        # Last: a checkpoint means that the other files are complete up to its step.
         name = f"step-{state['step']:08}.safetensors"
         save_checkpoint(model, state, self.folder / CHECKPOINTS_FOLDER / name)
         _remove_old_checkpoints(self.folder, self._keep)
@@ -115,15 +115,15 @@ class Run:
 def create_run(
     folder: Path, settings: dict[str, Any], keep: int = 1, overwrite: bool = False
 ) -> Iterator[Run]:
-    """A new run, in a directory that is made if need be.
+    """A new run; the directory is created if it does not exist.
 
     Args:
         settings: for config.json.
-        keep: how many checkpoints stay, the last ones.
-        overwrite: remove the run that is there.
+        keep: number of latest checkpoints that are kept.
+        overwrite: remove an existing run.
 
     Raises:
-        RunError: there is a run, another process is training in it, or the place cannot be written.
+        RunError: there is a run, another process is training in it, or the directory cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,9 +133,10 @@ def create_run(
         try:
             if (folder / CONFIG_FILE).exists() and not overwrite:
                 raise RunError(
-                    f"{folder / CONFIG_FILE} exists; --overwrite replaces the run, --resume {folder} goes on"
+                    f"{folder / CONFIG_FILE} exists; --overwrite replaces the run, "
+                    f"--resume {folder} continues it"
                 )
-            # The settings go first and come last: whatever happens, no run has the files of another.
+            # The settings are deleted first and written last: no run ever holds the files of another.
             for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
                 (folder / name).unlink(missing_ok=True)
             for file in checkpoints(folder):
@@ -154,13 +155,13 @@ def create_run(
 
 @contextmanager
 def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterator[Run]:
-    """A run that goes on from its last checkpoint, or from the start where it had come to none.
+    """An existing run, to be resumed from its last checkpoint, or from the start if there is none.
 
     Args:
-        settings: those of its config.json, which is replaced if they differ.
+        settings: of its config.json, which is replaced if they differ.
 
     Raises:
-        RunError: there is none, another process is training in it, its history is behind the checkpoint.
+        RunError: there is no run, another process is training in it, or its history is behind the checkpoint.
         CheckpointError: the last checkpoint is damaged.
     """
     read_settings(folder)
@@ -184,7 +185,7 @@ def write_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _cut_history(file: Path, num_steps: int) -> None:
-    """Leave the first `num_steps` records; later ones, the last perhaps half-written, come again."""
+    """Keep the first `num_steps` records; later steps, the last perhaps half-written, are repeated."""
     lines = file.read_bytes().splitlines(keepends=True)[:num_steps] if file.exists() else []
     if len(lines) < num_steps or not all(line.endswith(b"\n") for line in lines):
         raise RunError(
@@ -207,7 +208,7 @@ def _remove_partial_files(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The directory is this process's alone; the lock ends with the process, however that ends."""
+    """Lock the directory; the lock is released when the process ends, even if it is killed."""
     lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(blocking=False)

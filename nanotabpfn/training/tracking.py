@@ -1,4 +1,4 @@
-"""Where a run can be watched beside its own history: TensorBoard, Weights & Biases; one small interface."""
+"""Trackers of a run: TensorBoard and Weights & Biases, behind one small interface."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -8,43 +8,43 @@ from pathlib import Path
 from typing import Any
 
 TRACKERS: dict[str, Callable] = {}
-"""name -> a context manager (folder, settings, step) that gives the function which takes a step's record."""
+"""name -> a context manager (folder, settings, step) that yields a function of a step's record."""
 
 
 class TrackingError(Exception):
-    """A tracker that cannot be had; the message says what to install."""
+    """A tracker that is not installed; the message says how to install it."""
 
 
 @contextmanager
 def open_trackers(
     names: Sequence[str], folder: Path, settings: dict[str, Any], step: int
 ) -> Iterator[Callable[[dict[str, float]], None]]:
-    """A function that tells each step's record to all trackers of `names`.
+    """A function that writes each step's record to all trackers of `names`.
 
     Args:
         names: of TRACKERS.
         folder: of the run; TensorBoard writes into its folder `tensorboard`.
-        settings: of the run; Weights & Biases knows it by its `id`.
-        step: that the run goes on from; 0 at the start.
+        settings: of the run; its `id` identifies it in Weights & Biases.
+        step: from which the run is resumed; 0 at the start.
 
     Raises:
         TrackingError: a tracker is not installed.
     """
     with ExitStack() as stack:
-        tells = [stack.enter_context(TRACKERS[name](folder, settings, step)) for name in names]
+        trackers = [stack.enter_context(TRACKERS[name](folder, settings, step)) for name in names]
 
-        def tell_all(record: dict[str, float]) -> None:
-            for tell in tells:
-                tell(record)
+        def track(record: dict[str, float]) -> None:
+            for tracker in trackers:
+                tracker(record)
 
-        yield tell_all
+        yield track
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Whether all of them are installed, before any work.
+    """Check that all of them are installed, before any work.
 
     Raises:
-        TrackingError: one is not.
+        TrackingError: one is not installed.
     """
     for name in names:
         _imported(name)
@@ -56,20 +56,20 @@ def tensorboard(
 ) -> Iterator[Callable[[dict[str, float]], None]]:
     """Each value of a record as a curve; `tensorboard --logdir` shows them."""
     module = _imported("tensorboard")
-    # What an earlier process wrote of steps that come again is not shown.
+    # Steps that an earlier process wrote and that are repeated are not shown twice.
     with module.SummaryWriter(folder / "tensorboard", purge_step=step + 1 if step else None) as writer:
 
-        def tell(record: dict[str, float]) -> None:
+        def track(record: dict[str, float]) -> None:
             for name, value in record.items():
                 if name != "step":
                     writer.add_scalar(name, value, record["step"])
 
-        yield tell
+        yield track
 
 
 @contextmanager
 def wandb(folder: Path, settings: dict[str, Any], step: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """A run of the project `nanotabpfn`, unless WANDB_PROJECT names another; going on, the same run."""
+    """A run of the project `nanotabpfn`, unless WANDB_PROJECT names another; the same run if resumed."""
     module = _imported("wandb")
     run = module.init(
         project=os.environ.get("WANDB_PROJECT", "nanotabpfn"),
@@ -96,5 +96,6 @@ def _imported(name: str) -> Any:
         return import_module(MODULES[name])
     except ImportError as error:
         raise TrackingError(
-            f'--log {name} needs what is not installed ({error}): pip install "nanotabpfn-priors[logging]"'
+            f"--log {name} needs packages that are not installed ({error}): "
+            'pip install "nanotabpfn-priors[logging]"'
         ) from error

@@ -11,7 +11,7 @@ from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
 from conftest import TINY
 
-import nanotabpfn.cli.train
+import nanotabpfn.cli.train_run
 import nanotabpfn.model.precision
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
@@ -21,7 +21,8 @@ from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.bins import standard_edges
 from nanotabpfn.model.checkpoint import load_model, save_model
 from nanotabpfn.training.curves import describe_run
-from nanotabpfn.training.loop import TrainingError, train
+from nanotabpfn.training.loop import train
+from nanotabpfn.training.step import TrainingError
 from priors.config import PriorConfig
 from priors.dumps.read import open_dump
 from priors.generation.generate import generate_dump
@@ -65,14 +66,14 @@ def test_the_seed_decides_everything(tmp_path, tiny_dump):
     assert any(not torch.equal(weight, weights["c"][key]) for key, weight in weights["a"].items())
 
 
-def test_the_model_fits_the_dumps_classes_and_skipped_records_are_told(tmp_path, published_like):
+def test_the_model_fits_the_dumps_classes_and_skipped_records_are_reported(tmp_path, published_like):
     result = train_tiny(published_like, tmp_path / "run", "--eval-every", 0, "--steps", 160)
     assert result.exit_code == 0, result.output
     assert load_model(tmp_path / "run").num_outputs == 2
     assert "skipped 1 records" in result.output
 
 
-def test_an_existing_run_is_kept_unless_told_otherwise(tmp_path, tiny_dump):
+def test_an_existing_run_is_kept_without_overwrite(tmp_path, tiny_dump):
     out = tmp_path / "run"
     assert train_tiny(tiny_dump, out, "--eval-every", 0).exit_code == 0
     before = (out / "history.jsonl").read_text()
@@ -86,7 +87,7 @@ def test_a_training_error_keeps_the_model_and_exits_1(tmp_path, tiny_dump, monke
     def fail(*arguments, **settings):
         raise TrainingError("step 3: the loss is not finite")
 
-    monkeypatch.setattr(nanotabpfn.cli.train, "train", fail)
+    monkeypatch.setattr(nanotabpfn.cli.train_run, "train", fail)
     result = train_tiny(tiny_dump, tmp_path / "run", "--eval-every", 0)
     assert result.exit_code == 1
     assert "Error: step 3" in result.stderr

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nanotabpfn.model.architecture
-from nanotabpfn.model.architecture import Attention, NanoTabPFNModel, feature_statistics, normalize_features
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.encoders import feature_statistics, normalize_features
+from nanotabpfn.model.layers import Attention
 
 # The reference was made with `torch.manual_seed` of these, the model being the first thing drawn.
 REFERENCE_SEEDS = {"small": 0, "wide": 1, "published": 2}

@@ -26,7 +26,14 @@ from nanotabpfn.model.checkpoint import load_state
 from nanotabpfn.training.run import checkpoints
 
 PACKAGE = Path(nanotabpfn.__file__).parent
-FILES = ("model/checkpoint.py", "cli/train.py", "training/run.py", "training/loop.py")
+FILES = (
+    "model/checkpoint.py",
+    "cli/train_run.py",
+    "training/run.py",
+    "training/loop.py",
+    "training/state.py",
+    "training/step.py",
+)
 SETTINGS = (
     "--batch-size 4 --steps 7 --checkpoint-every 2 --keep 2 --eval-every 3 --suite none --held-out 4 "
     "--device cpu --embedding-size 8 --heads 2 --hidden 8 --layers 1"

@@ -12,7 +12,7 @@ import torch
 
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.training.distributed import RankLostError, join_ranks
-from nanotabpfn.training.loop import _step
+from nanotabpfn.training.step import Passes, update
 
 SHAPES = [(5, 20, 3, 12), (3, 9, 2, 4)]
 """Datasets, rows, features, split of the parts of the batch."""
@@ -49,8 +49,8 @@ def gradients(ranks, grad_accumulation=1):
         lambda *_: found.update({name: p.grad.clone() for name, p in model.named_parameters()})
     )
     batch = share_of(ranks.rank, ranks.size)
-    found["loss"], found["norm"] = _step(
-        model, optimizer, batch, "cpu", 1, grad_accumulation, "float32", ranks
+    found["loss"], found["norm"] = update(
+        model, optimizer, batch, 1, Passes("cpu", "float32", grad_accumulation), ranks
     )
     return found
 

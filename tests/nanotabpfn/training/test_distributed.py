@@ -139,7 +139,7 @@ def test_two_ranks_train_as_one_also_after_a_stop_and_in_another_number(tmp_path
     process.send_signal(signal.SIGTERM)
     code, _, errors = ended(process)
     assert code != 0
-    assert "goes on with: nanotabpfn train --resume" in errors
+    assert "to resume: nanotabpfn train --resume" in errors
     done = len(history(stopped))
     assert last_state(stopped)["step"] == done
     longer = tmp_path / "longer"

@@ -15,9 +15,10 @@ from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint, save_model
 from nanotabpfn.model.precision import autocast
 from nanotabpfn.model.reference import PlainNanoTabPFNModel
-from nanotabpfn.training.loop import StateError, train
+from nanotabpfn.training.loop import train
 from nanotabpfn.training.optimizer import MUON_LR_RATIO, make_optimizer
 from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.state import StateError
 
 ROOT = Path(__file__).parents[3]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -149,7 +150,7 @@ def test_the_published_recipe_changes_nothing():
 
 
 def test_groups_are_those_one_three_and_seven_to_the_right():
-    from nanotabpfn.model.architecture import encode_scalars
+    from nanotabpfn.model.encoders import encode_scalars
 
     scalars = encode_scalars(torch.arange(5.0).reshape(1, 1, 5), torch.full((1, 1), 9.0), group_size=4)
     assert scalars[0, 0, 0].tolist() == [0, 1, 3, 2, 1, 0, 0]  # 7 to the right is 2 of 5

@@ -13,7 +13,7 @@ import torch
 from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
 
-import nanotabpfn.cli.train
+import nanotabpfn.cli.train_run
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state
 from nanotabpfn.training.run import RunError, checkpoints, create_run, last_state, read_settings, resume_run
@@ -39,7 +39,7 @@ def contents(folder):
 
 def stopped_after(monkeypatch, steps):
     """Training ends as by a signal after so many steps."""
-    original = nanotabpfn.cli.train.train
+    original = nanotabpfn.cli.train_run.train
 
     def stopping(*arguments, on_step, **settings):
         seen = []
@@ -49,7 +49,7 @@ def stopped_after(monkeypatch, steps):
             **settings | {"should_stop": lambda: len(seen) == steps},
         )
 
-    monkeypatch.setattr(nanotabpfn.cli.train, "train", stopping)
+    monkeypatch.setattr(nanotabpfn.cli.train_run, "train", stopping)
 
 
 def test_training_killed_at_random_moments_ends_as_if_undisturbed(tiny_dump, tmp_path):
@@ -101,7 +101,7 @@ def test_a_signal_ends_training_after_the_step_with_all_saved(tmp_path, tiny_dum
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     done = len(history(out))
-    assert f"stopped after {done} of 100000 steps; goes on with: nanotabpfn train --resume {out}" in errors
+    assert f"stopped after {done} of 100000 steps; to resume: nanotabpfn train --resume {out}" in errors
     assert "Traceback" not in errors
     assert last_state(out)["step"] == done
     assert load_model(out).num_outputs == 2

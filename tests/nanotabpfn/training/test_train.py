@@ -13,8 +13,10 @@ from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint
-from nanotabpfn.training.loop import StateError, TrainingError, _step, train
+from nanotabpfn.training.loop import train
 from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.state import StateError
+from nanotabpfn.training.step import TrainingError, update
 
 
 def tiny_model(num_outputs=2, seed=0, **changes):
@@ -209,7 +211,7 @@ def test_a_mixed_batch_has_the_loss_and_gradients_of_its_datasets_one_at_a_time(
     optimizer.register_step_pre_hook(
         lambda *_: gradients.update({name: p.grad.clone() for name, p in model.named_parameters()})
     )
-    loss, norm = _step(model, optimizer, batch, "cpu", step=1)
+    loss, norm = update(model, optimizer, batch, step=1)
     assert loss == pytest.approx(expected.item(), rel=1e-6)  # the sum is kept in float32
     assert norm == pytest.approx(expected_norm.item(), rel=1e-12)
     for name, parameter in expected_model.named_parameters():

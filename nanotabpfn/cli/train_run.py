@@ -1,0 +1,232 @@
+"""From the settings of a run to its trained model: loaders, evaluation, signals, training."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import torch
+
+from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.data.mixture import MixedDataLoader
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.evaluation.held_out import score_held_out
+from nanotabpfn.evaluation.protocol import mean_score, prepare
+from nanotabpfn.evaluation.suites import load_suite
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.bins import NUM_BINS, standard_edges
+from nanotabpfn.model.checkpoint import MODEL_FILE, save_model
+from nanotabpfn.training.curves import describe_data
+from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
+from nanotabpfn.training.loop import train
+from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.run import Run, create_run, last_state, resume_run
+from nanotabpfn.training.state import StateError
+from nanotabpfn.training.step import TrainingError
+from nanotabpfn.training.tracking import open_trackers
+from priors.config import PriorConfig
+from priors.console import PlainError
+
+EvalFunction = Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]]
+
+
+class Training(NamedTuple):
+    """A training as one rank sees it."""
+
+    settings: dict[str, Any]
+    model: NanoTabPFNModel
+    loader: Loader
+    ranks: Ranks
+    should_stop: Callable[[], bool]
+
+
+def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool) -> None:
+    """Train as the settings say, into a run; under `torchrun` as one of several ranks.
+
+    Args:
+        settings: of `new_settings` or `resumed_settings`.
+        folder: of the run.
+        is_new: create the run, else resume it from its last checkpoint.
+        overwrite: a new run may replace another one.
+    """
+    try:
+        with join_ranks(settings["training"]["device"]) as ranks, _stop_signals(ranks) as should_stop:
+            loader = _loader(settings, ranks)
+            if is_new:
+                settings["model"] = _architecture(settings, loader)
+            torch.manual_seed(settings["training"]["seed"])
+            model = NanoTabPFNModel(**settings["model"])
+            model.trained_range = loader.trained_range
+            training = Training(settings, model, loader, ranks, should_stop)
+            if ranks.rank == 0:
+                _lead(training, folder, is_new, overwrite)
+            else:
+                ranks.wait()  # until rank 0 has opened the run
+                _train(training, None if is_new else last_state(folder))
+    except RankLostError as error:
+        raise click.ClickException(
+            f"{error}; to resume, run the same command with --resume {folder} in place of its options"
+        ) from error
+
+
+def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> None:
+    """Train on rank 0, which evaluates and writes the run."""
+    settings = training.settings
+    eval_func = _eval_func(settings, training.loader, training.ranks.device)
+    keep = settings["training"]["keep"]
+    opened = create_run(folder, settings, keep, overwrite) if is_new else resume_run(folder, settings, keep)
+    with opened as run:
+        training.ranks.wait()
+        if run.step >= settings["training"]["steps"]:
+            click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
+            return
+        trackers = open_trackers(settings["training"]["log"], folder, settings, run.step)
+        with trackers as track:
+            _train(training, run.state, run, track, eval_func)
+        _report(run, training.loader)
+
+
+def _train(
+    training: Training,
+    state: dict[str, Any] | None,
+    run: Run | None = None,
+    track: Callable[[dict[str, float]], None] | None = None,
+    eval_func: EvalFunction | None = None,
+) -> None:
+    """Train from `state` on; on rank 0, which has the run, every step is recorded."""
+    options, loader = training.settings["training"], training.loader
+    loader.num_steps = options["steps"] - (state["step"] if state else 0)
+    if loader.num_steps <= 0:
+        return
+
+    def record(values: dict[str, float]) -> None:
+        run.record(values)
+        track(values)
+
+    try:
+        train(
+            training.model,
+            loader,
+            lr=options["lr"],
+            optimizer=options["optimizer"],
+            warmup_steps=options["warmup_steps"],
+            device=training.ranks.device,
+            steps_per_eval=options["eval_every"] or options["steps"],
+            eval_func=eval_func,
+            on_step=record if run else None,
+            grad_accumulation=options["grad_accumulation"],
+            precision=options["precision"],
+            compile=options["compile"],
+            ranks=training.ranks,
+            state=state,
+            steps_per_checkpoint=options["checkpoint_every"],
+            on_checkpoint=run.checkpoint if run else None,
+            should_stop=training.should_stop,
+        )
+    except StateError as error:
+        raise PlainError(f"the run cannot be resumed: {error}") from error
+    except TrainingError as error:
+        if run:
+            save_model(training.model, run.folder)
+        raise click.ClickException(f"{error}; the run holds the model before that step") from error
+
+
+def _report(run: Run, loader: Loader) -> None:
+    """Print what was trained, and raise if it was stopped before the last step."""
+    steps, data = run.settings["training"]["steps"], run.settings["data"]
+    for source, part in zip(data, getattr(loader, "loaders", [loader]), strict=True):
+        if part.num_skipped:
+            click.echo(
+                f"skipped {part.num_skipped} records of {source['dump']} with cells that are not finite"
+            )
+    if run.step < steps:
+        raise click.ClickException(
+            f"stopped after {run.step} of {steps} steps; to resume: nanotabpfn train --resume {run.folder}"
+        )
+    click.echo(f"{run.folder / MODEL_FILE}: trained {steps} steps on {describe_data(data)}")
+
+
+def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:
+    training = settings["training"]
+    shared = {
+        "num_steps": training["steps"],
+        "batch_size": training["batch_size"],
+        "device": ranks.device,
+        "seed": training["seed"],
+        "num_workers": training["workers"],
+        "held_out": training["held_out"],
+        "rank": ranks.rank,
+        "num_ranks": ranks.size,
+    }
+    try:
+        loaders = [
+            PriorDumpDataLoader(source["dump"], **shared)
+            if "dump" in source
+            else PriorDataLoader(PriorConfig.from_json(json.dumps(source["config"])), **shared)
+            for source in settings["data"]
+        ]
+    except ValueError as error:
+        raise PlainError(str(error)) from error
+    if len(loaders) == 1:
+        return loaders[0]
+    weights = [source["weight"] for source in settings["data"]]
+    return MixedDataLoader(loaders, weights, training["steps"], training["seed"])
+
+
+def _architecture(settings: dict[str, Any], loader: Loader) -> dict[str, Any]:
+    """All arguments of the model: sizes, the recipe's changes, and outputs that fit the data."""
+    if loader.problem_type == "regression":
+        outputs = {"num_outputs": NUM_BINS, "bin_edges": standard_edges()}
+    else:
+        outputs = {"num_outputs": loader.max_num_classes}
+    changes = RECIPES[settings["training"]["recipe"]].architecture
+    try:
+        with torch.device("meta"):
+            return NanoTabPFNModel(**settings["model"], **outputs, **changes).config
+    except ValueError as error:
+        raise PlainError(str(error)) from error
+
+
+def _eval_func(settings: dict[str, Any], loader: Loader, device: str | torch.device) -> EvalFunction | None:
+    """Scores on the suite and on held-out datasets; None if there are neither."""
+    training = settings["training"]
+    if not training["eval_every"]:
+        return None
+    tables = load_suite(training["suite"]) if training["suite"] != "none" else []
+    tasks, batches = [prepare(table, loader.problem_type) for table in tables], loader.held_out_batches()
+
+    def scores(estimator: NanoTabPFNClassifier | NanoTabPFNRegressor) -> dict[str, float]:
+        on_suite = mean_score(estimator, tasks, loader.problem_type) if tasks else {}
+        held_out = score_held_out(estimator.model, batches, device) if batches else {}
+        return on_suite | held_out
+
+    return scores if tasks or batches else None
+
+
+@contextmanager
+def _stop_signals(ranks: Ranks) -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C or SIGTERM was received, so that training ends after a whole step.
+
+    A second Ctrl-C ends it at once; not with several ranks, where the terminal and torchrun both send
+    signals, and torchrun kills after 30 seconds.
+    """
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and received and ranks.size == 1:
+            raise KeyboardInterrupt
+        received.append(number)
+        if ranks.rank == 0:
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops at once, at the last checkpoint\n")
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,163 @@
+"""The settings of a training run, as its config.json holds them: from options, or from an earlier run."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+from click.core import ParameterSource
+
+from nanotabpfn.cli.options import resolve_device, resolve_suite
+from nanotabpfn.model.precision import resolve_precision
+from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.run import CONFIG_FILE, RunError, read_settings
+from priors.config import load_config, with_overrides
+from priors.console import PlainError, parse_override
+from priors.dumps.read import open_dump
+from priors.presets import PRESETS
+
+FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log")
+"""Options that may change when a run is resumed: they leave the steps trained so far as they are."""
+
+SIZES = {
+    "embedding_size": "embedding_size",
+    "heads": "num_attention_heads",
+    "hidden": "mlp_hidden_size",
+    "layers": "num_layers",
+}
+"""Option -> argument of the model."""
+
+SOURCES = ("dumps", "priors", "overrides", "weights")
+"""Options that say what is trained on."""
+
+
+def new_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a new run from the options of `nanotabpfn train`.
+
+    They lack what depends on the data: `model` has the sizes alone, which `train_run.py` completes.
+
+    Raises:
+        click.UsageError: options that do not fit together.
+        PlainError: a dump or prior that does not fit the problem.
+        DumpError: a dump cannot be read.
+        ConfigError: the config of a prior is not valid.
+    """
+    problem = options["problem"]
+    suite = resolve_suite(problem, options["suite"])
+    data = _data(problem, *(options[name] for name in SOURCES))
+    others = {"problem", "out", "resume", "overwrite", *SOURCES, *SIZES}
+    training = {name: value for name, value in options.items() if name not in others}
+    training |= {"suite": suite, "log": list(options["log"])}
+    if training["workers"] is None:
+        training["workers"] = 1 if any("prior" in source for source in data) else 0
+    recipe = RECIPES[training["recipe"]].training
+    training = recipe | training | {"lr": training["lr"] or recipe["lr"]}
+    device = resolve_device(training["device"])
+    precision = resolve_precision(training["precision"], device)
+    return {
+        "id": uuid4().hex[:8],
+        "data": data,
+        "training": training | {"device": device, "precision": precision},
+        "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
+        "model": {argument: options[option] for option, argument in SIZES.items()},
+    }
+
+
+def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
+    """The settings of the run in `folder`, with the options of the command line that may change.
+
+    Raises:
+        click.UsageError: an option that may not change.
+        RunError: `folder` holds no run.
+    """
+    settings = read_settings(folder)
+    try:
+        training = settings["training"]
+        for parameter in ctx.command.params:
+            if parameter.name == "resume" or not _is_given(ctx, parameter):
+                continue
+            if parameter.opts[0] not in FREE_WHEN_RESUMED:
+                raise click.UsageError(
+                    f"{parameter.opts[0]} cannot be given with --resume: the run keeps the settings of its "
+                    f"{CONFIG_FILE}; options that may change: {', '.join(FREE_WHEN_RESUMED)}"
+                )
+            value = ctx.params[parameter.name]
+            if parameter.name == "steps" and value < training["steps"]:
+                raise click.BadParameter(
+                    f"must be at least the {training['steps']} that the run was started with, got {value}",
+                    param_hint="--steps",
+                )
+            training[parameter.name] = list(value) if parameter.multiple else value
+        missing = ({"data", "model"} - settings.keys()) | (_training_options(ctx) - training.keys())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder / CONFIG_FILE}: holds no settings of a run: {error!r}") from error
+    if missing:
+        raise RunError(f"{folder / CONFIG_FILE}: lacks {', '.join(sorted(missing))}")
+    training["device"] = resolve_device(training["device"])
+    return settings
+
+
+def _is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
+    return ctx.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
+
+
+def _training_options(ctx: click.Context) -> set[str]:
+    return ctx.params.keys() - {"problem", "out", "resume", "overwrite", *SOURCES, *SIZES}
+
+
+def _data(
+    problem: str,
+    dumps: tuple[Path, ...],
+    priors: tuple[str, ...],
+    overrides: tuple[str, ...],
+    weights: list[float] | None,
+) -> list[dict[str, Any]]:
+    """The dumps and priors that are trained on."""
+    if not dumps and not priors:
+        raise click.UsageError("needs --dump or --prior")
+    if overrides and not priors:
+        raise click.UsageError("--set needs a --prior, whose fields it changes")
+    num_sources = len(dumps) + len(priors)
+    if weights is not None and len(weights) != num_sources:
+        raise click.BadParameter(
+            f"must be one for each --dump and --prior, {num_sources} in all, got {len(weights)}",
+            param_hint="--weights",
+        )
+    changes = dict(map(parse_override, overrides))
+    data = [_dump(problem, dump) for dump in dumps] + [_prior(problem, name, changes) for name in priors]
+    return [
+        source | {"weight": weight}
+        for source, weight in zip(data, weights or [1.0] * num_sources, strict=True)
+    ]
+
+
+def _dump(problem: str, dump: Path) -> dict[str, Any]:
+    with open_dump(dump) as opened:
+        if opened.problem_type != problem:
+            raise PlainError(
+                f"{dump}: is a dump of {opened.problem_type}, and --problem is {problem}: "
+                f"--problem {opened.problem_type} trains on it"
+            )
+        attributes = {name: str(value) for name, value in opened.attributes.items()}
+    return {"dump": str(dump.absolute()), "attributes": attributes}
+
+
+def _prior(problem: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    if name not in PRESETS and not Path(name).is_file():
+        raise click.BadParameter(
+            f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file", param_hint="--prior"
+        )
+    if name in PRESETS:
+        config = with_overrides(PRESETS[name], {"problem_type": problem} | changes)
+    else:
+        config = with_overrides(load_config(name), changes)
+    if config.problem_type != problem:
+        raise PlainError(
+            f"--prior {name} is of {config.problem_type}, and --problem is {problem}: "
+            f"--problem {config.problem_type} trains on it"
+        )
+    if config.missing_fraction[1] > 0:
+        raise PlainError(f"--prior {name} has missing cells, which the model does not take")
+    return {"prior": name, "config": json.loads(config.to_json())}
