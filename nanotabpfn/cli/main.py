@@ -12,7 +12,10 @@ COMMANDS = {
         "Learn the target of one table, and predict that of another.",
     ),
     "plot": Lazy("nanotabpfn.cli.plot:plot_command", "Draw a run's loss and ROC AUC against training steps."),
-    "study": Lazy("nanotabpfn.cli.study:study_group", "Find out what a change of prior does."),
+    "study": Lazy(
+        "nanotabpfn.cli.study:study_group",
+        "Measure how a change of the prior changes what a model generalizes to.",
+    ),
 }
 
 

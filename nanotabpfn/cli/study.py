@@ -1,7 +1,6 @@
 """The commands `nanotabpfn study ...`: from a study file to records and a report."""
 
 import threading
-from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,29 +8,26 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from nanotabpfn.studies.cells import (
-    Job,
-    Outcome,
-    Plan,
-    estimate,
-    plan_study,
-    run_study,
-    state_of,
-    steps_done,
-)
-from nanotabpfn.studies.study import StudyError, load_study
-from nanotabpfn.studies.study_report import write_report
+from nanotabpfn.studies.estimate import Estimate, estimate
+from nanotabpfn.studies.folder import state_of, steps_done
+from nanotabpfn.studies.jobs import Job, Outcome
+from nanotabpfn.studies.keys import Plan, plan_study
+from nanotabpfn.studies.report.write import write_report
+from nanotabpfn.studies.run import run_study
+from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.study_file import load_study
+from nanotabpfn.studies.workers import Workers
 from priors.console import PlainGroup, printable, refuse_existing
 from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
 
-SECONDS_BETWEEN_LOOKS = 2
+SECONDS_BETWEEN_UPDATES = 2
 EXAMPLE = "example.yaml"
 BUILT_IN = {"example": EXAMPLE, "published": "published.yaml"}
 """Studies that come with the package: the commented example, and the published experiment."""
 
 
 class StudyFile(click.Path):
-    """A study file, or the name of the built-in study `published` where there is no such file."""
+    """A study file, or the name of the built-in study `published` if no file has that name."""
 
     def __init__(self):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
@@ -39,7 +35,7 @@ class StudyFile(click.Path):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Path, Path]:
-        """The file, and the folder in which files that it names are looked for."""
+        """The file, and the folder of the configs and dumps that it names."""
         if value == "published" and not Path(value).exists():
             return Path(str(files("nanotabpfn.studies") / BUILT_IN[value])), Path()
         file = super().convert(value, param, ctx)
@@ -66,16 +62,15 @@ threads_option = click.option(
 
 @click.group("study", cls=PlainGroup, errors=(StudyError, EngineError))
 def study_group() -> None:
-    """Find out what a change of prior does to what a model generalizes to.
+    """Measure how a change of the prior changes what a model generalizes to.
 
-    A study is one file: priors (arms), seeds, a budget that is the same for all, real tables. Every arm is
-    trained with every seed, and scored on real tables, on held-out datasets of its own prior and of every
-    other arm's.
+    A study is one file: priors (arms), seeds, real tables, and a budget that is the same for all arms. Every
+    arm is trained with every seed, and scored on real tables and on held-out datasets of all priors.
 
     \b
     nanotabpfn study init mine.yaml           # a commented example, to edit
-    nanotabpfn study plan mine.yaml           # its cells, and what they will take
-    nanotabpfn study run mine.yaml            # runs/mine; stopped by whatever means, goes on
+    nanotabpfn study plan mine.yaml           # its cells, the time and disk they need
+    nanotabpfn study run mine.yaml            # runs/mine; resumes after any stop
     nanotabpfn study report runs/mine         # runs/mine/report.html
 
     FILE may be `published`: the published experiment, on three tables of OpenML.
@@ -93,7 +88,7 @@ def study_group() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 def init_command(file: Path, study: str, overwrite: bool) -> None:
-    """Write a commented study to FILE (.yaml), to be edited.
+    """Write a commented study to FILE (.yaml), for editing.
 
     \b
     nanotabpfn study init mine.yaml
@@ -111,36 +106,42 @@ def init_command(file: Path, study: str, overwrite: bool) -> None:
 @out_option
 @threads_option
 @device_option
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="To reckon with.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="For the estimate.")
 def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int) -> None:
-    """Show the cells of a study, how far each is, and what the rest will take in time and disk.
+    """Show the cells of a study, the state of each, and the time and disk that the rest needs.
 
-    Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows where
-    it stands.
+    Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows its
+    progress.
 
     \b
     nanotabpfn study plan mine.yaml --workers 2
     """
     study, folder = load_study(*file), _folder(file[0], out)
     plan = plan_study(study)
+    _show_cells(plan, folder)
+    click.echo(f"each: {study.budget}")
+    _show_estimate(estimate(plan, folder, threads, device), workers)
+
+
+def _show_cells(plan: Plan, folder: Path) -> None:
     width = max(len(planned.cell.arm.name) for planned in plan.cells)
     click.echo(f"{'arm':{width}}  {'data seed':>9}  {'model seed':>10}  state")
-    for planned in plan.cells:
+    states = [state_of(plan, planned, folder) for planned in plan.cells]
+    for planned, state in zip(plan.cells, states, strict=True):
         cell = planned.cell
-        state = state_of(plan, planned, folder)
         state += f": {planned.error}" if planned.error else ""
         click.echo(
             f"{printable(cell.arm.name):{width}}  {cell.data_seed:>9}  {cell.model_seed:>10}  "
             f"{printable(state)}"
         )
-    states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
-    found = estimate(plan, folder, threads, device)
-    per_process = found.train_seconds + found.score_seconds + found.measure_seconds
-    click.echo(f"\n{len(plan.cells)} cells, {states['done']} done, in {folder}")
-    click.echo(f"each: {study.budget}")
+    click.echo(f"\n{len(plan.cells)} cells, {states.count('done')} done, in {folder}")
+
+
+def _show_estimate(found: Estimate, workers: int) -> None:
     if found.step_seconds:
         steps = ", ".join(f"{printable(arm)} {each:.2f} s" for arm, each in found.step_seconds.items())
         click.echo(f"a step takes, with the sampling of its datasets: {steps}")
+    per_process = found.train_seconds + found.score_seconds + found.measure_seconds
     click.echo(
         f"left to do, with {workers} worker{'s' * (workers > 1)}: about {_duration(per_process / workers)} "
         f"({_duration(found.train_seconds)} of training, {_duration(found.score_seconds)} of scoring, "
@@ -157,7 +158,7 @@ def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes on this machine, each at a cell of its own.",
+    help="Processes on this machine; each works at a cell of its own.",
 )
 @threads_option
 @click.option(
@@ -182,11 +183,11 @@ def run_command(
     scheduler: str | None,
     device: str,
 ) -> None:
-    """Train and score every cell that is not there yet, and write records.parquet and records.csv.
+    """Train and score every cell that is missing, and write records.parquet and records.csv.
 
-    Stopped by Ctrl-C, kill -9 or a power cut, the same command goes on. A cell that fails is told, and the
-    rest goes on; the same command tries it again. After a change of the file, what the change does not touch
-    is kept: another arm trains that arm alone.
+    After Ctrl-C, kill -9 or a power cut the same command resumes. A cell that fails is reported and does not
+    stop the others; the same command tries it again. After a change of the file, results that the change does
+    not affect are kept: another arm trains that arm alone.
 
     \b
     nanotabpfn study run mine.yaml --workers 2
@@ -201,17 +202,13 @@ def run_command(
         outcomes = run_study(
             study,
             folder,
-            backend,
-            workers,
-            scheduler,
-            threads,
-            device,
+            Workers(backend, workers, scheduler, threads, device),
             on_plan=view.begin,
-            on_outcome=view.tell,
+            on_outcome=view.show,
         )
     except (KeyboardInterrupt, WorkerLostError) as error:
         reason = str(error) or "stopped"
-        raise click.ClickException(f"{reason}; goes on with the same command") from error
+        raise click.ClickException(f"{reason}; the same command resumes") from error
     finally:
         view.end()
     failed = [outcome for outcome in outcomes if outcome.error and not outcome.is_busy]
@@ -232,7 +229,7 @@ def run_command(
 def report_command(folder: Path) -> None:
     """Write the report of the study in FOLDER: report.html, one page that needs nothing else, and report.md.
 
-    Of a study that is still running, or was stopped, it reports what is there and says what is missing.
+    A study that is still running, or was stopped, is reported too; the report says what is missing.
 
     \b
     nanotabpfn study report runs/mine
@@ -245,7 +242,7 @@ class ProgressView:
     """One bar over the training steps of all cells, and a line for each job that ended.
 
     Args:
-        folder: of the study, in whose histories it looks: that works for any backend.
+        folder: of the study. Progress is read from the histories in it, which works for any backend.
     """
 
     def __init__(self, folder: Path):
@@ -253,9 +250,10 @@ class ProgressView:
         self.plan: Plan | None = None
         self._bar: tqdm | None = None
         self._ended = threading.Event()
-        self._looks = threading.Thread(target=self._look, daemon=True)
+        self._updates = threading.Thread(target=self._update, daemon=True)
 
     def begin(self, plan: Plan, jobs: list[Job]) -> None:
+        """Show the bar, before any work."""
         self.plan = plan
         keys = {job.key for job in jobs}
         self._cells = {planned.key: planned for planned in plan.cells}
@@ -265,20 +263,22 @@ class ProgressView:
         self._steps_of_done = done
         click.echo(
             f"{self.folder}: {len(self._cells) - len(self._open)} of {len(self._cells)} different cells are "
-            f"there, {len(jobs)} jobs to do"
+            f"complete, {len(jobs)} jobs to do"
         )
         self._bar = tqdm(total=total, desc="study", unit="step", disable=None)
         self._bar.update(self._now())
-        self._looks.start()
+        self._updates.start()
 
-    def tell(self, outcome: Outcome) -> None:
+    def show(self, outcome: Outcome) -> None:
+        """Write a line for a job that ended."""
         how = "done" if outcome.error is None else outcome.error
         self._bar.write(printable(f"{outcome.label}: {how}"))
 
     def end(self) -> None:
+        """Close the bar."""
         self._ended.set()
         if self._bar is not None:
-            self._looks.join()
+            self._updates.join()
             self._bar.update(self._now() - self._bar.n)
             self._bar.close()
 
@@ -288,8 +288,8 @@ class ProgressView:
         self._bar.set_postfix({"under way": under_way}, refresh=False)
         return self._steps_of_done + sum(steps.values())
 
-    def _look(self) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+    def _update(self) -> None:
+        while not self._ended.wait(SECONDS_BETWEEN_UPDATES):
             self._bar.update(self._now() - self._bar.n)
 
 

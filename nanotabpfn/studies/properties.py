@@ -1,4 +1,4 @@
-"""What datasets look like, a prior's and real tables alike, and how far the one's are from the other's.
+"""Properties of datasets, sampled or real, and the distances of a prior's datasets from real tables.
 
 Axis letters: D datasets, R rows, T training rows, F features, P properties.
 """
@@ -24,22 +24,22 @@ PROPERTIES = {
     "distinct": "share of distinct values",
     "skewness": "mean |skewness| of features",
 }
-"""Of one dataset: what each is. Sizes are left out: a study sets them, and they would tell priors from real
-tables by themselves. Models learn on a half of the rows and are scored on the others, whatever the split."""
+"""The properties of one dataset. Sizes are left out: a study sets them, and they alone would separate priors
+from real tables. Models learn on half of the rows and are scored on the others, whatever the split."""
 
 DISTANCES = {
-    "discriminator": "ROC AUC that tells it from real tables",
+    "discriminator": "ROC AUC of prior against real tables",
     "coverage": "share of real tables within it",
 }
-"""Of a prior, from the tables of a suite."""
+"""The distances of a prior from the tables of a suite."""
 
 COVERED = 0.95
-"""Quantile of the distances of a prior's datasets to their nearest neighbour: a table no farther than that
-from one of them lies within the prior."""
+"""Quantile of the distances of a prior's datasets to their nearest neighbours. A table is within the prior if
+it is no farther than that from one of its datasets."""
 
 
 def properties_of(x: np.ndarray, y: np.ndarray, num_train: int, number: int) -> np.ndarray:
-    """The PROPERTIES (P,) of one dataset; NaN where it has none, such as the correlation of one feature.
+    """The PROPERTIES (P,) of one dataset; NaN if one is undefined, such as the correlation of one feature.
 
     Args:
         x: (R, F).
@@ -64,7 +64,11 @@ def properties_of(x: np.ndarray, y: np.ndarray, num_train: int, number: int) -> 
 
 def effective_dimension(x: np.ndarray) -> float:
     """Participation ratio of the eigenvalues of the features' correlations, over F: 1 where they are
-    uncorrelated, 1 / F where they are one; NaN with fewer than two.
+    uncorrelated, 1 / F where all are equal; NaN with fewer than two.
+
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> round(effective_dimension(x), 6), round(effective_dimension(x[:, [0, 0]]), 6)
+    (1.0, 0.5)
 
     Args:
         x: (R, F) columns that vary.
@@ -87,7 +91,7 @@ def _mean_skewness(x: np.ndarray) -> float:
 
 
 def properties_of_batches(batches: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Number of the dataset -> its PROPERTIES (P,), for what `held_out_batches` of a loader gives."""
+    """Number of the dataset -> its PROPERTIES (P,), for the held-out batches of a loader."""
     return {
         str(number): properties_of(x.numpy(), y.numpy(), len(y) // 2, number)
         for batch in batches
@@ -97,14 +101,14 @@ def properties_of_batches(batches: list[dict[str, Any]]) -> dict[str, np.ndarray
 
 
 def properties_of_tables(tasks: tuple[Task, ...]) -> dict[str, np.ndarray]:
-    """Table -> its PROPERTIES (P,), on the rows and with the encoding of the protocol."""
+    """Name of the table -> its PROPERTIES (P,), on the rows and with the encoding of the protocol."""
     found = {}
     for number, task in enumerate(tasks):
         fold = task.folds[0]
         x = np.empty((len(task.y), fold.x_train.shape[1]))
         x[fold.test_rows] = fold.x_test
         x[np.setdiff1d(np.arange(len(task.y)), fold.test_rows)] = fold.x_train
-        # The rows of a file may be in order of their classes, those of a prior's dataset never are.
+        # The rows of a file may be sorted by class; those of a prior's dataset never are.
         halves = train_test_split(np.arange(len(x)), test_size=0.5, stratify=task.y, random_state=SEED)
         rows = np.concatenate(halves)
         found[task.name] = properties_of(x[rows], task.y[rows], len(halves[0]), number)
@@ -112,18 +116,18 @@ def properties_of_tables(tasks: tuple[Task, ...]) -> dict[str, np.ndarray]:
 
 
 def distances(prior: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    """How far a prior's datasets are from real tables; DISTANCES says what each figure is.
+    """The DISTANCES of a prior's datasets from real tables.
 
     Datasets that lack a property are left out. The discriminator is a random forest, cross-validated in five
-    folds: 0.5 if it cannot tell them apart, 1 if it always can. Coverage is measured in units of the real
-    tables' spread, the same for every prior; it grows a little with the number of datasets.
+    folds: 0.5 if it cannot separate prior from tables, 1 if it always can. Coverage is measured in units of
+    the real tables' spread, the same for every prior; it grows a little with the number of datasets.
 
     Args:
         prior: (D, P).
         real: (tables, P).
 
     Returns:
-        The figures; NaN with fewer than five complete datasets on either side.
+        Name -> distance; NaN with fewer than five complete datasets on either side.
     """
     prior, real = (values[np.isfinite(values).all(axis=1)] for values in (prior, real))
     folds = 5

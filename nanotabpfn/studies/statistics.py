@@ -1,8 +1,8 @@
-"""What the records of a study say: intervals, paired differences, ranks, and words that follow them.
+"""The statistics of a study: intervals, paired differences, ranks, and verdicts in words.
 
-Tables are the units: the scores of a table are averaged over seeds first, for seeds are repetitions of one
-table, not more tables. Whether a difference is one between priors, or between the few models that happened to
-be trained, takes the seeds in too: see `compare`.
+Tables are the units: the scores of a table are averaged over seeds first, since seeds are repetitions on one
+table, not more tables. A claim about priors, rather than about the few models that were trained, must include
+the variance of the seeds too: see `compare`.
 
 Axis letters: A arms, D data seeds, M model seeds, T tables.
 
@@ -20,13 +20,17 @@ from scipy import optimize, stats
 
 NUM_RESAMPLES = 10_000
 SMALLEST_LOG_P = -34.0
-SEED = 0  # of the resampling: the same records say the same thing twice
+SEED = 0  # of the resampling: the same records give the same report
 
 
 def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of the mean of `values` (T,), tables as units.
 
-    With fewer than about ten tables it is too narrow, as every bootstrap is.
+    With fewer than about ten tables it is too narrow, as every bootstrap is. NaN with fewer than two.
+
+    >>> low, high = bootstrap_interval(np.array([0.1, 0.2, 0.3, 0.4]))
+    >>> low < 0.25 < high
+    True
     """
     values = np.asarray(values, float)
     if len(values) < 2:
@@ -40,7 +44,7 @@ def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
 
 
 class Comparison(NamedTuple):
-    """An arm minus the reference, in a metric turned so that more is better."""
+    """An arm minus the reference, with the sign such that more is better."""
 
     tables: np.ndarray  # (T,) differences, means over the seeds
     mean: float
@@ -54,15 +58,15 @@ class Comparison(NamedTuple):
 
 
 def seed_parts(scores: np.ndarray) -> list[tuple[float, int]]:
-    """What data seeds and model seeds add to the variance of the difference of two arms' means.
+    """The variance that data seeds and model seeds add to the difference of two arms' means.
 
-    Two models of one prior differ too, on all tables together, as one of them happened to learn more. How
-    much is estimated from all arms (A, D, M, T) together, after each arm's mean and each seed's mean are
-    taken off: two data seeds of two arms would say next to nothing of it. Give it arms that learn alike: one
-    that learns nothing does not vary with its data.
+    Two models trained on one prior differ on all tables together, since one of them learned more. The
+    size of this is estimated from all arms (A, D, M, T) together, after subtracting each arm's mean and each
+    seed's mean: two data seeds of two arms alone would give a poor estimate. Leave out arms that learn
+    nothing, since they do not vary with their data.
 
     Returns:
-        (variance, degrees of freedom) for each kind of seed of which there are two at least.
+        (variance, degrees of freedom) for each kind of seed of which there are at least two.
     """
     parts = []
     for axes in ((2, 3), (1, 3)):
@@ -83,7 +87,11 @@ def mean_interval(parts: list[tuple[float, int]], level: float) -> float:
 
 
 def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
-    """1 - the level at which `mean_interval` just reaches 0."""
+    """1 - the level at which `mean_interval` just reaches 0.
+
+    >>> round(mean_p_value(0.02, [(0.01**2, 12)]), 3)  # Student's t of 2 with 12 degrees of freedom
+    0.069
+    """
     if mean == 0 or not parts:
         return 1.0
     if not any(part for part, _ in parts):
@@ -98,12 +106,13 @@ def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
 def compare(
     differences: np.ndarray, level: float = 0.95, seeds: list[tuple[float, int]] | None = None
 ) -> Comparison:
-    """What differences (D, M, T) of two arms, paired by seeds and tables, say of their priors.
+    """Compare two arms by their differences (D, M, T), paired by seeds and tables.
 
-    With tables alone as units the luck of a few models is found to be real, which it is, of these models.
-    To speak of the priors, the variance of the mean is made of three: with tables, with data seeds and with
-    model seeds as units. (What two of them do together is counted twice: the interval is too wide rather than
-    too narrow.) A study of one data seed says nothing of that part, and speaks of these very datasets.
+    With tables alone as units, a chance difference between a few models would be reported as real; it is, but
+    only for these models. For a claim about the priors, the variance of the mean is the sum of three: with
+    tables, with data seeds and with model seeds as units. (Interactions are counted twice, so the interval is
+    rather too wide than too narrow.) With one data seed its part is missing, and the claim is about these
+    datasets only.
 
     Args:
         seeds: `seed_parts` of all arms; by default those of these two alone.
@@ -130,8 +139,12 @@ def compare(
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Holm's adjustment of the p-values of several tests, in their order: the chance of one wrong claim among
-    all that are made at a level stays below it."""
+    """Holm's adjustment of the p-values of several tests, in their order: the probability of any wrong claim
+    at a level stays below that level.
+
+    >>> holm([0.01, 0.5, 0.04])
+    [0.03, 0.5, 0.08]
+    """
     order = np.argsort(p_values)
     adjusted, largest = np.empty(len(p_values)), 0.0
     for rank, index in enumerate(order):
@@ -141,11 +154,11 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level: float, rope: float) -> str:
-    """One sentence on a comparison, which claims no more than it shows.
+    """One sentence on a comparison.
 
     Args:
         adjusted: the comparison's p-value, adjusted for all that were made (`holm`).
-        rope: differences below it do not matter.
+        rope: smaller differences do not matter.
     """
     low, high = found.interval
     span = f"({low:+.3f} to {high:+.3f})"
@@ -161,7 +174,7 @@ def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level:
             f"{arm} and {reference}: no difference was shown once the number of comparisons is accounted for "
             f"{span}; taken alone, {arm} is {direction} by {abs(found.mean):.3f}."
         )
-    small = ", less than what is said to matter" if abs(found.mean) < rope else ""
+    small = ", less than the difference that matters" if abs(found.mean) < rope else ""
     return f"{arm} is {direction} than {reference} by {abs(found.mean):.3f} {span}{small}."
 
 
@@ -175,11 +188,14 @@ class Ranks(NamedTuple):
 
     means: np.ndarray  # (A,)
     friedman: float  # p-value that all arms are alike
-    critical_difference: float  # of Nemenyi's test: mean ranks that are closer are not told apart
+    critical_difference: float  # of Nemenyi's test: it finds no difference between closer mean ranks
 
 
 def average_ranks(scores: np.ndarray, level: float = 0.95) -> Ranks:
     """Ranks of scores (A, T), more is better, with Friedman's test and Nemenyi's critical difference.
+
+    >>> average_ranks(np.array([[0.9, 0.8, 0.7], [0.8, 0.7, 0.6]])).means.tolist()
+    [1.0, 2.0]
 
     Raises:
         ValueError: fewer than two arms or tables.
@@ -188,7 +204,7 @@ def average_ranks(scores: np.ndarray, level: float = 0.95) -> Ranks:
     if num_arms < 2 or num_tables < 2:
         raise ValueError(f"scores must be of at least 2 arms and 2 tables, got {scores.shape}")
     ranks = stats.rankdata(-scores, axis=0)  # (A, T)
-    if num_arms == 2:  # scipy's needs three; with two it is the sign test
+    if num_arms == 2:  # scipy's function needs three; with two the test is the sign test
         wins, losses = int((scores[0] > scores[1]).sum()), int((scores[0] < scores[1]).sum())
         friedman = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
     elif np.ptp(ranks) == 0:
@@ -204,7 +220,8 @@ def bayesian_signed_rank(differences: np.ndarray, rope: float) -> tuple[float, f
     """Probabilities that the reference, neither, or the arm is better by `rope` or more, in this order.
 
     Benavoli's Bayesian signed-rank test of differences (T,): a Dirichlet process over tables, with one
-    pseudo-table of difference 0; of each draw, which of the three has most of the weight of the pairs' means.
+    pseudo-table of difference 0. In each draw, the winner of the three has the largest weight of the pairs'
+    means.
     """
     z = np.append(0.0, differences)  # (T + 1,)
     means = (z[:, None] + z[None, :]) / 2
@@ -220,7 +237,7 @@ def bayesian_signed_rank(differences: np.ndarray, rope: float) -> tuple[float, f
 
 
 def variance_components(scores: np.ndarray) -> dict[str, float]:
-    """Standard deviations that scores (A, D, M, T) owe to each factor, in the metric's units.
+    """The standard deviation that each factor adds to scores (A, D, M, T), in the metric's units.
 
     The model is score = mean + prior + table + prior x table + data seed (of each prior) + model seed (of
     each prior) + rest; analysis of variance, expected mean squares solved for the components, those below 0
@@ -233,7 +250,7 @@ def variance_components(scores: np.ndarray) -> dict[str, float]:
     of_data = scores.mean(axis=(2, 3), keepdims=True)
     of_model = scores.mean(axis=(1, 3), keepdims=True)
     whole = scores.mean()
-    effects = {  # effect: (its deviations, degrees of freedom)
+    effects = {  # name: (its effects, degrees of freedom)
         "prior": (of_arm - whole, num_arms - 1),
         "table": (of_table - whole, num_tables - 1),
         "prior x table": (of_both - of_arm - of_table + whole, (num_arms - 1) * (num_tables - 1)),
@@ -243,8 +260,8 @@ def variance_components(scores: np.ndarray) -> dict[str, float]:
     rest = scores - of_both - of_data - of_model + 2 * of_arm
     freedom = scores.size - 1 - sum(own for _, own in effects.values())
     squares = {
-        name: float((np.broadcast_to(deviations, scores.shape) ** 2).sum() / own) if own else float("nan")
-        for name, (deviations, own) in effects.items()
+        name: float((np.broadcast_to(effect, scores.shape) ** 2).sum() / own) if own else float("nan")
+        for name, (effect, own) in effects.items()
     }
     squares["rest"] = float((rest**2).sum() / freedom) if freedom > 0 else float("nan")
     known = {name: 0.0 if np.isnan(square) else square for name, square in squares.items()}

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 import nanotabpfn.cli.main
 import priors.cli.main
-from nanotabpfn.studies.study import load_study, resolve_arms
+from nanotabpfn.studies.arms import resolve_arms
+from nanotabpfn.studies.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,15 +1,21 @@
-"""scripts/recipes.py: which steps it counts, what it takes up again, what it refuses."""
+"""scripts/recipes.py: how it counts steps, what it prints, what it does not train again."""
 
-import json
 import runpy
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from click.testing import CliRunner
-
-from nanotabpfn.training.recipes import RECIPES
+from small_study import add_toy_suites
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "recipes.py"))
-steps_to = SCRIPT["_steps_to"]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    add_toy_suites(monkeypatch)
+    monkeypatch.setitem(SCRIPT["SETTINGS"], "suites", ["toy"])
+    monkeypatch.setitem(SCRIPT["SETTINGS"], "held_out", 4)
 
 
 def run(work, *arguments):
@@ -18,32 +24,26 @@ def run(work, *arguments):
 
 
 def test_steps_are_counted_to_the_first_loss_that_is_not_above_the_target():
-    assert steps_to(0.5, [0.7, 0.5, 0.6, 0.4], 20) == 40
-    assert steps_to(0.3, [0.7, 0.5, 0.6, 0.4], 20) == float("inf")
+    steps_to, losses = SCRIPT["steps_to"], pd.Series([0.7, 0.5, 0.6, 0.4], index=[20, 40, 60, 80])
+    assert steps_to(0.5, losses) == 40
+    assert steps_to(0.3, losses) == float("inf")
 
 
-def test_the_table_has_the_published_recipe_as_the_target_and_nothing_is_trained_twice(tmp_path):
+def test_the_target_is_the_last_loss_of_the_published_recipe(tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 0, result.output
-    cells = {file.stem: json.loads(file.read_text()) for file in tmp_path.iterdir()}
-    assert set(cells) == {"published-0", "muon-0"}
-    assert all(len(cell["losses"]) == 2 for cell in cells.values())
-    assert cells["muon-0"]["settings"]["training"] == RECIPES["muon"].training
-    assert f"Target {cells['published-0']['losses'][-1]:.4f}" in result.output
+    published, muon = (SCRIPT["held_out_losses"](tmp_path / name)[0] for name in ("published", "muon"))
+    assert list(muon.index) == [1, 2]
+    assert f"Target {published[2]:.4f}" in result.output
     rows = [line.split(" | ") for line in result.output.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[1:]] == ["| published", "| muon"]
-    assert rows[2][3] == f"{cells['muon-0']['losses'][-1]:.4f}"
-
-    changed = {**cells["muon-0"], "losses": [0.9, 0.1234]}
-    (tmp_path / "muon-0.json").write_text(json.dumps(changed))
-    assert "0.1234" in run(tmp_path).output
-
-    result = run(tmp_path, "--steps", 3)
-    assert result.exit_code == 1
-    assert "was made with other settings; choose another --work" in result.output
+    assert rows[2][3] == f"{muon[2]:.4f}"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert run(tmp_path).exit_code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
 
 
-def test_hostile_options_are_refused(tmp_path):
+def test_an_unknown_recipe_is_refused(tmp_path):
     result = run(tmp_path, "--recipe", "magic")
     assert result.exit_code == 2
     assert "magic" in result.output

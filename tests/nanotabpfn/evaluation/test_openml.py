@@ -16,9 +16,11 @@ from nanotabpfn.cli.study import BUILT_IN
 from nanotabpfn.evaluation.openml_tables import FILTER, TABARENA, OpenMLError, load_fitting
 from nanotabpfn.evaluation.protocol import prepare
 from nanotabpfn.evaluation.suites import load_suite
-from nanotabpfn.studies.cells import run_study, suite_key, suite_properties, suite_tasks
-from nanotabpfn.studies.study import StudyError, load_study
-from nanotabpfn.studies.study_report import write_report
+from nanotabpfn.studies.real_tables import suite_key, suite_properties, suite_tasks
+from nanotabpfn.studies.report.write import write_report
+from nanotabpfn.studies.run import run_study
+from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.study_file import load_study
 from priors.config import PriorConfig
 from priors.generation.generate import generate_dump
 

@@ -1,4 +1,4 @@
-"""What workers of a pool do in a test of test_cells.py: some end as if the system had killed them."""
+"""Workers of a pool for test_jobs.py: some end as if the system had killed them."""
 
 import os
 import signal

@@ -194,7 +194,7 @@ def test_words_follow_the_statistics():
     clear = compare(simulate(rng, mean=0.1))
     assert verdict("a", "b", clear, 0.001, 0.95, 0.01).startswith("a is better than b by 0.")
     assert "once the number of comparisons is accounted for" in verdict("a", "b", clear, 0.2, 0.95, 0.01)
-    assert "less than what is said to matter" in verdict("a", "b", clear, 0.001, 0.95, 0.5)
+    assert "less than the difference that matters" in verdict("a", "b", clear, 0.001, 0.95, 0.5)
     alone = compare(np.full((1, 1, 1), 0.3))
     assert "show nothing" in verdict("a", "b", alone, 1.0, 0.95, 0.01)
     assert not shows_difference(alone, alone.p_value, 0.95)

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from nanotabpfn.evaluation.suites import SUITES
-from nanotabpfn.studies.cells import run_study
-from nanotabpfn.studies.study import Study
-from nanotabpfn.studies.study_report import write_report
+from nanotabpfn.studies.report.write import write_report
+from nanotabpfn.studies.run import run_study
+from nanotabpfn.studies.spec import Study
 
 PRIOR = {
     "num_datapoints": 40,

@@ -1,4 +1,4 @@
-"""Figures of a study: each a function of plain arrays and names that gives the text of an SVG.
+"""The figures of a report: each is a function of arrays and names, and returns the text of an SVG.
 
 Axis letters: A arms, S steps, T tables.
 """
@@ -11,11 +11,11 @@ import networkx as nx
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
-from nanotabpfn.studies.study import StudyError
+from nanotabpfn.studies.spec import StudyError
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-STYLES = ["-", "--", ":", "-."]  # each colour comes again with the next
+STYLES = ["-", "--", ":", "-."]  # the next one for each time that all colours are used
 GREY = "#888888"
 CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
 
@@ -54,8 +54,8 @@ def learning_curves(
 
 
 def critical_differences(ranks: dict[str, float], critical_difference: float) -> str:
-    """Average ranks on a line, the best at the left; a bar joins those that Nemenyi's test does not tell
-    apart (after Demsar, JMLR 2006)."""
+    """Average ranks on a line, the best at the left. A bar joins arms between which Nemenyi's test finds no
+    difference (after Demsar, JMLR 2006)."""
     names = sorted(ranks, key=ranks.__getitem__)
     values = np.array([ranks[name] for name in names])
     groups: list[tuple[int, int]] = []
@@ -93,7 +93,7 @@ def critical_differences(ranks: dict[str, float], critical_difference: float) ->
 
 
 def intervals(rows: dict[str, tuple[float, tuple[float, float]]], rope: float, label: str) -> str:
-    """Differences from the reference with their intervals; within the grey band they do not matter."""
+    """Differences from the reference with their intervals, and a grey band of those that do not matter."""
     figure, axes = _figure(8.2, 0.9 + 0.32 * len(rows))
     axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
     axes.axvline(0, color="black", linewidth=0.8)
@@ -125,7 +125,7 @@ def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray],
 
 
 def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, sign: int, label: str) -> str:
-    """Scores (rows, columns) of models on priors; the colour tells how far behind the best of its column.
+    """Scores (rows, columns) of models on priors; the colour shows the distance to the best of the column.
 
     Args:
         sign: 1 where more is better, else -1.
@@ -156,7 +156,7 @@ def scatter(
     real: dict[str, float],
     label: str,
 ) -> str:
-    """A panel for each property: what the priors have of it against the scores of the models they taught.
+    """A panel for each property: its value in each prior against the score of the models trained on it.
 
     Args:
         properties: label of the property -> arm -> its value.
@@ -205,7 +205,7 @@ def gallery(
             for node in nodes:
                 graph.nodes[node]["layer"] = layer
         places = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
-        # Causes above; layers a little aside in turn, or an edge past a layer would hide behind others.
+        # Causes at the top. Layers are shifted in turn, else an edge that passes a layer could be hidden.
         places = {
             node: (x + 0.15 * (-1) ** graph.nodes[node]["layer"], -y) for node, (x, y) in places.items()
         }
@@ -244,18 +244,18 @@ def _svg(figure: Any) -> str:
 
     content = StringIO()
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):  # text stays text
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):  # text is not drawn as curves
         figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()
 
 
 def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
-    """Write each line's name right of its end, or as near as its neighbours leave room, inside the axes."""
+    """Write the name of each line at the right of its end, moved as little as keeps names apart."""
     low, high = axes.get_ylim()
     ends = sorted(ends)
     values, order = np.array([value for value, _, _ in ends]), np.arange(len(ends))
     gap = (high - low) / 21
-    places = isotonic_regression(values - gap * order) + gap * order  # the least moved that are a gap apart
+    places = isotonic_regression(values - gap * order) + gap * order  # the nearest that are a gap apart
     places = np.minimum(places, high - gap * order[::-1])
     for (value, text, colour), place in zip(ends, places, strict=True):
         axes.annotate(

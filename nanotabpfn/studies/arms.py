@@ -1,0 +1,252 @@
+"""The arms of a study, each with its prior, and its cells: an arm with a data seed and a model seed."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, get_origin, get_type_hints
+
+import networkx as nx
+import torch
+
+from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.studies.spec import ArmSettings, Study, StudyError
+from nanotabpfn.training.recipes import RECIPES
+from priors.config import ConfigError, PriorConfig, load_config, with_overrides
+from priors.dumps.download import PUBLISHED
+from priors.dumps.read import open_dump
+from priors.dumps.schema import DumpError
+from priors.families.graphs import GRAPHS
+from priors.presets import PRESETS
+from priors.registry import lookup
+from priors.sampling.draws import sample_integer, sample_name
+from priors.streams import STUDY, stream
+
+LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
+REPEATED, GALLERY = 0, 1  # stream(seed, STUDY, ...)
+
+
+class Arm(NamedTuple):
+    """One prior of a study, and all that its training depends on except the seeds."""
+
+    name: str
+    config: PriorConfig | None  # sampled while training; None for a dump
+    dump: Path | None
+    steps: int
+    role: str = "arm"  # or "control"
+    own_data_seeds: bool = False  # a data seed of its own for each of the study's
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether the arm is trained on a prior; the untrained model is not."""
+        return self.steps > 0
+
+    def sampling_seed(self, data_seed: int) -> int:
+        """The seed of this arm's datasets for the study's `data_seed`."""
+        if not self.own_data_seeds:
+            return data_seed
+        return int(stream(data_seed, STUDY, REPEATED).integers(2**62, 2**63))
+
+    def loader(self, study: Study, data_seed: int) -> Loader:
+        """Batches of the arm on the CPU: sampled live, or from a dump in an order drawn from the seed.
+
+        Raises:
+            DumpError: the dump cannot be read.
+            ValueError: the dump has no more datasets than are held out.
+        """
+        seed = self.sampling_seed(data_seed)
+        shared = {
+            "num_steps": max(self.steps, 1),
+            "batch_size": study.batch_size,
+            "device": "cpu",
+            "seed": seed,
+            "held_out": study.held_out,
+        }
+        if self.dump is not None:
+            return PriorDumpDataLoader(self.dump, **shared)
+        return PriorDataLoader(self.config, **shared)
+
+    @property
+    def max_num_classes(self) -> int:
+        """The largest number of classes in the arm's datasets."""
+        if self.config is not None:
+            return self.config.num_classes[1]
+        with open_dump(self.dump) as dump:
+            return dump.max_num_classes
+
+    def describe(self) -> str:
+        """The source of the datasets: a dump, or the fields that differ from the preset `default`."""
+        if not self.has_prior:
+            return "no training"
+        if self.dump is not None:
+            return f"dump {self.dump.name}"
+        default = json.loads(PRESETS["default"].to_json())
+        own = json.loads(self.config.to_json())
+        changed = [f"{field} {_short(value)}" for field, value in own.items() if value != default[field]]
+        return "; ".join(changed) or "unchanged"
+
+
+class Cell(NamedTuple):
+    """One training: an arm, the seed of its datasets, the seed of its initial weights."""
+
+    arm: Arm
+    data_seed: int
+    model_seed: int
+
+    @property
+    def label(self) -> str:
+        """The name of the cell in messages."""
+        return f"{self.arm.name}, data seed {self.data_seed}, model seed {self.model_seed}"
+
+
+def resolve_arms(study: Study) -> list[Arm]:
+    """The arms of a study in the order of its file, an arm for each variant, and the controls at the end.
+
+    >>> study = Study(name="trees", arms={"all": {"preset": "default"}}, controls=("repeated",))
+    >>> [arm.name for arm in resolve_arms(study)]
+    ['all', 'repeated']
+
+    Raises:
+        StudyError: a prior is not valid, or a dump cannot be read; the message names the arm.
+    """
+    arms: list[Arm] = []
+    for name, settings in study.arms.items():
+        try:
+            arms += _resolve(name, settings, study.steps)
+        except (ConfigError, DumpError, ValueError) as error:
+            raise StudyError(f"arms.{name}: {error}") from error
+    for name, count in Counter(arm.name for arm in arms).items():
+        if count > 1:
+            raise StudyError(f"arms: names must differ, got {count} arms called {name!r}")
+    names = [arm.name for arm in arms]
+    if study.reference is not None and study.reference not in names:
+        raise StudyError(f"reference: must be one of the arms {', '.join(names)}; got {study.reference!r}")
+    reference = arms[names.index(study.reference)] if study.reference else arms[0]
+    for control in study.controls:
+        arms.append(_control(control, reference))
+    return arms
+
+
+def reference_of(study: Study) -> str:
+    """The name of the arm with which all others are compared."""
+    return study.reference or resolve_arms(study)[0].name
+
+
+def cells_of(study: Study) -> list[Cell]:
+    """All cells, with all arms for each pair of seeds: a study that is stopped early can compare these."""
+    arms = resolve_arms(study)
+    return [
+        Cell(arm, data_seed, model_seed)
+        for data_seed, model_seed in product(study.data_seeds, study.model_seeds)
+        for arm in arms
+    ]
+
+
+def architecture(study: Study) -> dict[str, Any]:
+    """The settings of every cell's model, with an output for each class of the arm with most classes."""
+    num_outputs = max(arm.max_num_classes for arm in resolve_arms(study) if arm.has_prior)
+    changes = RECIPES[study.recipe].architecture
+    with torch.device("meta"):
+        return NanoTabPFNModel(**study.model.model_dump(), num_outputs=num_outputs, **changes).config
+
+
+def _resolve(name: str, settings: ArmSettings, steps: int) -> list[Arm]:
+    if settings.dump is not None:
+        if not settings.dump.is_file():
+            fetched = settings.dump.stem in PUBLISHED
+            remedy = f"; `priors download {settings.dump.stem}` fetches it" if fetched else ""
+            raise ValueError(f"dump: there is no file {settings.dump}{remedy}")
+        with open_dump(settings.dump) as dump:
+            if dump.max_num_classes is None:
+                raise ValueError(f"dump: the datasets must have classes, those of {settings.dump} have none")
+            if dump.allow_missing:
+                raise ValueError(f"dump: the model takes no missing cells, and {settings.dump} has some")
+        return [Arm(name, None, settings.dump, steps)]
+    base = load_config(settings.config) if settings.config else PRESETS[settings.preset]
+    base = with_overrides(base, {field: weights(field, value) for field, value in settings.set.items()})
+    arms = []
+    for changes in _variants(settings):
+        config = with_overrides(base, {field: weights(field, value) for field, value in changes.items()})
+        if config.problem_type != "classification":
+            raise ValueError(f"problem_type: must be classification, got {config.problem_type}")
+        if config.missing_fraction[1] > 0:
+            raise ValueError(
+                f"missing_fraction: the model takes no missing cells, got {config.missing_fraction}"
+            )
+        suffix = "".join(f" {field}={_short(value)}" for field, value in changes.items())
+        arms.append(Arm(name + suffix, config, None, steps))
+    return arms
+
+
+def _variants(settings: ArmSettings) -> list[dict[str, Any]]:
+    """The changes of each prior that an arm stands for; a single one without changes if nothing varies."""
+    if not settings.vary:
+        return [{}]
+    if settings.design == "factorial":
+        return [dict(zip(settings.vary, values, strict=True)) for values in product(*settings.vary.values())]
+    return [{}, *({field: value} for field, values in settings.vary.items() for value in values)]
+
+
+def weights(field: str, value: Any) -> Any:
+    """The weights of a field of a prior, where one name or a list of names stands for equal weights.
+
+    >>> weights("mechanisms", ["linear", "mlp"])
+    {'linear': 1.0, 'mlp': 1.0}
+    >>> weights("num_nodes", [4, 8])
+    [4, 8]
+    """
+    hints = get_type_hints(PriorConfig, include_extras=False)
+    if get_origin(hints.get(field)) is dict and field != "parameters":
+        if isinstance(value, str):
+            return {value: 1.0}
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return dict.fromkeys(value, 1.0)
+    return value
+
+
+def _short(value: Any) -> str:
+    """A value as part of a name: 4-8 for a range, linear+mlp for weights."""
+    if isinstance(value, dict):
+        return "+".join(key for key, weight in value.items() if weight != 0) or "none"
+    if isinstance(value, list | tuple):
+        text = ["-", "+"][any(isinstance(part, str) for part in value)].join(map(_short, value))
+        return text or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _control(control: str, reference: Arm) -> Arm:
+    if control == "untrained":
+        return reference._replace(name=control, role="control", steps=0)
+    if control == "repeated":
+        return reference._replace(name=control, role="control", own_data_seeds=True)
+    if reference.config is None:
+        raise StudyError(
+            f"controls: scrambled needs a reference with a config, and {reference.name!r} is a dump, whose "
+            "labels cannot be scrambled: choose another reference, or remove scrambled from controls"
+        )
+    config = replace(reference.config, **LEARNS_NOTHING)
+    return reference._replace(name=control, role="control", config=config)
+
+
+def sample_graphs(config: PriorConfig, num_graphs: int, seed: int) -> list[tuple[str, nx.DiGraph]]:
+    """Causal graphs as the prior draws them, with the names of their families, for the report's gallery."""
+    if config.graph is not None:
+        return [("your own", config.graph.digraph)]
+    graphs = []
+    for number in range(num_graphs):
+        rng = stream(seed, STUDY, GALLERY, number)
+        num_features = sample_integer(config.num_features, rng)
+        num_nodes = max(sample_integer(config.num_nodes, rng), num_features + 1)
+        family = sample_name(config.graphs, rng)
+        parameters = {
+            name: values[0] + (values[1] - values[0]) * rng.random()
+            if isinstance(values[0], float)
+            else sample_integer(values, rng)
+            if isinstance(values[0], int)
+            else values[int(rng.random() * len(values))]
+            for name, values in config.parameters.get(family, {}).items()
+        }
+        graphs.append((family, lookup(GRAPHS, family)(num_nodes, rng, **parameters)))
+    return graphs

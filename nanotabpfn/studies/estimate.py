@@ -1,0 +1,139 @@
+"""Estimates the time and disk that the rest of a study needs, from a few timed steps, tables and datasets."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.studies.arms import Cell, architecture
+from nanotabpfn.studies.folder import eval_steps, is_complete, is_trained, steps_done
+from nanotabpfn.studies.jobs import jobs_of
+from nanotabpfn.studies.keys import Plan, PlannedCell
+from nanotabpfn.studies.properties import properties_of_batches
+from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.scoring import score_datasets, score_tables
+from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.workers import resolve_device
+from nanotabpfn.training.loop import train
+
+TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
+BYTES_OF_RECORD = 200  # of a step in history.jsonl
+
+
+class Estimate(NamedTuple):
+    """What is left to do, in seconds of one process."""
+
+    train_seconds: float
+    score_seconds: float
+    measure_seconds: float  # properties of priors
+    disk_bytes: int
+    step_seconds: dict[str, float]  # arm -> a step of it, with the sampling of its datasets
+
+
+class Timings(NamedTuple):
+    """Measured seconds."""
+
+    step: dict[str, float]  # arm -> a training step
+    held_out: dict[str, float]  # arm -> to score a model on its held-out datasets
+    properties: float  # to measure the properties of one prior
+    suites: float  # to score a model on all suites
+
+
+def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu") -> Estimate:
+    """Time a few steps of each arm that is not done, a few tables and datasets, and add up what is left.
+
+    Raises:
+        StudyError: the device is missing.
+    """
+    device = resolve_device(device)
+    todo = {
+        planned.key: planned
+        for planned in plan.cells
+        if planned.error is None and not is_complete(plan, planned, folder)
+    }
+    with torch.random.fork_rng():
+        model = NanoTabPFNModel(**architecture(plan.study)).to(device)
+    with _threads(num_threads):
+        timings = _measure(model, plan.study, list(todo.values()), device)
+    num_measured = sum(job.key.startswith("properties-") for job in jobs_of(plan, folder))
+    train_seconds = score_seconds = num_bytes = 0.0
+    model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
+    for planned in todo.values():
+        steps_left = planned.cell.arm.steps - steps_done(planned, folder)
+        num_evaluations = len(eval_steps(planned.cell, plan.study))
+        if not is_trained(planned, folder):
+            train_seconds += steps_left * timings.step.get(planned.cell.arm.name, 0.0)
+            num_bytes += (num_evaluations + 1) * model_bytes + steps_left * BYTES_OF_RECORD
+        score_seconds += _seconds_to_score(planned.cell.arm.name, num_evaluations, timings)
+    return Estimate(
+        train_seconds, score_seconds, num_measured * timings.properties, int(num_bytes), timings.step
+    )
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measure(model: NanoTabPFNModel, study: Study, todo: list[PlannedCell], device: str) -> Timings:
+    """Time each arm once, whatever its seeds."""
+    arms = {planned.cell.arm.name: planned.cell for planned in todo if planned.cell.arm.has_prior}
+    few = study.model_copy(update={"held_out": min(study.held_out, TIMED_DATASETS)})
+    share = few.held_out / study.held_out
+    step, held_out, properties = {}, {}, 0.0
+    for name, cell in tqdm(arms.items(), desc="timing", unit="arm", disable=None, leave=False):
+        step[name] = _time_steps(model, cell, study, device)
+        begun = time.perf_counter()
+        batches = cell.arm.loader(few, cell.data_seed).held_out_batches()
+        list(score_datasets(model, batches, device))
+        scored = time.perf_counter()
+        held_out[name] = (scored - begun) / share
+        properties_of_batches(batches)
+        properties = (time.perf_counter() - scored) / share
+    return Timings(step, held_out, properties, _time_suites(model, study, device) if todo else 0.0)
+
+
+def _time_steps(model: NanoTabPFNModel, cell: Cell, study: Study, device: str) -> float:
+    """Seconds of a training step, including the sampling of its datasets. Changes the model."""
+    loader = cell.arm.loader(study, cell.data_seed)
+    loader.num_steps = 1 + TIMED_STEPS
+    times: list[float] = []
+    with redirect_stderr(StringIO()):
+        train(
+            model,
+            loader,
+            device=device,
+            on_step=lambda record: times.append(record["wall_time"]),
+            **study.training,
+        )
+    return (times[-1] - times[0]) / TIMED_STEPS
+
+
+def _time_suites(model: NanoTabPFNModel, study: Study, device: str) -> float:
+    """Seconds to score a model on all tables of all suites, from the first few of each."""
+    sizes = [len(suite_tasks(name)) for name in study.suites]
+    begun = time.perf_counter()
+    for name in study.suites:
+        classifier = NanoTabPFNClassifier(model, device, n_estimators=1)
+        list(score_tables(classifier, suite_tasks(name)[:TIMED_TABLES]))
+    num_timed = sum(min(TIMED_TABLES, size) for size in sizes)
+    return (time.perf_counter() - begun) * sum(sizes) / num_timed
+
+
+def _seconds_to_score(name: str, num_evaluations: int, timings: Timings) -> float:
+    """Of a cell of the arm `name`: suites and own prior at each evaluation, other priors at the end."""
+    others = [seconds for other, seconds in timings.held_out.items() if other != name]
+    mean = sum(timings.held_out.values()) / max(1, len(timings.held_out))  # the untrained model has no prior
+    return num_evaluations * (timings.suites + timings.held_out.get(name, mean)) + sum(others)

@@ -1,0 +1,137 @@
+"""The folder of a study: where each result is, and how far each cell has come.
+
+DIR/study.json                  the study of the last run
+DIR/cells/KEY/                  the directory of a training run, and
+    models/step-00000096...     the averaged model after each step at which it is scored
+    done.json                   written last: the training is complete
+    scores/TARGET.parquet       scores on one target: a suite, or the held-out datasets of an arm
+DIR/baselines/                  scores of the baselines on a suite
+DIR/properties/                 properties of the datasets of a prior, or of the tables of a suite
+DIR/errors/KEY.txt              the traceback of a job that failed
+DIR/locks/KEY.begun             a process works at this job, or was killed at it
+DIR/records.parquet, .csv       all scores, a row for each
+"""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.studies.arms import Cell
+from nanotabpfn.studies.keys import Plan, PlannedCell, Target, hash_settings
+from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.spec import Study, StudyError
+from nanotabpfn.training.run import HISTORY_FILE
+
+STUDY_FILE, DONE_FILE, MODELS_FOLDER, SCORES_FOLDER = "study.json", "done.json", "models", "scores"
+
+
+def read_study(folder: str | Path) -> Study:
+    """The study that was run in `folder`.
+
+    Raises:
+        StudyError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        return Study.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+
+
+def eval_steps(cell: Cell, study: Study) -> list[int]:
+    """The steps after which a cell is scored. The untrained model is scored before the first step."""
+    return study.eval_steps if cell.arm.has_prior else [0]
+
+
+def cell_folder(folder: Path, key: str) -> Path:
+    """The folder of a cell: a training run with its models and scores."""
+    return folder / "cells" / key
+
+
+def scores_path(folder: Path, planned: PlannedCell, target: Target) -> Path:
+    """The scores of a cell on one target."""
+    return cell_folder(folder, planned.key) / SCORES_FOLDER / f"{target.key}.parquet"
+
+
+def baseline_path(folder: Path, target: Target, name: str) -> Path:
+    """The scores of a baseline on a suite."""
+    return folder / "baselines" / f"{name}-{target.key}.parquet"
+
+
+def properties_path(folder: Path, target: Target, suite: Target | None = None) -> Path:
+    """The properties of the datasets of a target, or its distances from a suite."""
+    key = {"of": target.key, "properties": list(PROPERTIES)}
+    if suite is not None:
+        key |= {"from": suite.key, "distances": list(DISTANCES)}
+    return folder / "properties" / f"{hash_settings(key)}.parquet"
+
+
+def begun_path(folder: Path, key: str) -> Path:
+    """A file that exists while a job is under way. It stays if the process of the job is killed."""
+    return folder / "locks" / f"{key}.begun"
+
+
+def error_path(folder: Path, key: str) -> Path:
+    """The traceback of a job that failed."""
+    return folder / "errors" / f"{key}.txt"
+
+
+def is_trained(planned: PlannedCell, folder: Path) -> bool:
+    """Whether the training of a cell is complete."""
+    return (cell_folder(folder, planned.key) / DONE_FILE).exists()
+
+
+def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
+    """Whether a cell is trained, and scored on all of its targets."""
+    return is_trained(planned, folder) and all(
+        scores_path(folder, planned, target).exists() for target in plan.targets_of(planned)
+    )
+
+
+def steps_done(planned: PlannedCell, folder: Path) -> int:
+    """The number of training steps that a cell has done, from its history."""
+    history = cell_folder(folder, planned.key) / HISTORY_FILE
+    try:
+        return history.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
+    """done, failed, trained (but not scored), waiting, or the step that the training has reached."""
+    if planned.error is None and is_complete(plan, planned, folder):
+        return "done"
+    if planned.error is not None or error_path(folder, planned.key).exists():
+        return "failed"
+    if is_trained(planned, folder):
+        return "trained"
+    steps = steps_done(planned, folder)
+    return f"step {steps} of {planned.cell.arm.steps}" if steps else "waiting"
+
+
+def write_frame(path: Path, columns: list[str], scores: list[tuple]) -> None:
+    """Write rows as a Parquet file, complete or not at all."""
+    content = BytesIO()
+    pandas().DataFrame(scores, columns=columns).to_parquet(content, index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
+def pandas() -> Any:
+    """The module pandas, imported where it is first needed: it is an optional dependency.
+
+    Raises:
+        StudyError: pandas or pyarrow is not installed.
+    """
+    try:
+        import pandas
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise StudyError(
+            f"a study needs packages that are not installed ({error}): "
+            'pip install "nanotabpfn-priors[studies]"'
+        ) from error
+    return pandas

@@ -1,0 +1,1 @@
+"""The report of a study: scores, sections, figures, and the pages made of them."""

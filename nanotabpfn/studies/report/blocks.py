@@ -1,0 +1,88 @@
+"""The parts of a report: sections of blocks, which are text, warnings, lists, code, figures or tables."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a section. `kind` is text, warning, list, code, figure or table."""
+
+    kind: str
+    text: str = ""
+    items_: tuple[str, ...] = ()
+    caption: str = ""
+    name: str = ""  # of a figure's file
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    text_columns: tuple[int, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        """The figure as a URI, so that the page needs no other file."""
+        return f"data:image/svg+xml;base64,{b64encode(self.text.encode()).decode()}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the report."""
+
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def text(words: str) -> Block:
+    """A paragraph."""
+    return Block("text", words)
+
+
+def warning(words: str) -> Block:
+    """A paragraph that is set apart, on what limits the study."""
+    return Block("warning", words)
+
+
+def figure(name: str, svg: str, caption: str) -> Block:
+    """A figure; `name` is that of its file."""
+    return Block("figure", svg, name=name, caption=caption)
+
+
+def table(
+    header: list[str], rows: list[list[str]], caption: str, text_columns: tuple[int, ...] = ()
+) -> Block:
+    """A sortable table. Its first column and `text_columns` hold text, the others numbers."""
+    return Block(
+        "table",
+        header=tuple(header),
+        rows=tuple(map(tuple, rows)),
+        caption=caption,
+        text_columns=text_columns,
+    )
+
+
+def metric_name(metric: str) -> str:
+    """The name of a metric in text.
+
+    >>> metric_name("roc_auc"), metric_name("log_loss")
+    ('ROC AUC', 'log loss')
+    """
+    return {"roc_auc": "ROC AUC"}.get(metric, plain(metric))
+
+
+def plain(name: str) -> str:
+    """A name of the code as words.
+
+    >>> plain("random_forest")
+    'random forest'
+    """
+    return name.replace("_", " ")
+
+
+def three_digits(value: float) -> str:
+    """A number for a table; empty where there is none.
+
+    >>> three_digits(0.12345), three_digits(float("nan"))
+    ('0.123', '')
+    """
+    return "" if np.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,70 @@
+"""The section on controls: what the study shows where there is nothing to find."""
+
+from typing import TYPE_CHECKING
+
+from nanotabpfn.studies.report.blocks import Block, text, warning
+from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
+from nanotabpfn.studies.scoring import POOLED
+from nanotabpfn.studies.statistics import bootstrap_interval, shows_difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANCE = 0.05
+"""How far from 0.5 the mean ROC AUC of a model that learned nothing may be, if the interval over tables does
+not include 0.5, before the report warns."""
+
+
+def controls(scores: Scores, records: "pd.DataFrame") -> list[Block]:
+    """What each control of the study shows; a warning for each that is not as it should be."""
+    roc_auc = records[(records["metric"] == "roc_auc") & records["is_final"] & (records["fold"] == POOLED)]
+    blocks = [_against_chance(name, scores, roc_auc) for name in LEARNS_NOTHING if name in scores.of]
+    blocks += [*_scrambled_datasets(roc_auc), *_repeated(scores)]
+    return blocks or [warning("This study has no controls.")]
+
+
+def _against_chance(control: str, scores: Scores, roc_auc: "pd.DataFrame") -> Block:
+    """Whether a model that learned nothing is at chance on the real tables."""
+    real = roc_auc[(roc_auc["target"] == "real") & (roc_auc["suite"] == scores.suite)]
+    means = real[real["arm"] == control].groupby("task")["value"].mean().to_numpy(float)
+    low, high = bootstrap_interval(means, scores.study.level)
+    found = f"{control}: ROC AUC {means.mean():.3f} ({low:.3f} to {high:.3f} over tables)"
+    if low <= 0.5 <= high:
+        return text(f"{found}, no better than chance, as it should be.")
+    if abs(means.mean() - 0.5) <= CHANCE:
+        return text(f"{found}, within {CHANCE:g} of chance, as it should be.")
+    if control == "untrained":
+        return text(
+            f"{found}: what the architecture alone reaches, without training. Compare the arms with it, not "
+            "with 0.5."
+        )
+    return warning(
+        f"{found}: not at chance, though its labels are independent of the features. Look for leakage before "
+        "you use any result of this study, or train for longer: the first steps are the same for any arm."
+    )
+
+
+def _scrambled_datasets(roc_auc: "pd.DataFrame") -> list[Block]:
+    own = roc_auc[(roc_auc["arm"] == "scrambled") & (roc_auc["suite"] == "scrambled")]
+    if own.empty:
+        return []
+    return [
+        text(
+            f"scrambled, on held-out datasets with scrambled labels: ROC AUC {own['value'].mean():.3f}; "
+            "anything but about 0.5 would be a leak."
+        )
+    ]
+
+
+def _repeated(scores: Scores) -> list[Block]:
+    if "repeated" not in scores.comparisons:
+        return []
+    words = scores.words("repeated")
+    if shows_difference(*scores.comparisons["repeated"], scores.study.level):
+        return [
+            warning(
+                f"{words} It is the same prior with other data seeds, so this is noise that the interval "
+                "missed, as it may once in twenty studies: trust no difference of this size."
+            )
+        ]
+    return [text(f"{words} It is the same prior with other data seeds, so this is the size of noise here.")]

@@ -1,0 +1,149 @@
+"""The sections on priors: models on own and other priors, properties of the datasets, a gallery."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
+from nanotabpfn.studies.arms import Arm, resolve_arms, sample_graphs
+from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, text, three_digits, warning
+from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
+from nanotabpfn.studies.report.scores import Scores
+from nanotabpfn.studies.spec import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GALLERY_SIZE = 4
+
+
+def cross_prior(study: Study, records: "pd.DataFrame") -> list[Block]:
+    """The models of each arm on held-out datasets of each arm's prior."""
+    own = records[(records["target"] == "prior") & records["is_final"] & (records["metric"] == study.metric)]
+    if own.empty:
+        return []
+    names = [arm.name for arm in resolve_arms(study)]
+    means = own.groupby(["arm", "suite"])["value"].mean().unstack()
+    rows = [name for name in names if name in means.index]
+    columns = [name for name in names if name in means.columns]
+    values = means.loc[rows, columns].to_numpy(float)
+    sign = -1 if study.metric in LOWER_IS_BETTER else 1
+    name = metric_name(study.metric)
+    body = [[row, *map(three_digits, line)] for row, line in zip(rows, values, strict=True)]
+    svg = heat_map(rows, columns, values, sign, f"{name}, behind the best")
+    return [
+        figure(
+            "priors",
+            svg,
+            f"{name} of the models of each arm (rows) on held-out datasets of each arm's prior (columns), "
+            "mean over datasets and seeds. Columns differ in how hard their datasets are, so compare within "
+            "a column; the best of each is bold.",
+        ),
+        table(["trained on", *columns], body, f"The same as numbers: {study.held_out} datasets a data seed."),
+    ]
+
+
+def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
+    """The properties of each prior's datasets next to the scores of its models on real tables."""
+    study, labels = scores.study, PROPERTIES | DISTANCES
+    score_name = metric_name(study.metric)
+    means, of_suite = _mean_properties(scores, records)
+    arms = [arm for arm in scores.arms if arm in means.index]
+    if not arms:
+        return []
+    reached = {arm: float(scores.table_means(arm).mean()) for arm in arms}
+    better = np.array(list(reached.values())) * scores.sign
+    ranks = [_spearman(means.loc[arms, name].to_numpy(float), better) for name in means.columns]
+    rows = [
+        [arm, three_digits(reached[arm]), *map(three_digits, means.loc[arm].to_numpy(float))] for arm in arms
+    ]
+    if of_suite.notna().any():
+        rows.append([f"tables of {scores.suite}", "", *map(three_digits, of_suite.to_numpy(float))])
+    rows.append(["rank correlation with the score", "", *map(three_digits, ranks)])
+    svg = scatter(
+        {labels[name]: means.loc[arms, name].to_dict() for name in means.columns},
+        reached,
+        {labels[name]: float(of_suite[name]) for name in means.columns},
+        score_name,
+    )
+    return [
+        figure(
+            "properties",
+            svg,
+            f"Means over the {study.held_out} held-out datasets a data seed of each prior, against the "
+            f"{score_name} of its models on the suite {scores.suite}. Dotted: the real tables.",
+        ),
+        table(
+            ["prior", score_name, *(labels[name] for name in means.columns)],
+            rows,
+            "The same as numbers. Forest and logistic regression learn on half of the rows and are scored on "
+            "the others. The discriminator is a random forest that separates the prior's datasets from real "
+            "tables by the properties before it, which leave sizes out: 0.5 if it cannot, 1 if it always "
+            "can. A real table is within a prior if it is as near to one of its datasets as 95% of these are "
+            "to each other.",
+        ),
+        text(
+            f"The last row is Spearman's, over {len(arms)} priors. With so few priors and so many properties "
+            "one of them may be large by chance, and none of them shows a cause."
+        ),
+    ]
+
+
+def _mean_properties(scores: Scores, records: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.Series"]:
+    """Means by arm (rows) and property (columns), and those of the first suite's tables by property."""
+    chosen = records[records["target"] == "properties"]
+    is_suite, from_suite = chosen["role"] == "suite", chosen["suite"] == scores.suite
+    is_distance = chosen["metric"].isin(list(DISTANCES))
+    of_priors = chosen[~is_suite & (~is_distance | from_suite)]
+    means = of_priors.groupby(["arm", "metric"])["value"].mean().unstack()
+    names = [name for name in PROPERTIES | DISTANCES if name in means.columns]
+    of_suite = chosen[is_suite & from_suite].groupby("metric")["value"].mean()
+    return means[names], of_suite.reindex(names)
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+    there = np.isfinite(x) & np.isfinite(y)
+    if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(y[there]) == 0:
+        return float("nan")
+    return float(spearmanr(x[there], y[there]).statistic)
+
+
+def priors_gallery(study: Study) -> list[Block]:
+    """Graphs and datasets of each prior."""
+    blocks = []
+    for arm in resolve_arms(study):
+        if not arm.has_prior or arm.own_data_seeds:
+            continue
+        seed = study.data_seeds[0]
+        try:
+            svg = gallery(_graphs_of(arm, seed), _datasets_of(arm, study, seed))
+        except Exception as error:  # a mechanism of the user's own may raise anything
+            blocks.append(warning(f"{arm.name}: cannot be drawn: {error}"))
+            continue
+        graphs = "Above, causal graphs as it draws them, causes on top. " if arm.config else ""
+        blocks.append(
+            figure(
+                f"prior-{len(blocks) + 1}",
+                svg,
+                f"{arm.name}. {graphs}{'Below, t' if graphs else 'T'}he first two features of datasets of "
+                "data "
+                f"seed {seed}, coloured by class.",
+            )
+        )
+    return blocks
+
+
+def _graphs_of(arm: Arm, seed: int) -> list[tuple[str, Any]]:
+    return sample_graphs(arm.config, GALLERY_SIZE, seed) if arm.config else []
+
+
+def _datasets_of(arm: Arm, study: Study, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    batch = next(iter(arm.loader(study, seed)))
+    datasets = [
+        (x.numpy(), y.numpy())
+        for part in batch.get("parts", [batch])
+        for x, y in zip(part["x"], part["y"], strict=True)
+    ]
+    return datasets[:GALLERY_SIZE]

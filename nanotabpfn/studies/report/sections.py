@@ -1,0 +1,217 @@
+"""The sections of the report, in their order."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from nanotabpfn.studies.arms import resolve_arms
+from nanotabpfn.studies.folder import state_of
+from nanotabpfn.studies.keys import Plan
+from nanotabpfn.studies.records import COLUMNS
+from nanotabpfn.studies.report.blocks import (
+    Block,
+    Section,
+    metric_name,
+    plain,
+    table,
+    text,
+    three_digits,
+    warning,
+)
+from nanotabpfn.studies.report.controls_section import controls
+from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
+from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
+from nanotabpfn.studies.report.tables_section import real_tables
+from nanotabpfn.studies.scoring import POOLED
+from nanotabpfn.studies.spec import CONTROLS, Study, StudyError
+from nanotabpfn.studies.statistics import variance_components
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def build_report(plan: Plan, records: "pd.DataFrame", folder: Path) -> list[Section]:
+    """The sections of the report.
+
+    Raises:
+        StudyError: no cell of the study is scored yet.
+    """
+    study = plan.study
+    scores = Scores(study, records)
+    if not scores.of:
+        raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that")
+    sections = [
+        Section("In short", _in_short(plan, scores, records, folder)),
+        Section("What was compared", _arms(study, scores)),
+        Section("Real tables", real_tables(scores)),
+        Section("Controls", controls(scores, records)),
+        Section("Own and other priors", cross_prior(study, records)),
+        Section("What the priors are like", priors_properties(scores, records)),
+        Section("Where the variance comes from", _variance(scores)),
+        Section("All metrics", _metrics(study, scores, records)),
+        Section("The priors", priors_gallery(study)),
+        Section("How it was made", _provenance(plan, records, folder)),
+    ]
+    return [section for section in sections if section.blocks]
+
+
+def _in_short(plan: Plan, scores: Scores, records: "pd.DataFrame", folder: Path) -> list[Block]:
+    """The question, what limits the answer, the verdicts, and how to read them."""
+    study = plan.study
+    blocks = [text(study.question)] if study.question else []
+    blocks += [*_missing_controls(study), *_missing_cells(plan, folder), *_single_seeds(study)]
+    blocks += _mixed_code(plan, folder)
+    if study.controls:
+        blocks += [block for block in controls(scores, records) if block.kind == "warning"]
+    verdicts = [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
+    if verdicts:
+        blocks.append(Block("list", items_=tuple(verdicts)))
+    blocks.append(
+        text(
+            f"{metric_name(study.metric)} on the {len(scores.tables)} tables of the suite {scores.suite} "
+            f"after {study.steps} steps of {study.batch_size} datasets; {len(study.data_seeds)} data seeds x "
+            f"{len(study.model_seeds)} model seeds. In brackets the {study.level:.0%} interval of the "
+            "difference, with tables, data seeds and model seeds as units; claims are adjusted for the "
+            "number of comparisons (Holm). A difference that is not shown may still exist."
+        )
+    )
+    return blocks
+
+
+def _missing_controls(study: Study) -> list[Block]:
+    missing = [control for control in CONTROLS if control not in study.controls]
+    if not missing:
+        return []
+    without = "it" if len(missing) == 1 else "them"
+    return [
+        warning(
+            f"This study has no control {', no control '.join(missing)}. Without {without}, part of its "
+            "results cannot be separated from noise or error."
+        )
+    ]
+
+
+def _missing_cells(plan: Plan, folder: Path) -> list[Block]:
+    states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
+    num_cells = states.total()
+    if states["done"] == num_cells:
+        return []
+    others = ", ".join(f"{states[state]} {state}" for state in ("failed", "waiting") if states[state])
+    return [
+        warning(
+            f"Not complete: {states['done']} of {num_cells} cells are done"
+            f"{f' ({others})' if others else ''}. An arm is compared on the seeds that it "
+            "and the reference have."
+        )
+    ]
+
+
+def _single_seeds(study: Study) -> list[Block]:
+    return [
+        warning(f"One {name}: the effect of another one is not measured, and not part of any interval.")
+        for name, seeds in (("data seed", study.data_seeds), ("model seed", study.model_seeds))
+        if len(seeds) == 1
+    ]
+
+
+def _mixed_code(plan: Plan, folder: Path) -> list[Block]:
+    codes = {note["code"] for note in _cell_notes(plan, folder).values()}
+    return [warning(f"Its cells were computed by {len(codes)} versions of the code.")] * (len(codes) > 1)
+
+
+def _arms(study: Study, scores: Scores) -> list[Block]:
+    rows = []
+    for arm in resolve_arms(study):
+        role = "reference" if arm.name == scores.reference else arm.role
+        what = CONTROLS[arm.name] if arm.role == "control" else arm.describe()
+        rows.append([arm.name, role, what])
+    return [
+        table(["arm", "role", "what it is, compared with the preset default"], rows, "The arms.", (1, 2)),
+        text(
+            f"Every arm: {study.budget}; the same initial weights for a model seed, paired graphs for a data "
+            "seed. Model: "
+            + ", ".join(f"{name} {value}" for name, value in study.model.model_dump().items())
+            + "."
+        ),
+    ]
+
+
+def _variance(scores: Scores) -> list[Block]:
+    arms = [arm for arm in scores.arms if arm not in LEARNS_NOTHING and np.isfinite(scores.of[arm]).all()]
+    if len(arms) < 2 or len(scores.tables) < 2:
+        return []
+    found = variance_components(np.stack([scores.of[arm] for arm in arms]))
+    whole = np.nansum(np.square(list(found.values())))
+    rows = [
+        [name, "" if np.isnan(value) else f"{value:.4f}", "" if np.isnan(value) or not whole
+         else f"{value**2 / whole:.1%}"]
+        for name, value in found.items()
+    ]  # fmt: skip
+    return [
+        table(
+            ["source", "standard deviation", "share of the variance"],
+            rows,
+            f"The contribution of each source to the scores (analysis of variance over {', '.join(arms)}; "
+            "components below zero are shown as 0). prior x table: different tables gain from different "
+            "priors.",
+        )
+    ]
+
+
+def _metrics(study: Study, scores: Scores, records: "pd.DataFrame") -> list[Block]:
+    final = records[records["is_final"] & (records["target"] == "real") & (records["fold"] == POOLED)]
+    blocks = []
+    for suite in study.suites:
+        means = final[final["suite"] == suite].groupby(["arm", "metric"])["value"].mean().unstack()
+        order = [name for name in [*scores.arms, *study.baselines] if name in means.index]
+        rows = [
+            [
+                name if name in scores.arms else plain(name),
+                *(three_digits(means.loc[name, metric]) for metric in METRICS),
+            ]
+            for name in order
+        ]
+        header = [
+            metric_name(metric) + (" (less is better)" if metric in LOWER_IS_BETTER else "")
+            for metric in METRICS
+        ]
+        caption = f"Suite {suite}: means over tables and seeds, after the last step, folds pooled."
+        blocks.append(table(["arm", *header], rows, caption))
+    return blocks
+
+
+def _provenance(plan: Plan, records: "pd.DataFrame", folder: Path) -> list[Block]:
+    notes = _cell_notes(plan, folder)
+    kinds: dict[str, int] = {}
+    for note in notes.values():
+        line = ", ".join(f"{name} {value}" for name, value in note.items())
+        kinds[line] = kinds.get(line, 0) + 1
+    done = [json.loads(path.read_text()) for path in sorted(folder.glob("cells/*/done.json"))]
+    skipped = sum(note["num_skipped"] for note in done)
+    blocks = [Block("list", items_=tuple(f"{count} cells: {line}" for line, count in kinds.items()))]
+    hours = sum(note["cpu_seconds"] for note in done) / 3600
+    blocks.append(
+        text(
+            f"{len(done)} trainings took {hours:.2f} CPU-hours together; {skipped} damaged datasets were "
+            f"skipped. {len(records):,} records, with the columns {', '.join(COLUMNS)}, are in "
+            "records.parquet and records.csv. This is the study as it was run; saved as "
+            "study.json, it can be run again:"
+        )
+    )
+    blocks.append(Block("code", plan.study.model_dump_json(indent=1, exclude_defaults=True)))
+    blocks.append(Block("code", "nanotabpfn study run study.json --out again\nnanotabpfn study report again"))
+    return blocks
+
+
+def _cell_notes(plan: Plan, folder: Path) -> dict[str, dict[str, str]]:
+    """Key of a cell -> the versions that computed it."""
+    notes = {}
+    for planned in plan.cells:
+        path = folder / "cells" / planned.key / "config.json"
+        if path.exists():
+            notes[planned.key] = json.loads(path.read_text())["provenance"]
+    return notes

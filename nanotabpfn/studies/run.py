@@ -1,0 +1,97 @@
+"""Runs a study: plans it, does all jobs that are left, and writes its records."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.studies.folder import STUDY_FILE, pandas
+from nanotabpfn.studies.jobs import Job, Outcome, jobs_of, run_job, run_jobs
+from nanotabpfn.studies.keys import Plan, plan_study
+from nanotabpfn.studies.records import collect_records, write_records
+from nanotabpfn.studies.spec import Study, StudyError
+from nanotabpfn.studies.workers import Workers, resolve_device
+from priors.generation.engines import run_tasks
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    workers: Workers | None = None,
+    on_plan: Callable[[Plan, list[Job]], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Train and score all cells that `folder` does not have yet, and write the records.
+
+    After a stop of any kind the same call resumes: a finished cell is kept, one that was under way resumes
+    from the last step at which it was scored. A cell depends on its arm, its seeds and the settings of the
+    training alone, so another arm, suite or seed adds cells and leaves those that are there.
+
+    Args:
+        folder: of the study; on a cluster, a place that all machines see under that name.
+        workers: which processes do the jobs; by default this one.
+        on_plan: called with the plan and the jobs that are left, before any work.
+        on_outcome: called with the outcome of each job.
+
+    Returns:
+        How the jobs ended; those that failed, or could not be planned, have an `error`.
+
+    Raises:
+        StudyError: an arm cannot be resolved, a package or the device is missing, another process runs this
+            study.
+        EngineError: the backend is not available.
+        WorkerLostError: the workers were lost before any job had begun; the same call resumes.
+    """
+    workers = workers or Workers()
+    pandas()
+    if workers.scheduler is None:  # else the machines of the cluster check their own device
+        resolve_device(workers.device)
+    folder = Path(folder).absolute()  # workers may have another current folder
+    plan = plan_study(study)
+    with _locked(folder):
+        write_atomically(folder / STUDY_FILE, study.model_dump_json(indent=1).encode())
+        jobs = jobs_of(plan, folder)
+        if on_plan is not None:
+            on_plan(plan, jobs)
+        outcomes = []
+        try:
+            for outcome in _outcomes(plan, jobs, folder, workers):
+                outcomes.append(outcome)
+                if on_outcome is not None:
+                    on_outcome(outcome)
+        finally:  # a study that was stopped has records too
+            write_records(collect_records(plan, folder), folder)
+    return outcomes
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The folder, created if need be, is used by this process alone.
+
+    Raises:
+        StudyError: another process runs the study, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock").acquire(blocking=False):
+            yield
+    except Timeout:
+        raise StudyError(f"{folder}: another process is running this study") from None
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {error}") from error
+
+
+def _outcomes(plan: Plan, jobs: list[Job], folder: Path, workers: Workers) -> Iterator[Outcome]:
+    """The cells that could not be planned, then the jobs as they end."""
+    for planned in plan.cells:
+        if planned.error is not None:
+            yield Outcome(planned.cell.label, planned.error)
+    yield from run_jobs(jobs, folder, partial(_run_pool, folder, plan.study, workers))
+
+
+def _run_pool(folder: Path, study: Study, workers: Workers, jobs: list[Job]) -> Iterator[Outcome]:
+    tasks = [(folder, study, job, workers.num_threads, workers.device) for job in jobs]
+    return run_tasks(run_job, tasks, workers.backend, workers.num_workers, workers.scheduler)

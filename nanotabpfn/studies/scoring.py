@@ -1,0 +1,63 @@
+"""Scores of models and estimators on real tables and on held-out datasets of priors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.evaluation.metrics import measure
+from nanotabpfn.evaluation.protocol import Task, predict_out_of_fold
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.studies.keys import Target
+from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.spec import Study
+
+POOLED = "all"  # instead of a fold: the out-of-fold probabilities of all folds together
+
+Score = tuple[str, str, str, float]
+"""task, fold, metric, value"""
+
+
+def score_model(model: NanoTabPFNModel, target: Target, study: Study, device: str) -> Iterator[Score]:
+    """The scores of a model on one target."""
+    if target.kind == "real":
+        yield from score_tables(NanoTabPFNClassifier(model, device, n_estimators=1), suite_tasks(target.name))
+    else:
+        batches = target.arm.loader(study, target.data_seed).held_out_batches()
+        yield from score_datasets(model, batches, device)
+
+
+def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
+    """(table, fold, metric, value) of an estimator, which is refitted in place: by fold, and pooled."""
+    for task in tasks:
+        positive = predict_out_of_fold(estimator, task)
+        probabilities = np.stack([1 - positive, positive], axis=1)  # (R, 2)
+        y = (task.y == task.classes[1]).astype(int)
+        rows_of = {str(number): fold.test_rows for number, fold in enumerate(task.folds)}
+        for fold, rows in (rows_of | {POOLED: np.arange(len(y))}).items():
+            for metric, value in measure(y[rows], probabilities[rows]).items():
+                yield task.name, fold, metric, value
+
+
+def score_datasets(
+    model: NanoTabPFNModel, batches: list[dict[str, Any]], device: str = "cpu"
+) -> Iterator[Score]:
+    """(number of the dataset, "all", metric, value) of a model on the test rows of held-out datasets.
+
+    Metrics that a dataset does not have, such as the ROC AUC of test rows of one class, are left out.
+    """
+    for batch in batches:
+        for part in batch.get("parts", [batch]):
+            num_train = part["train_test_split_index"]
+            x, y = part["x"].to(device), part["y"].to(device)
+            with torch.inference_mode():
+                logits = model((x, y[:, :num_train]), train_test_split_index=num_train).cpu()
+            labels = part["y"].numpy().astype(int)  # (B, R)
+            for number, own_logits, own_labels in zip(part["datasets"], logits, labels, strict=True):
+                num_classes = own_labels.max() + 1
+                probabilities = torch.softmax(own_logits[:, :num_classes].double(), dim=1).numpy()
+                for metric, value in measure(own_labels[num_train:], probabilities).items():
+                    if np.isfinite(value):
+                        yield str(number), POOLED, metric, value

@@ -1,0 +1,200 @@
+"""A study: which priors are compared, with which seeds and budget, on what, against which controls.
+
+A `Study` is a frozen value whose fields are checked when it is made. `study_file.py` reads one from a file;
+`arms.py` turns its arms into priors, and its arms and seeds into trainings.
+"""
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from nanotabpfn.evaluation.baselines import BASELINES
+from nanotabpfn.evaluation.metrics import METRICS
+from nanotabpfn.evaluation.suites import check_suite
+from nanotabpfn.training.recipes import RECIPES
+from priors.presets import PRESETS
+
+CONTROLS = {
+    "untrained": "the model before its first training step",
+    "scrambled": "the reference with labels that are independent of the features",
+    "repeated": "the reference once more, with other data seeds",
+}
+"""The controls: name -> what it is."""
+
+
+class StudyError(Exception):
+    """A study file that cannot be read or run; the message names the field, the rule and the value."""
+
+
+class Settings(BaseModel):
+    """The base of all parts of a study: frozen, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ArmSettings(Settings):
+    """One arm of the file: the source of its datasets, exactly one of preset, config and dump."""
+
+    preset: str | None = None
+    """Name of a preset."""
+    config: Path | None = None
+    """JSON file of a prior."""
+    dump: Path | None = None
+    """HDF5 prior dump."""
+    set: dict[str, Any] = {}
+    """Fields of the prior to change."""
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Fields of the prior, each with its values: such an arm stands for several arms."""
+    design: Literal["factorial", "one_at_a_time"] = "factorial"
+    """How `vary` makes arms: all combinations of the values, or the prior unchanged and each value alone."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self):
+        given = [name for name in ("preset", "config", "dump") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"needs exactly one of preset, config and dump, got {' and '.join(given) or 'none'}"
+            )
+        if self.dump and (self.set or self.vary):
+            raise ValueError("set and vary need a preset or a config: a dump cannot be changed")
+        return self
+
+    @field_validator("preset")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        return name
+
+
+class ModelSettings(Settings):
+    """The architecture, by default the published one. It has as many outputs as the arms have classes."""
+
+    embedding_size: Count = 96
+    num_attention_heads: Count = 4
+    mlp_hidden_size: Count = 192
+    num_layers: Count = 3
+
+
+class Study(Settings):
+    """All settings of a study. `nanotabpfn study init` writes an example with a comment for each.
+
+    >>> study = Study(name="noise", arms={"linear": {"preset": "linear"}}, steps=200, eval_every=96)
+    >>> study.eval_steps
+    [96, 192, 200]
+    >>> study.budget
+    '200 steps of 32 datasets, recipe published, learning rate 0.004, float32'
+    """
+
+    name: Name
+    """Title of the report; the file's name by default."""
+    question: str = ""
+    """What the study is to find out; shown in the report."""
+    arms: Annotated[dict[Name, ArmSettings], Field(min_length=1)]
+    """The priors to compare, by name."""
+    reference: str | None = None
+    """The arm that all others are compared with; the first by default."""
+    controls: tuple[Literal["untrained", "scrambled", "repeated"], ...] = tuple(CONTROLS)
+    """Arms that show what the study would report without any effect, or with a model that learned nothing."""
+    data_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
+    """Seeds of the datasets. The same seed gives different arms the same graphs, as far as they allow."""
+    model_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
+    """Seeds of the initial weights. The same seed gives every arm the same weights."""
+    steps: Count = 384
+    """Training steps, the same for every arm."""
+    batch_size: Count = 32
+    """Datasets of a step."""
+    recipe: Literal[tuple(RECIPES)] = "published"  # type: ignore[valid-type]
+    """Settings of model and training by name: one of RECIPES."""
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Learning rate instead of the recipe's."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward and backward pass in training; scoring is in float32."""
+    eval_every: Count = 96
+    """The model is saved and scored each time after this many steps, and after the last step."""
+    model: ModelSettings = ModelSettings()
+    suites: Annotated[tuple[str, ...], Field(min_length=1)] = ("open",)
+    """Suites of real tables. The verdicts are about the first."""
+    baselines: tuple[str, ...] = ("random_forest", "logistic_regression")
+    """Estimators scored on the same folds."""
+    held_out: Count = 64
+    """Datasets of each prior, for each data seed, on which no model is trained and all are scored."""
+    metric: Literal[tuple(METRICS)] = "roc_auc"  # type: ignore[valid-type]
+    """The metric that the verdicts are about; all are recorded."""
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence of the intervals; 1 - level is the accepted probability of a wrong claim."""
+    rope: Annotated[float, Field(gt=0)] = 0.01
+    """Region of practical equivalence: smaller differences of the metric do not matter."""
+
+    @field_validator("data_seeds", "model_seeds", "suites", "baselines", "controls")
+    @classmethod
+    def _has_no_duplicates(cls, values: tuple) -> tuple:
+        repeated = [value for value, count in Counter(values).items() if count > 1]
+        if repeated:
+            raise ValueError(f"values must differ, got {repeated[0]!r} more than once")
+        return values
+
+    @field_validator("suites")
+    @classmethod
+    def _are_suites(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            check_suite(name, has_classes=True)
+        return names
+
+    @field_validator("baselines")
+    @classmethod
+    def _are_baselines(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(names, BASELINES, "baseline")
+
+    @field_validator("arms")
+    @classmethod
+    def _can_be_shown(cls, arms: dict[str, ArmSettings]) -> dict[str, ArmSettings]:
+        for name in arms:
+            if not name.isprintable() or unicodedata.normalize("NFC", name).strip() != name:
+                raise ValueError(f"names must be printable, without spaces at their ends, got {name!r}")
+            if name in CONTROLS or name in BASELINES:
+                raise ValueError(f"{name!r} is the name of a control or a baseline")
+        return arms
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if self.model.embedding_size % self.model.num_attention_heads:
+            raise ValueError(
+                f"model.embedding_size: must be a multiple of num_attention_heads, "
+                f"got {self.model.embedding_size} and {self.model.num_attention_heads}"
+            )
+        return self
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Arguments of `train`: those of the recipe, changed by `lr` and `precision`."""
+        own = {"precision": self.precision} | ({} if self.lr is None else {"lr": self.lr})
+        return RECIPES[self.recipe].training | own
+
+    @property
+    def budget(self) -> str:
+        """The training that every arm gets, in a line."""
+        return (
+            f"{self.steps} steps of {self.batch_size} datasets, recipe {self.recipe}, "
+            f"learning rate {self.training['lr']:g}, {self.precision}"
+        )
+
+    @property
+    def eval_steps(self) -> list[int]:
+        """The steps after which the model is scored."""
+        return sorted({*range(self.eval_every, self.steps + 1, self.eval_every), self.steps})
+
+
+def _known(names: tuple[str, ...], registry: dict[str, Any], what: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in registry:
+            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(registry)}")
+    return names

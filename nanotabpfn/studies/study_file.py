@@ -1,0 +1,85 @@
+"""Reads a study from a file, YAML or JSON, and checks it whole before any work."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nanotabpfn.studies.arms import resolve_arms
+from nanotabpfn.studies.spec import Study, StudyError
+from priors.config import explain
+
+
+def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
+    """Read a study file, YAML or JSON.
+
+    Args:
+        path: of the file.
+        folder: where configs and dumps with relative paths are; by default the folder of the file.
+
+    Raises:
+        StudyError: it cannot be read, or a field is wrong; the message names the file and the field.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+    values = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
+    if not isinstance(values, dict):
+        raise StudyError(f"{path}: must hold the fields of a study (arms, steps ...), got {values!r}")
+    folder = path.parent if folder is None else Path(folder)
+    for arm in values["arms"].values() if isinstance(values.get("arms"), dict) else ():
+        for source in ("config", "dump"):
+            if isinstance(arm, dict) and isinstance(arm.get(source), str):
+                arm[source] = str((folder / arm[source]).absolute())
+    try:
+        study = Study(**{"name": path.stem, **values})
+        resolve_arms(study)
+    except ValidationError as error:
+        raise StudyError(f"{path}: {explain(error)}") from error
+    except TypeError as error:  # keys that are not text
+        raise StudyError(f"{path}: names of fields must be text: {error}") from error
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from error
+    return study
+
+
+def _parse_json(path: Path, text: str) -> Any:
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        _refuse_duplicates([key for key, _ in pairs])
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=without_duplicates)
+    except ValueError as error:
+        raise StudyError(f"{path}: is not valid JSON: {error}") from error
+
+
+def _parse_yaml(path: Path, text: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise StudyError(
+            f'{path}: YAML needs the package pyyaml: pip install "nanotabpfn-priors[studies]"; '
+            "a study can be written as JSON too"
+        ) from error
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            _refuse_duplicates([self.construct_object(key, deep=True) for key, _ in node.value])
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise StudyError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _refuse_duplicates(keys: list[Any]) -> None:
+    """Refuse a key that is given twice: both formats would keep the second value without a word."""
+    for key, count in Counter(map(str, keys)).items():
+        if count > 1:
+            raise ValueError(f"the key {key!r} is given {count} times")

@@ -1,0 +1,36 @@
+"""Scores and comparisons of arms, from simulated records."""
+
+import numpy as np
+import pytest
+from simulated_study import simulate, study_of
+
+from nanotabpfn.studies.report.scores import Scores, complete_seeds
+
+
+def test_less_is_better_where_it_is():
+    study = study_of(["good", "broken"], metric="log_loss")
+    scores = Scores(study, simulate(study, {"broken": 0.5}))
+    found, _ = scores.comparisons["broken"]
+    assert found.mean < -0.2
+    assert "broken is worse than good" in scores.words("broken")
+
+
+def test_missing_cells_leave_whole_seeds_out():
+    study = study_of()
+    records = simulate(study, {})
+    gone = (records["arm"] == "same") & (records["data_seed"] == 1) & (records["model_seed"] == 2)
+    scores = Scores(study, records[~gone])
+    pair = [scores.of[arm][:, :2].mean() for arm in ("same", "good")]  # model seeds 0 and 1
+    assert scores.comparisons["same"][0].mean == pytest.approx(pair[0] - pair[1])
+    scores = Scores(study, records[records["arm"] != "same"])
+    assert "same" not in scores.comparisons
+
+
+def test_complete_seeds():
+    there = np.ones((2, 3), bool)
+    assert complete_seeds(there) == ([0, 1], [0, 1, 2])
+    there[1, 2] = False
+    assert complete_seeds(there) == ([0, 1], [0, 1])
+    there[1, 1] = False
+    assert complete_seeds(there) == ([0], [0, 1, 2])
+    assert complete_seeds(np.eye(2, dtype=bool)) is None

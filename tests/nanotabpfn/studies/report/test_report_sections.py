@@ -1,0 +1,134 @@
+"""The sections of a report: what they say about simulated records."""
+
+import json
+import re
+
+import pytest
+from simulated_study import simulate, study_of
+
+from nanotabpfn.studies.keys import plan_study
+from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.report.sections import build_report
+from nanotabpfn.studies.spec import Study, StudyError
+
+pytestmark = pytest.mark.usefixtures("without_figures")
+
+
+def report(tmp_path, study, records):
+    return build_report(plan_study(study), records, tmp_path)
+
+
+def words_of(sections, title):
+    [section] = [section for section in sections if section.title == title]
+    return "\n".join(line for block in section.blocks for line in (block.text, *block.items_))
+
+
+def test_an_identity_study_finds_nothing_and_a_broken_prior_is_found_worse(tmp_path):
+    study = study_of(["good", "same", "broken"])
+    records = simulate(study, {"broken": 0.5})
+    said = words_of(report(tmp_path, study, records), "In short")
+    assert "same and good: no difference was shown (" in said
+    assert re.search(r"broken is worse than good by 0\.(2[89]|3)", said), said
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_repeated_control_is_reported_as_noise(tmp_path, seed):
+    study = study_of()
+    sections = report(tmp_path, study, simulate(study, {}, seed))
+    said = words_of(sections, "Controls")
+    assert "repeated and good: no difference was shown" in said
+    assert "so this is the size of noise here" in said
+    assert re.search(r"scrambled: ROC AUC 0\.(49|50)", said)
+    assert "no better than chance, as it should be" in said
+
+
+def test_a_leak_in_the_scrambled_control_is_reported(tmp_path):
+    study = study_of()
+    said = words_of(report(tmp_path, study, simulate(study, {"scrambled": 0.8})), "Controls")
+    assert "not at chance, though its labels are independent of the features" in said
+
+
+@pytest.mark.parametrize(
+    ("controls", "words"),
+    [
+        ([], "no control untrained, no control scrambled, no control repeated"),
+        (["untrained", "scrambled"], "This study has no control repeated."),
+    ],
+)
+def test_a_study_without_controls_says_so_first(tmp_path, controls, words):
+    study = study_of(controls=controls)
+    first = report(tmp_path, study, simulate(study, {}))[0]
+    assert first.blocks[0].kind == "warning"
+    assert words in first.blocks[0].text
+
+
+def test_a_failed_control_is_reported_first(tmp_path):
+    study = study_of()
+    first = report(tmp_path, study, simulate(study, {"scrambled": 0.8, "repeated": 0.7}))[0]
+    warnings = "\n".join(block.text for block in first.blocks if block.kind == "warning")
+    assert "not at chance, though its labels are independent of the features" in warnings
+    assert "repeated is worse than good" in warnings
+    assert "trust no difference of this size" in warnings
+
+
+def test_properties_of_priors_are_in_a_table_with_scores(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    [section] = [one for one in report(tmp_path, study, records) if one.title == "What the priors are like"]
+    [block] = [block for block in section.blocks if block.kind == "table"]
+    assert block.header == ("prior", "ROC AUC", *PROPERTIES.values(), *DISTANCES.values())
+    rows = {row[0]: row for row in block.rows}
+    assert list(rows)[:2] == ["good", "same"]
+    assert "untrained" not in rows
+    final = records.query("arm == 'same' and is_final and target == 'real' and metric == 'roc_auc'")
+    assert rows["same"][1] == f"{final['value'].mean():.3f}"
+    assert rows["same"][2:4] == ("0.025", "1.025")  # means of its two datasets
+    assert rows["same"][-1] == "9.025"
+    assert rows["tables of builtin"][2] == "0.105"
+    assert rows["tables of builtin"][-1] == ""
+    assert -1 <= float(rows["rank correlation with the score"][2]) <= 1
+
+
+def test_one_seed_is_reported(tmp_path):
+    study = study_of(data_seeds=[3])
+    assert "One data seed" in words_of(report(tmp_path, study, simulate(study, {})), "In short")
+
+
+def test_nothing_scored_is_no_report(tmp_path):
+    study = study_of()
+    with pytest.raises(StudyError, match="no cell is scored yet"):
+        report(tmp_path, study, simulate(study, {}).iloc[:0])
+
+
+def test_the_report_has_the_study_as_it_was_run(tmp_path):
+    study = study_of()
+    sections = report(tmp_path, study, simulate(study, {}))
+    [section] = [section for section in sections if section.title == "How it was made"]
+    code = [block.text for block in section.blocks if block.kind == "code"]
+    assert Study(**json.loads(code[0])) == study
+    assert "nanotabpfn study run study.json" in code[1]
+
+
+def test_numbers_of_the_tables_are_those_of_the_records(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    [block] = [
+        block
+        for section in report(tmp_path, study, records)
+        for block in section.blocks
+        if block.kind == "table" and block.header[0] == "table"
+    ]
+    column = block.header.index("same")
+    for row in block.rows:
+        chosen = records.query(
+            "arm == 'same' and task == @row[0] and is_final and target == 'real' and metric == 'roc_auc'"
+        )
+        assert row[column] == f"{chosen['value'].mean():.3f}"
+
+
+def test_a_study_that_is_half_done_is_reported(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    half = records[~((records["model_seed"] > 0).fillna(False) & (records["arm"] != "good"))]
+    said = words_of(report(tmp_path, study, half), "In short")
+    assert "Not complete: 0 of 30 cells are done" in said

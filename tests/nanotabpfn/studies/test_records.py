@@ -1,0 +1,101 @@
+"""Records: a row for each score, equal to the scores of the models that are kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_study import LOGISTIC, digests, prior, run
+
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.evaluation.held_out import score_held_out
+from nanotabpfn.evaluation.metrics import METRICS
+from nanotabpfn.evaluation.protocol import score_table
+from nanotabpfn.model.checkpoint import load_model
+from nanotabpfn.studies.arms import resolve_arms
+from nanotabpfn.studies.folder import read_study
+from nanotabpfn.studies.keys import plan_study
+from nanotabpfn.studies.properties import DISTANCES, PROPERTIES, properties_of_batches
+from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.records import COLUMNS
+
+
+def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
+    arms = {"a": prior(), "b": prior(noise_scale=[0.4, 0.5])}
+    records = run(arms, tmp_path, data_seeds=[0, 1], controls=["untrained"], baselines=LOGISTIC)
+    assert list(records.columns) == COLUMNS
+    keys = ["arm", "data_seed", "model_seed", "step", "target", "suite", "task", "fold", "metric"]
+    assert not records.duplicated(keys).any()
+    of_models = records[records["target"] != "properties"]
+    assert set(of_models["metric"]) == set(METRICS)
+    real = records[records["target"] == "real"]
+    assert set(real["fold"]) == {"0", "1", "2", "3", "4", "all"}
+    of_a = real[(real["arm"] == "a") & (real["data_seed"] == 0)]
+    assert len(of_a) == 3 * 2 * 6 * len(METRICS)  # steps 2, 4 and 5, tables, folds and all of them
+    assert set(of_a["step"]) == {2, 4, 5}
+    assert set(of_a.loc[of_a["is_final"], "step"]) == {5}
+    held_out = records[records["target"] == "prior"]
+    assert set(held_out["suite"]) == {"a", "b"}
+    on_b = held_out[(held_out["suite"] == "b") & (held_out["data_seed"] == 1)]
+    assert set(on_b.loc[on_b["arm"] == "b", "step"]) == {2, 4, 5}
+    assert set(on_b.loc[on_b["arm"] == "a", "step"]) == {5}
+    assert on_b["task"].nunique() == 4
+    assert set(records.loc[records["arm"] == "untrained", "step"]) == {0}
+    assert set(records.loc[records["role"] == "baseline", "arm"]) == {"logistic_regression"}
+    assert records.loc[records["role"] == "baseline", "step"].isna().all()
+    csv = pd.read_csv(tmp_path / "records.csv", dtype={"task": str})
+    assert len(csv) == len(records)
+    assert np.allclose(csv["value"], records["value"])
+
+
+def test_the_records_are_those_of_the_models_that_are_kept(tmp_path):
+    records = run({"a": prior()}, tmp_path)
+    [place] = (tmp_path / "cells").iterdir()
+    model = load_model(place / "models" / "step-00000004.safetensors")
+    classifier = NanoTabPFNClassifier(model, "cpu")
+    at_4 = records[(records["step"] == 4) & (records["fold"] == "all") & (records["metric"] == "roc_auc")]
+    for task in suite_tasks("toy"):
+        [value] = at_4.loc[at_4["task"] == task.name, "value"]
+        assert value == score_table(classifier, task)
+    [target] = [target for target in plan_study(read_study(tmp_path)).targets if target.kind == "prior"]
+    batches = target.arm.loader(read_study(tmp_path), 0).held_out_batches()
+    own = records[(records["step"] == 4) & (records["target"] == "prior")]
+    expected = score_held_out(model, batches, "cpu")
+    for metric, name in [("accuracy", "held_out_accuracy"), ("roc_auc", "held_out_roc_auc")]:
+        assert own.loc[own["metric"] == metric, "value"].mean() == pytest.approx(expected[name])
+    final = load_model(place)
+    last = load_model(place / "models" / "step-00000005.safetensors")
+    for own_weights, weights in zip(final.parameters(), last.parameters(), strict=True):
+        assert torch.equal(own_weights, weights)
+
+
+def test_priors_and_tables_are_measured(tmp_path):
+    records = run({"a": prior(), "b": prior(noise_scale=[0.4, 0.5])}, tmp_path, data_seeds=[0, 1], held_out=6)
+    found = records[records["target"] == "properties"]
+    keys = ["arm", "data_seed", "suite", "task", "metric"]
+    assert not found.duplicated(keys).any()
+    own = found[(found["arm"] == "b") & (found["data_seed"] == 1) & (found["suite"] == "b")]
+    assert own["task"].nunique() == 6
+    study = read_study(tmp_path)
+    arm = resolve_arms(study)[1]
+    measured = properties_of_batches(arm.loader(study, 1).held_out_batches())
+    for task, frame in own.groupby("task"):
+        values = dict(zip(PROPERTIES, measured[task], strict=True))
+        assert frame.set_index("metric")["value"].to_dict() == {
+            name: value for name, value in values.items() if np.isfinite(value)
+        }
+    tables = found[found["role"] == "suite"]
+    assert set(tables["arm"]) == {"toy"}
+    assert set(tables["task"]) == {"easy", "noise"}
+    assert not set(DISTANCES) & set(found["metric"])  # two tables are too few
+
+
+def test_distances_from_the_real_tables_are_recorded(tmp_path):
+    arms = {"a": prior()}
+    records = run(arms, tmp_path, held_out=6, suites=["toy", "many"])
+    away = records[records["metric"].isin(list(DISTANCES))]
+    assert list(away["suite"]) == ["many", "many"]
+    assert set(away["arm"]) == {"a"}
+    assert away["value"].between(0, 1).all()
+    before = digests(tmp_path, "properties/*")
+    run({**arms, "b": prior(noise_scale=[0.4, 0.5])}, tmp_path, held_out=6, suites=["toy", "many"])
+    assert before.items() < digests(tmp_path, "properties/*").items()

@@ -1,0 +1,38 @@
+"""Scores: of each fold and of all pooled, and on held-out datasets."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss, roc_auc_score
+
+from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.evaluation.baselines import BASELINES
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.scoring import score_datasets, score_tables
+
+
+def test_fold_scores_are_those_of_the_fold_alone():
+    task, *_ = suite_tasks("toy")
+    estimator = BASELINES["logistic_regression"]()
+    scores = {(fold, metric): value for _, fold, metric, value in score_tables(estimator, (task,))}
+    pooled = np.empty(len(task.y))
+    for number, fold in enumerate(task.folds):
+        estimator.fit(fold.x_train, fold.y_train)
+        probabilities = estimator.predict_proba(fold.x_test)
+        pooled[fold.test_rows] = probabilities[:, 1]
+        truth = task.y[fold.test_rows]
+        assert scores[str(number), "log_loss"] == pytest.approx(log_loss(truth, probabilities))
+    assert scores["all", "roc_auc"] == pytest.approx(roc_auc_score(task.y, pooled))
+
+
+def test_held_out_datasets_of_fewer_classes_than_the_model_has(tiny_dump):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=5).eval()
+    batches = PriorDumpDataLoader(tiny_dump, 1, 4, "cpu", held_out=8).held_out_batches()
+    scores = list(score_datasets(model, batches))
+    assert {task for task, *_ in scores} == {str(number) for number in range(56, 64)}
+    x, y, split = batches[0]["x"][:1], batches[0]["y"][:1], batches[0]["train_test_split_index"]
+    p = torch.softmax(model((x, y[:, :split]), split)[0, :, :2].double(), 1).detach().numpy()
+    [value] = [value for task, _, metric, value in scores if task == "56" and metric == "log_loss"]
+    assert value == pytest.approx(log_loss(y[0, split:].numpy(), p))
