@@ -1,0 +1,96 @@
+"""All pages: commands exist with their options, links lead to files."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+import nanotabpfn.cli.main
+import priors.cli.main
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    page
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("nanotabpfn/shipped/*.md"))
+    if page.name != "report.md"  # written by `nanotabpfn study report`
+]
+GROUPS = {"priors": priors.cli.main.main, "nanotabpfn": nanotabpfn.cli.main.main}
+STARTS = re.compile(r"(?:[A-Z_]+=\S+ )?(?:priors|nanotabpfn|python scripts/\S+\.py|scripts/\S+\.sh)(?: |$)")
+
+
+def commands_of(page):
+    """The words of each command in the page's shell blocks and inline code."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
+    lines = [line.partition(" -m ")[2] if line.startswith("torchrun") else line for line in lines]
+    return [shlex.split(line.partition(" | ")[0], comments=True) for line in lines if STARTS.match(line)]
+
+
+def resolve(words):
+    """The click command that `words` name, and the words that follow its name."""
+    while "=" in words[0]:
+        words = words[1:]
+    if words[0] == "python":
+        script = ROOT / words[1]
+        assert script.exists(), words
+        command, words = importlib.import_module(script.stem).main, words[2:]
+    elif words[0] in GROUPS:
+        command, words = GROUPS[words[0]], words[1:]
+    else:
+        assert (ROOT / words[0]).exists(), words
+        return None, words[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, words
+        command, words = found, words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_exists_with_its_options(page):
+    for words in commands_of(page):
+        command, rest = resolve(words)
+        if command is None:  # a shell script
+            text = (ROOT / words[0]).read_text(encoding="utf-8")
+            assert all(word in text for word in rest if word.startswith("--")), words
+            continue
+        if not isinstance(command, click.Command):  # a script that reads no options
+            assert not rest, words
+            continue
+        known = {"--help", "--version"}.union(
+            *(option.opts + option.secondary_opts for option in command.params)
+        )
+        shown = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        assert shown <= known, f"{shlex.join(words)}: {shown - known}"
+
+
+def test_commands_are_found_on_the_pages():
+    counts = {str(page.relative_to(ROOT)): len(commands_of(page)) for page in PAGES}
+    assert counts["README.md"] > 20
+    assert counts["docs/training.md"] > 10
+    assert sum(counts.values()) > 80
+
+
+def headings(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if heading:
+            assert heading in headings(target.read_text(encoding="utf-8")), link
