@@ -61,7 +61,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     scores = [float(score) for score in re.findall(r"mean ROC AUC (\d\.\d+)", output)]
     assert len(scores) == 3
     assert all(0 <= score <= 1 for score in scores)
-    assert output.count("as seen") == 3
+    assert output.count("observed") == 3
     assert "['load', 'heat', 'coolant'] (150, 3)" in output
     assert (namespace["effects"][:, 1] < 0).mean() > 0.5
 
@@ -75,16 +75,16 @@ def test_the_page_shows_what_the_last_lines_print():
     assert abs(shown - 100 * (1 - best / without)) < 1
 
 
-def test_the_page_tells_the_weights_of_the_file():
+def test_the_page_shows_the_weights_of_the_file():
     graph = PriorConfig(graph=read_graph(ROOT / "docs" / "credit.graphml")).graph
-    told = {}
+    shown = {}
     for effect, causes in re.findall(r"^(\w+) = (.*\d .*)$", PAGE, re.MULTILINE):
         for sign, weight, cause in re.findall(r"(-?) ?(\d\.\d) (\w+)", causes):
-            told[cause, effect] = float(sign + weight)
-    assert told == {(cause, effect): weights[0] for cause, effect, *weights in graph.edges if weights}
+            shown[cause, effect] = float(sign + weight)
+    assert shown == {(cause, effect): weights[0] for cause, effect, *weights in graph.edges if weights}
     assert graph.target_name == "default"
     assert set(graph.nodes) - set(graph.feature_names) == {"default", "thrift"}
 
 
-def test_the_page_tells_of_every_attribute():
+def test_the_page_lists_every_attribute():
     assert tuple(re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE)) == ATTRIBUTES

@@ -1,4 +1,4 @@
-"""All pages: commands exist with their options, links lead to files."""
+"""All pages: commands exist with their options, links and names of files lead to files."""
 
 import importlib
 import re
@@ -94,3 +94,13 @@ def test_links_lead_to_files_and_headings(page):
         assert target.exists(), link
         if heading:
             assert heading in headings(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_repository_that_are_named_exist(page):
+    if page.name in ("log.md", "race.md", "race-long.md", "CHANGELOG.md"):  # they name former files too
+        return
+    named = re.findall(
+        r"`((?:priors|nanotabpfn|tests|scripts|docs)/[\w/.-]+)`", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
