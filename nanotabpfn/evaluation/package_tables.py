@@ -134,7 +134,7 @@ def names_of(kind: str) -> list[str]:
     """The tables of one of KINDS, both halves; those of `regression` have real targets.
 
     >>> names_of("open-missing")
-    ['hepatitis', 'hypothyroid', 'skillcraft']
+    ['hepatitis', 'hypothyroid']
     """
     return [
         table.name

