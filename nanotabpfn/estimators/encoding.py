@@ -22,7 +22,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -37,6 +37,10 @@ PLAIN_EXPONENT = 40
 """Columns whose largest number is between 2**-40 and 2**40 keep their scale: float32 squares them safely."""
 PLAIN_OFFSET = 2**10
 """Columns this many times farther from 0 than they are wide are moved to 0, since float32 has 24 bits."""
+TAILS = (0.25, 0.1, 0.05)
+"""Share of the cells below the lower and above the upper quantile, between which the spread is measured."""
+FENCE = 10.0
+"""Outliers begin this many spreads beyond the quantiles: in a normal column 14 standard deviations away."""
 FARTHEST = 2.0**64
 """How far from 0 a cell can be, after that; the model cuts z-scores at 100 anyway."""
 MOST_UNREADABLE = 0.1
@@ -206,17 +210,26 @@ class TableEncoder(BaseEstimator):
 
 
 class _Scale(BaseEstimator):
-    """Huge, tiny and far-off columns brought to where float32 can tell their cells apart; infinities placed.
+    """Columns of numbers to where float32 distinguishes their cells, in float64 statistics that are robust.
 
-    An infinity counts as a cell that lies as far beyond the column's last number as that is from its first.
+    Three steps, each of which leaves plain columns unchanged: outliers are drawn in (`_Bounds`), so that one
+    0 among timestamps or one -999 does not become the scale of the column; columns of huge or tiny numbers
+    are scaled by a power of 2; columns far from 0, such as dates, are moved to their own origin. An infinity
+    counts as a cell that lies as far beyond the column's last number as that is from its first.
     """
 
     def fit(self, X: np.ndarray, y: None = None) -> "_Scale":
         finite = np.isfinite(X)
+        # Scaled to at most 1 for the statistics, which could overflow otherwise.
+        self.unit_ = np.frexp(np.max(np.abs(X), axis=0, where=finite, initial=0))[1]
+        X = np.ldexp(np.where(finite, X, np.nan), -self.unit_)
+        self.bounds_ = _find_bounds(X)
+        X = self.bounds_.draw_in(X)
         size = np.max(np.abs(X), axis=0, where=finite, initial=0)
-        exponent = np.frexp(size)[1]
-        self.exponent_ = np.where((size == 0) | (np.abs(exponent) <= PLAIN_EXPONENT), 0, exponent)
-        X = np.ldexp(X, -self.exponent_)
+        exponent = np.frexp(size)[1] + self.unit_
+        is_plain = (size == 0) | (np.abs(exponent) <= PLAIN_EXPONENT)
+        self.shift_ = np.where(is_plain, self.unit_, self.unit_ - exponent)
+        X = np.ldexp(X, self.shift_)
         some = finite.any(axis=0)
         low = np.where(some, np.min(X, axis=0, where=finite, initial=np.inf), 0)
         high = np.where(some, np.max(X, axis=0, where=finite, initial=-np.inf), 0)
@@ -229,9 +242,49 @@ class _Scale(BaseEstimator):
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # a cell far beyond the training rows, which is cut below
-            scaled = np.clip(np.ldexp(X, -self.exponent_) - self.offset_, -FARTHEST, FARTHEST)
+            drawn = self.bounds_.draw_in(np.ldexp(np.where(np.isfinite(X), X, np.nan), -self.unit_))
+            scaled = np.clip(np.ldexp(drawn, self.shift_) - self.offset_, -FARTHEST, FARTHEST)
         scaled = np.where(np.isposinf(X), self.high_, scaled)
         return np.where(np.isneginf(X), self.low_, scaled)
+
+
+class _Bounds(NamedTuple):
+    """Where outliers of each column begin (F,); infinite for columns without a spread."""
+
+    low: np.ndarray
+    high: np.ndarray
+    spread: np.ndarray
+
+    def draw_in(self, X: np.ndarray) -> np.ndarray:
+        """Cells beyond the bounds at most FENCE spreads from them, in their order."""
+        reach = FENCE * self.spread
+        with np.errstate(over="ignore"):
+            above = np.fmax(X - self.high, 0) / reach
+            below = np.fmax(self.low - X, 0) / reach
+        drawn = np.where(above > 0, self.high + reach * (1 - 1 / (1 + above)), X)
+        return np.where(below > 0, self.low - reach * (1 - 1 / (1 + below)), drawn)
+
+
+def _find_bounds(X: np.ndarray) -> _Bounds:
+    """Bounds from the cells (T, F) of the training rows, NaN where missing.
+
+    The spread is the distance between two quantiles: the quartiles, or the nearest wider ones that differ.
+    """
+    num_features = X.shape[1]
+    low, high = np.full(num_features, -np.inf), np.full(num_features, np.inf)
+    spread = np.ones(num_features)
+    for i, column in enumerate(X.T):
+        column = column[~np.isnan(column)]
+        if not len(column):
+            continue
+        levels = [*TAILS, *(1 - tail for tail in TAILS)]
+        lower, upper = np.split(np.quantile(column, levels), 2)
+        apart = np.flatnonzero(upper > lower)
+        if len(apart):
+            first = apart[0]
+            spread[i] = upper[first] - lower[first]
+            low[i], high[i] = lower[first] - FENCE * spread[i], upper[first] + FENCE * spread[i]
+    return _Bounds(low, high, spread)
 
 
 def _category_encoder() -> Pipeline:

@@ -192,7 +192,7 @@ def test_what_is_a_number_in_python_alone_is_text():
 
 
 def test_a_column_of_plain_numbers_may_be_written_with_commas_later():
-    _, _, later = encode(pd.DataFrame({"n": [1.5, 2.5, 9.0]}), column_of(["3,5", "1,234.5", "2"]))
+    _, _, later = encode(pd.DataFrame({"n": [1.5, 2.5, 999.0]}), column_of(["3,5", "1,234.5", "2"]))
     np.testing.assert_allclose(later[:, 0], [3.5, 1234.5, 2])
 
 
@@ -207,3 +207,36 @@ def test_a_column_of_plain_numbers_may_be_written_with_commas_later():
 def test_train_and_test_that_disagree_about_a_column(train, test, message):
     with pytest.warns(UnreadableCellsWarning, match=message):
         encode(pd.DataFrame({"n": train}), pd.DataFrame({"n": test}))
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentinel"),
+    [
+        (1.7e9 + 60.0 * np.arange(200), 0),  # seconds, a minute apart: 128 s is float32's step there
+        (pd.date_range("2026-01-01", periods=200, freq="min").to_numpy(), np.datetime64("1970-01-01")),
+        (np.random.default_rng(0).normal(size=200), -999),
+        (np.random.default_rng(0).normal(size=200), 1e300),
+        (np.arange(200.0), 2**62),
+    ],
+)
+def test_a_sentinel_does_not_become_the_scale_of_a_column(cells, sentinel):
+    with_sentinel = cells.copy()
+    with_sentinel[7] = sentinel
+    (_, plain, _), (_, got, later) = (
+        encode(pd.DataFrame({"n": cells})),
+        encode(pd.DataFrame({"n": with_sentinel})),
+    )
+    others = np.arange(200) != 7
+    assert len(np.unique(got)) == 200
+    assert abs(np.corrcoef(got[others, 0], plain[others, 0])[0, 1] - 1) < 1e-6
+    assert np.ptp(got) < 60 * got[others].std()
+    np.testing.assert_array_equal(later, got)
+
+
+def test_outliers_keep_their_order_and_columns_without_spread_their_cells():
+    heavy = np.exp(4 * np.random.default_rng(0).normal(size=200))
+    got = encode(heavy[:, None])[1][:, 0]
+    np.testing.assert_array_equal(np.argsort(got), np.argsort(heavy))
+    rare = np.zeros(200)
+    rare[:3] = [5, 7, 900]
+    np.testing.assert_array_equal(encode(rare[:, None])[1][:, 0], rare)

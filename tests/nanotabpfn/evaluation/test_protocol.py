@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.protocol import (
     MAX_ROWS,
@@ -318,3 +319,14 @@ def test_mean_score():
     assert mean_score(Peek(), [table, table._replace(y=table.y[::-1])]) == {
         "roc_auc": np.mean([1.0, score_table(Peek(), table._replace(y=table.y[::-1]))])
     }
+
+
+def test_one_sentinel_does_not_cost_the_model_its_score():
+    rng = np.random.default_rng(0)
+    seconds = 1.7e9 + 60.0 * rng.permutation(120)
+    table = Table("dates", seconds[:, None], seconds > np.median(seconds))
+    broken = table._replace(x=np.where(np.arange(120)[:, None] == 5, 0.0, table.x))
+    for count in (1, 4):
+        classifier = NanoTabPFNClassifier(device="cpu", n_estimators=count)
+        assert score_table(classifier, table) > 0.99
+        assert score_table(classifier, broken) > 0.97
