@@ -1,6 +1,7 @@
 """What NanoTabPFNClassifier and NanoTabPFNRegressor share: from a table as it comes to a fitted ensemble."""
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ class TableEstimator(BaseEstimator):
 
     def _load_model(self) -> torch.device:
         """Set `model_`, a copy in evaluation mode on the device, which is returned."""
-        device = torch.device(self.device or get_default_device())
+        device = find_device(self.device)
         self.model_ = own_model(self.model, self.shipped_model).to(device).eval()
         for name, weights in self.model_.named_parameters():
             if not torch.isfinite(weights).all():
@@ -97,20 +98,51 @@ class TableEstimator(BaseEstimator):
         trained, num_outputs = self.model_.trained_range, self.model_.num_outputs
         if trained is not None and trained.classes is not None:
             num_outputs = min(num_outputs, trained.classes[1])
+        max_features = None if trained is None else trained.features[1]
         members = draw_members(
             num_members,
             features,
             random_generator(self.random_state),
             num_classes=num_classes,
             num_outputs=num_outputs,
-            max_features=None if trained is None else trained.features[1],
+            max_features=max_features,
+            order_matters=self.model_.config["feature_group_size"] > 1,
         )
-        warn_outside(trained, rows=len(x), features=len(features), classes=num_classes or None)
+        num_read = len(set().union(*(member.features.tolist() for member in members)))
+        remedy = None
+        if num_read < len(features):
+            remedy = (
+                f"{len(features) - num_read} of the features are read by none of the {len(members)} members; "
+                f"n_estimators={math.ceil(len(features) / max_features)} reads all"
+            )
+        warn_outside(trained, rows=len(x), features=len(features), classes=num_classes or None, note=remedy)
         return members
 
     def _fit_ensemble(self, x: np.ndarray, targets: np.ndarray, device: torch.device) -> None:
         """Take the training rows (T, G), with targets (M, T), through the model; sets `ensemble_`."""
+        self.encoded_rows_ = (x, targets)
         self.ensemble_ = fit_ensemble(self.model_, self.members_, x, targets, device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: encoder, training rows and weights, on the CPU; not what `fit` computed from
+        them, which takes many times the space."""
+        state = dict(super().__getstate__())
+        state.pop("ensemble_", None)
+        for name in ("model", "model_"):
+            if isinstance(state.get(name), torch.nn.Module) and _device_of(state[name]).type != "cpu":
+                state[name] = copy.deepcopy(state[name]).cpu()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the training rows through the model again, on `device`, or where there is none on another."""
+        super().__setstate__(state)
+        if hasattr(self, "encoded_rows_"):
+            try:
+                device = find_device(self.device)
+            except ValueError:  # a GPU that this machine does not have
+                device = find_device("auto")
+            self.model_.to(device)
+            self._fit_ensemble(*self.encoded_rows_, device)
 
     def _outputs(self, X: Any) -> torch.Tensor:
         """The model's outputs (M, N, O) for test rows X (N, F)."""
@@ -123,6 +155,29 @@ class TableEstimator(BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """`device`; where it is None or "auto", a GPU if there is one.
+
+    Raises:
+        ValueError: an unknown device, or one that is not available here.
+
+    >>> find_device("cpu")
+    device(type='cpu')
+    """
+    try:
+        found = torch.device(get_default_device() if device in (None, "auto") else device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu, cuda or mps, got {device!r}") from error
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(found.type, True):
+        raise ValueError(f"device {str(device)!r} is not available here; 'auto' takes what there is")
+    return found
+
+
+def _device_of(model: torch.nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def check_num_members(n_estimators: int | None, model: Any, default: int) -> int:
@@ -160,7 +215,9 @@ def own_model(model: NanoTabPFNModel | str | Path | None, shipped: Path) -> Nano
     return copy.deepcopy(model)
 
 
-def warn_outside(trained: TrainedRange | None, *, rows: int, features: int, classes: int | None) -> None:
+def warn_outside(
+    trained: TrainedRange | None, *, rows: int, features: int, classes: int | None, note: str | None = None
+) -> None:
     """One warning that lists what of a table is outside of the trained range, if anything.
 
     Args:
@@ -168,6 +225,7 @@ def warn_outside(trained: TrainedRange | None, *, rows: int, features: int, clas
         rows: training rows of the table.
         features: its features.
         classes: its classes; None in regression.
+        note: more to say.
     """
     if trained is None:
         return
@@ -182,7 +240,7 @@ def warn_outside(trained: TrainedRange | None, *, rows: int, features: int, clas
     if outside:
         warnings.warn(
             f"this table has {', '.join(outside)}: outside of what the model was trained on, "
-            "the quality of its predictions is unknown",
+            f"the quality of its predictions is unknown{'' if note is None else f'; {note}'}",
             OutsideTrainedRangeWarning,
             stacklevel=4,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from numbers import Number, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,18 +32,21 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
     Args:
         model: a trained model, its file, or the directory of its run; None takes the one that ships with the
             package (`nanotabpfn/shipped/classifier.md`).
-        device: where to compute; `get_default_device()` by default.
+        device: where to compute; None or "auto": a GPU if there is one.
         n_estimators: members of the ensemble, whose mean is taken. None: 1 for a model that is given as a
             module, which is the published protocol: with 1, a table of finite numbers reaches the model as
-            it is; else 8. More are added where they are needed to read all features or to separate all
-            classes.
+            it is; else 8. More, up to 32, are added where they are needed to read all features or to separate
+            all classes, and fewer are drawn where no more differ from each other (8 for two classes).
         softmax_temperature: divides the logits; above 1 probabilities are closer to each other.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
         na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
             "N/A" in columns of numbers (`cells.NA_VALUES`).
+        class_weight: weights of classes, by which their probabilities are multiplied; `balanced`: in inverse
+            proportion to their training rows, as for a table in which all are equally frequent.
 
     Attributes:
         classes_: (K,) the training labels that occur, sorted.
+        class_weight_: (K,) their weights.
         n_features_in_: number of features seen in `fit`.
         feature_names_in_: their names, where X has names; `predict` finds columns by them in any order.
         model_: the model as it was in `fit`, on the device.
@@ -68,6 +71,7 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         softmax_temperature: float = 1.0,
         random_state: int | np.random.Generator | None = 0,
         na_values: Sequence[str] | None = None,
+        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
     ):
         self.model = model
         self.device = device
@@ -75,6 +79,7 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         self.softmax_temperature = softmax_temperature
         self.random_state = random_state
         self.na_values = na_values
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> "NanoTabPFNClassifier":
         """Take the training rows through the model.
@@ -104,6 +109,7 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
             raise ValueError(
                 f"y must have at least two classes, got one class: {self.classes_.tolist()[0]!r}"
             )
+        self.class_weight_ = _find_weights(self.class_weight, self.classes_, places)
         device = self._load_model()
         x = self._encode(columns)  # (T, G)
         self.members_ = self._draw_members(x, num_members, len(self.classes_))
@@ -114,12 +120,42 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         """Probability (N, K) of each class in `classes_` for each row of X (N, F)."""
         _check_temperature(self.softmax_temperature)
         outputs = self._outputs(X)  # (M, N, O)
-        return class_probabilities(outputs, self.members_, len(self.classes_), self.softmax_temperature)
+        probabilities = class_probabilities(
+            outputs, self.members_, len(self.classes_), self.softmax_temperature
+        )
+        if self.class_weight is None:
+            return probabilities
+        weighted = probabilities * self.class_weight_
+        return weighted / weighted.sum(axis=1, keepdims=True)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of the probability (N, K) of each class in `classes_` for each row of X (N, F)."""
+        with np.errstate(divide="ignore"):  # of probabilities of 0
+            return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class (N,) for each row of X (N, F)."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+
+def _find_weights(class_weight: Any, classes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(K,) the weights of the classes, of mean 1 over the training rows' classes where they are balanced.
+
+    Raises:
+        ValueError: not None, `balanced` or a dict of classes and positive weights.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return len(places) / (len(classes) * np.bincount(places))
+    unknown = set(class_weight) - set(classes.tolist()) if isinstance(class_weight, dict) else None
+    if unknown is None or unknown or not all(0 < weight < np.inf for weight in class_weight.values()):
+        raise ValueError(
+            "class_weight must be None, 'balanced', or a dict of labels in y and weights above 0, "
+            f"got {class_weight!r}"
+        )
+    return np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
 
 
 def _check_temperature(temperature: Any) -> None:

@@ -13,6 +13,7 @@ Axis letters: M members, T training rows, N test rows, F features, f features of
 O outputs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ from nanotabpfn.model.architecture import NanoTabPFNModel, TrainingRows
 
 MAX_MEMBERS = 32
 """Members are added until all features are read and all classes have codes of their own, up to so many."""
+
+MOST_REJECTED = 50
+"""Draws in a row that repeat a member, after which no more are drawn."""
 
 
 class Member(NamedTuple):
@@ -72,11 +76,14 @@ def draw_members(
     num_classes: int = 0,
     num_outputs: int = 0,
     max_features: int | None = None,
+    order_matters: bool = False,
 ) -> list[Member]:
-    """Members that differ in the order of features and classes and, in turn, in the view.
+    """Different members: in the view, in turn, in the codes of the classes, in the features that they read.
 
     The first one leaves the table as it is, where the model can read all of it. A single member reads all
-    features, however many.
+    features, however many. Where all read all features and their order does not matter, there are 4 views
+    times the orders of the classes: 8 members for two classes, which are then exactly symmetric in them, and
+    4 in regression. No more are drawn, since others would repeat them.
 
     Args:
         num_members: M; more are drawn, up to MAX_MEMBERS, until all features are read and all classes have
@@ -86,35 +93,61 @@ def draw_members(
         num_classes: K; 0 in regression.
         num_outputs: O of the model.
         max_features: the most that a member reads; None: all.
+        order_matters: whether the model depends on the order of the features.
 
-    >>> members = draw_members(2, np.arange(3), np.random.default_rng(0), num_classes=2, num_outputs=2)
-    >>> [member.view for member in members]
-    ['columns', 'components']
+    >>> members = draw_members(16, np.arange(3), np.random.default_rng(0), num_classes=2, num_outputs=2)
+    >>> len(members), [member.view for member in members[:4]]
+    (8, ['columns', 'components', 'power', 'power components'])
     >>> members[0].features.tolist(), members[0].codes.tolist()
     ([0, 1, 2], [0, 1])
     """
     dealt = len(features) if num_members == 1 or max_features is None else min(len(features), max_features)
     views = list(VIEWS)
     members: list[Member] = []
+    used: dict[tuple, set[tuple]] = {}  # (view, features) -> codes
     unread: list[int] = []
-    while len(members) < num_members or (
-        len(members) < MAX_MEMBERS and not _is_complete(members, features, num_classes)
+    num_codes, rejected = _num_codes(num_classes, num_outputs), 0
+    while rejected < MOST_REJECTED and (
+        len(members) < num_members
+        or (len(members) < MAX_MEMBERS and not _is_complete(members, features, num_classes))
     ):
         if dealt == len(features):
-            chosen = rng.permutation(features) if members else features
+            chosen = rng.permutation(features) if members and order_matters else features
         else:
             if len(unread) < dealt:  # each feature is read before one is read again
                 unread += rng.permutation(np.setdiff1d(features, unread)).tolist()
             chosen, unread = np.array(unread[:dealt]), unread[dealt:]
-        codes = _draw_codes(num_classes, num_outputs, rng) if members or num_classes > num_outputs else None
-        codes = np.arange(num_classes) if codes is None else codes
-        members.append(Member(chosen, codes, views[len(members) % len(views)]))
+            chosen = chosen if order_matters else np.sort(chosen)
+        view = views[len(members) % len(views)]
+        taken = used.setdefault((view, tuple(chosen)), set())
+        if len(taken) == num_codes:
+            rejected += 1
+            continue
+        codes = np.arange(num_classes)
+        if members or num_classes > num_outputs:
+            codes = _draw_codes(num_classes, num_outputs, rng)
+            while tuple(codes) in taken:
+                codes = _draw_codes(num_classes, num_outputs, rng)
+        taken.add(tuple(codes))
+        rejected = 0
+        members.append(Member(chosen, codes, view))
     return members
 
 
-def _draw_codes(num_classes: int, num_outputs: int, rng: np.random.Generator) -> np.ndarray:
+def _num_codes(num_classes: int, num_outputs: int) -> int:
+    """How many different codes `_draw_codes` can give."""
+    sizes = np.bincount(_groups(num_classes, num_outputs))
+    return math.factorial(num_classes) // math.prod(math.factorial(size) for size in sizes)
+
+
+def _groups(num_classes: int, num_outputs: int) -> np.ndarray:
     """(K,) numbers below O, each given as often as the others, or once less."""
-    return rng.permutation(np.arange(num_classes) % max(1, min(num_classes, num_outputs)))
+    return np.arange(num_classes) % max(1, min(num_classes, num_outputs))
+
+
+def _draw_codes(num_classes: int, num_outputs: int, rng: np.random.Generator) -> np.ndarray:
+    """(K,) the numbers of `_groups` in another order."""
+    return rng.permutation(_groups(num_classes, num_outputs))
 
 
 def _is_complete(members: Sequence[Member], features: np.ndarray, num_classes: int) -> bool:

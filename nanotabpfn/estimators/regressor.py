@@ -41,10 +41,10 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
     Args:
         model: a trained model with `bin_edges`, its file, or the directory of its run; None takes the one
             that ships with the package (`nanotabpfn/shipped/regressor.md`).
-        device: where to compute; `get_default_device()` by default.
+        device: where to compute; None or "auto": a GPU if there is one.
         n_estimators: members of the ensemble; None: 1, which reads all features, however many, and gets a
-            table of finite numbers as it is. The first 4 have different views of the features; with 2 and
-            more, members are added until all features are read by models that take only some.
+            table of finite numbers as it is. Members that differ are at most 4, the views of the
+            features, unless each reads only some of many features.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
         na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
             "N/A" in columns of numbers (`cells.NA_VALUES`).

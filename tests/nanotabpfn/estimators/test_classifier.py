@@ -208,3 +208,43 @@ def test_what_gives_nan_is_refused(model, table):
         model.decoder.linear2.bias[0] = float("nan")
     with pytest.raises(ValueError, match=r"finite weights, got NaN or infinity in decoder\.linear2\.bias"):
         NanoTabPFNClassifier(model, "cpu").fit(*table)
+
+
+def test_log_probabilities_and_class_weights(model, table):
+    x, y = table
+    y = np.where(np.arange(40) % 5 == 0, 1, 0)
+    classifier = NanoTabPFNClassifier(model, "cpu").fit(x, y)
+    plain = classifier.predict_proba(x)
+    np.testing.assert_allclose(classifier.predict_log_proba(x), np.log(plain))
+    for weights in ("balanced", {0: 40 / (2 * 32), 1: 40 / (2 * 8)}):
+        found = NanoTabPFNClassifier(model, "cpu", class_weight=weights).fit(x, y).predict_proba(x)
+        expected = plain * [40 / 64, 40 / 16]
+        np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
+    for wrong in ("even", {2: 1.0}, {0: 0.0}):
+        with pytest.raises(ValueError, match="class_weight must be None, 'balanced', or a dict"):
+            NanoTabPFNClassifier(model, "cpu", class_weight=wrong).fit(x, y)
+
+
+def test_devices(model, table, monkeypatch):
+    expected = NanoTabPFNClassifier(model, "cpu").fit(*table).predict_proba(table[0])
+    monkeypatch.setattr("nanotabpfn.estimators.base.get_default_device", lambda: "cpu")
+    found = NanoTabPFNClassifier(model, "auto").fit(*table).predict_proba(table[0])
+    np.testing.assert_array_equal(found, expected)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device 'cuda' is not available here; 'auto' takes what there is"):
+        NanoTabPFNClassifier(model, "cuda").fit(*table)
+    with pytest.raises(ValueError, match="device must be auto, cpu, cuda or mps, got 'klingon'"):
+        NanoTabPFNClassifier(model, "klingon").fit(*table)
+
+
+def test_a_pickle_is_small_and_works_where_its_device_is_missing(model, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 10))
+    classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=8).fit(x, x[:, 0] > 0)
+    expected = classifier.predict_proba(x[:20])
+    cache = sum(part.nbytes for layer in classifier.ensemble_.training_rows.keys_and_values for part in layer)
+    classifier.device = "cuda"  # as if it had been fitted there
+    pickled = pickle.dumps(classifier)
+    assert len(pickled) < 150_000 < cache
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    np.testing.assert_array_equal(pickle.loads(pickled).predict_proba(x[:20]), expected)

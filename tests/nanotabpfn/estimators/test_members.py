@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning, warn_outside
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.encoding import FARTHEST
 from nanotabpfn.estimators.members import MAX_MEMBERS, class_probabilities, draw_members, fit_ensemble
 from nanotabpfn.estimators.views import VIEWS
@@ -25,7 +26,7 @@ def test_members_read_all_and_tell_all_apart(count, num_features, num_classes, n
         num_outputs=num_outputs,
         max_features=most,
     )
-    assert count <= len(members) <= max(count, MAX_MEMBERS)
+    assert min(count, 8) <= len(members) <= max(count, MAX_MEMBERS)  # two classes have 8 different ones
     for member in members:
         assert member.codes.shape == (num_classes,)
         assert 0 <= member.codes.min() <= member.codes.max() < num_outputs
@@ -93,3 +94,39 @@ def test_what_is_outside_of_the_trained_range_is_said_once_and_exactly():
     message = str(caught[0].message)
     assert "501 training rows (trained on 20 to 500), 12 features (trained on 2 to 10)" in message
     assert "classes" not in message
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "num_outputs", "asked", "drawn"),
+    [(0, 0, 8, 4), (2, 10, 8, 8), (2, 10, 16, 8), (3, 10, 24, 24), (3, 10, 40, 24), (3, 2, 40, 12)],
+)
+def test_every_member_is_another(num_classes, num_outputs, asked, drawn):
+    rng = np.random.default_rng(0)
+    members = draw_members(asked, np.arange(4), rng, num_classes=num_classes, num_outputs=num_outputs)
+    assert len({(member.view, tuple(member.codes)) for member in members}) == len(members) == drawn
+    ordered = draw_members(16, np.arange(4), rng, num_classes=2, num_outputs=2, order_matters=True)
+    assert len({(m.view, tuple(m.features), tuple(m.codes)) for m in ordered}) == len(ordered) == 16
+
+
+def test_eight_members_are_symmetric_in_two_classes():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 3)), np.array(["a", "b"])[np.arange(30) % 2]
+    model = NanoTabPFNModel(16, 2, 16, 2, 2)
+    classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=8)
+    expected = classifier.fit(x, y).predict_proba(x)
+    swapped = classifier.fit(x, np.where(y == "a", "b", "a")).predict_proba(x)
+    np.testing.assert_allclose(swapped[:, ::-1], expected, atol=1e-6)
+
+
+def test_features_that_no_member_reads_are_named():
+    rng = np.random.default_rng(0)
+    model = NanoTabPFNModel(8, 2, 8, 1, 2)
+    model.trained_range = TrainedRange(rows=(5, 100), features=(1, 2), classes=(2, 2))
+    x, y = rng.normal(size=(10, 70)), np.arange(10) % 2
+    message = "6 of the features are read by none of the 32 members; n_estimators=35 reads all"
+    with pytest.warns(OutsideTrainedRangeWarning, match=message):
+        NanoTabPFNClassifier(model, "cpu", n_estimators=2).fit(x, y)
+    with pytest.warns(OutsideTrainedRangeWarning) as caught:
+        classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=35).fit(x, y)
+    assert "read by none" not in str(caught[0].message)
+    assert set(np.concatenate([member.features for member in classifier.members_])) == set(range(70))

@@ -128,11 +128,12 @@ def test_pickled_dumped_in_threads_and_in_processes_it_predicts_the_same(table, 
 
 def test_the_ensemble_follows_random_state(table):
     x, y = table
-    classifier = NanoTabPFNClassifier(device="cpu")
-    fitted = (classifier.set_params(random_state=seed).fit(x, y) for seed in (1, 1, 2))
-    first, again, other = (each.predict_proba(x) for each in fitted)
+    classifier = small()
+    seeds = (1, 1, 2, 3, 4, 5)  # three members draw one of two codes each: some seeds agree
+    fitted = (classifier.set_params(random_state=seed).fit(x, y) for seed in seeds)
+    first, again, *others = (each.predict_proba(x) for each in fitted)
     np.testing.assert_array_equal(first, again)
-    assert abs(first - other).max() > 1e-5
+    assert max(abs(first - other).max() for other in others) > 1e-5
 
 
 def test_outside_of_the_trained_range_it_warns_once_and_goes_on():
