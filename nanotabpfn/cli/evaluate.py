@@ -62,7 +62,12 @@ def evaluate_command(
     if baselines:
         made = REGRESSION_BASELINES if is_regression else BASELINES
         estimators |= {name: make() for name, make in made.items()}
-    scores = evaluate(estimators, load_suite(suite), model.problem_type)
+    try:
+        scores = evaluate(estimators, load_suite(suite), model.problem_type)
+    except ValueError as error:  # such as weights that are NaN
+        raise PlainError(
+            f"{model_path}: {' '.join([str(error), *getattr(error, '__notes__', [])])}"
+        ) from error
     click.echo(format_scores(scores, FIGURES[model.problem_type]))
     if out is not None:
         try:

@@ -4,6 +4,8 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -11,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
+from nanotabpfn.cli.main import main
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.protocol import (
@@ -24,6 +27,8 @@ from nanotabpfn.evaluation.protocol import (
 )
 from nanotabpfn.evaluation.scores import Score
 from nanotabpfn.evaluation.suites import Table, load_suite
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import save_model
 
 
 class Peek(ClassifierMixin, BaseEstimator):
@@ -330,3 +335,12 @@ def test_one_sentinel_does_not_cost_the_model_its_score():
         classifier = NanoTabPFNClassifier(device="cpu", n_estimators=count)
         assert score_table(classifier, table) > 0.99
         assert score_table(classifier, broken) > 0.97
+
+
+def test_a_model_whose_weights_are_nan_is_refused_by_the_command(tmp_path):
+    model = NanoTabPFNModel(8, 2, 8, 1, 2)
+    torch.nn.init.constant_(model.decoder.linear2.bias, float("nan"))
+    save_model(model, tmp_path)
+    result = CliRunner().invoke(main, ["evaluate", "--model", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "model must have finite weights, got NaN or infinity in decoder.linear2.bias" in result.output
