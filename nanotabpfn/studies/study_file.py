@@ -1,7 +1,9 @@
 """Reads a study from a file, YAML or JSON, and checks it whole before any work."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from pydantic import ValidationError
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.spec import Study, StudyError
 from priors.config import explain
+
+MAX_BYTES, MAX_DEPTH = 1_000_000, 30
 
 
 def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
@@ -24,6 +28,8 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise StudyError(f"{path}: a study file has at most {MAX_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
@@ -52,7 +58,9 @@ def _parse_json(path: Path, text: str) -> Any:
         _refuse_duplicates([key for key, _ in pairs])
         return dict(pairs)
 
+    strings = r'"(?:[^"\\]|\\.)*"'
     try:
+        _check_depth(re.findall(r"[][{}]", re.sub(strings, "", text)), "[{", "]}")
         return json.loads(text, object_pairs_hook=without_duplicates)
     except ValueError as error:
         raise StudyError(f"{path}: is not valid JSON: {error}") from error
@@ -73,9 +81,30 @@ def _parse_yaml(path: Path, text: str) -> Any:
             return super().construct_mapping(node, deep)
 
     try:
+        opening = yaml.events.SequenceStartEvent, yaml.events.MappingStartEvent
+        closing = yaml.events.SequenceEndEvent, yaml.events.MappingEndEvent
+        _check_depth(map(_without_aliases, yaml.parse(text)), opening, closing)
         return yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise StudyError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_depth(marks: Iterable[Any], opening: Any, closing: Any) -> None:
+    """Bound the nesting of a file before it is parsed: parsers of nested values are recursive."""
+    depth = 0
+    for mark in marks:
+        is_text = isinstance(mark, str)
+        depth += (mark in opening) if is_text else isinstance(mark, opening)
+        depth -= (mark in closing) if is_text else isinstance(mark, closing)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"values are nested more than {MAX_DEPTH} deep")
+
+
+def _without_aliases(event: Any) -> Any:
+    """Refuse aliases: a few lines of them can stand for more values than memory holds."""
+    if type(event).__name__ == "AliasEvent":
+        raise ValueError(f"aliases (*{event.anchor}) are not read; write the value out")
+    return event
 
 
 def _refuse_duplicates(keys: list[Any]) -> None:
