@@ -3,6 +3,7 @@
 Axis letters: A arms, S steps, T tables.
 """
 
+import warnings
 from collections.abc import Sequence
 from io import StringIO
 from typing import Any
@@ -17,6 +18,7 @@ from nanotabpfn.studies.spec import StudyError
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 STYLES = ["-", "--", ":", "-."]  # the next one for each time that all colours are used
 GREY = "#888888"
+MAX_NAME = 40  # of an arm in a figure; tables have the whole name
 CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
 
 
@@ -42,10 +44,10 @@ def learning_curves(
         style = "--" if name in controls else STYLES[number // len(COLOURS) % len(STYLES)]
         axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(steps, mean, style, color=colour, marker="o", markersize=3, linewidth=1.6)
-        ends.append((float(mean[-1]), name, colour))
+        ends.append((float(mean[-1]), _short(name), colour))
     for name, value in baselines.items():
         axes.axhline(value, color="#bbbbbb", linestyle=":", linewidth=1)
-        ends.append((value, name.replace("_", " "), "#777777"))
+        ends.append((value, _short(name.replace("_", " ")), "#777777"))
     margin = 0.06 * (max(steps) - min(steps) or 1)
     axes.set(xlabel="training step", ylabel=label, xlim=(min(steps) - margin, max(steps) + margin))
     axes.set_xticks(steps)
@@ -83,7 +85,7 @@ def critical_differences(ranks: dict[str, float], critical_difference: float) ->
         height = -0.5 - below - (i if is_left else len(names) - 1 - i)
         side = low - 0.04 * width if is_left else high + 0.04 * width
         axes.plot([value, value, side], [0, height, height], color="black", linewidth=0.8)
-        text = f"{name}  {value:.2f}" if is_left else f"{value:.2f}  {name}"
+        text = f"{_short(name)}  {value:.2f}" if is_left else f"{value:.2f}  {_short(name)}"
         axes.text(side + (-1 if is_left else 1) * 0.01 * width, height, text,
                   ha="right" if is_left else "left", va="center")  # fmt: skip
     for i, (first, last) in enumerate(groups):
@@ -101,8 +103,8 @@ def intervals(rows: dict[str, tuple[float, tuple[float, float]]], rope: float, l
         colour = GREY if low <= 0 <= high else COLOURS[0 if mean > 0 else 1]
         axes.plot([low, high], [i, i], color=colour, linewidth=2)
         axes.plot(mean, i, "o", color=colour)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
+    axes.set(xlabel=_wrapped(_wrapped(label, 60), 60), ylim=(len(rows) - 0.5, -0.5))
     return _svg(figure)
 
 
@@ -116,11 +118,11 @@ def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray],
         colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in values]
         axes.barh(places, values, color=colours, height=0.7)
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(places, tables if axes is panels[0] else [""] * len(tables))
+        axes.set_yticks(places, [_short(name) if axes is panels[0] else "" for name in tables])
         axes.set(xlim=(-limit, limit), ylim=(len(tables) - 0.4, -0.6))
         axes.set_title(_wrapped(name), fontsize=8)
         axes.locator_params(axis="x", nbins=3)
-    figure.supxlabel(label, fontsize=8)
+    figure.supxlabel(_wrapped(label, 60), fontsize=8)
     return _svg(figure)
 
 
@@ -143,10 +145,10 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, si
                 axes.text(j, i, f"{values[i, j]:.3f}", ha="center", va="center", color=colour,
                           fontsize=8, weight=weight)  # fmt: skip
     axes.set_xticks(range(len(columns)), [_wrapped(name, 14) for name in columns], rotation=30, ha="right")
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
     axes.set(xlabel="held-out datasets of", ylabel="trained on")
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, label=label, shrink=0.9)
+    figure.colorbar(image, label=_wrapped(_wrapped(label, 60), 60), shrink=0.9)
     return _svg(figure)
 
 
@@ -176,7 +178,9 @@ def scatter(
         for i, (arm, score) in enumerate(scores.items()):
             if np.isfinite(values.get(arm, np.nan)):
                 colour = COLOURS[i % len(COLOURS)]
-                [handles[f"{numbers[arm]}  {arm}"]] = axes.plot(values[arm], score, "o", color=colour, ms=4)
+                [handles[f"{numbers[arm]}  {_short(arm)}"]] = axes.plot(
+                    values[arm], score, "o", color=colour, ms=4
+                )
                 axes.annotate(
                     numbers[arm], (values[arm], score), xytext=(3, 2), textcoords="offset points", fontsize=7
                 )
@@ -241,10 +245,16 @@ def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tup
 
 def _svg(figure: Any) -> str:
     import matplotlib as mpl
+    from matplotlib.text import Text
 
     content = StringIO()
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):  # text is not drawn as curves
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    # Text is not drawn as curves, and names are never markup: `$` is a dollar sign.
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "study", "text.parse_math": False}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # the reader's fonts have it
         figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()
 
@@ -267,9 +277,13 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
     axes.set_ylim(low, high)
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def _wrapped(name: str, width: int = 22) -> str:
     lines = [""]
-    for word in name.split():
+    for word in (part[:width] for part in _short(name).split()):
         if lines[-1] and len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
