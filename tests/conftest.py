@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from dump_server import Server
+from tiny_prior import TINY
 
-from priors.config import PriorConfig
 from priors.generation.generate import generate_dump
 
 DATA = Path(__file__).parent / "data"
@@ -25,11 +25,6 @@ def reference_file() -> Path:
 def published_like() -> Path:
     """640 datasets in the layout of the published dump; record 77 is damaged."""
     return DATA / "published_like.h5"
-
-
-TINY = PriorConfig(
-    num_datapoints=24, num_features=(3, 3), num_nodes=(5, 8), train_fraction=(0.4, 0.6), block_size=4
-)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Contracts that cross modules: who may import whom, the public names, what importing costs."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -193,3 +194,11 @@ def test_public_names_are_those_that_editors_see_and_no_module_shadows_one(packa
     assert set(module._FOLDERS) <= set(ORDER[package])
     for folder in module._FOLDERS:
         assert getattr(module, folder).__name__ == f"{package}.{folder}"
+
+
+def test_no_test_imports_from_a_conftest():
+    """Folders have conftest.py files of their own: which one the name means depends on what is collected."""
+    for path in ROOT.glob("tests/**/*.py"):
+        assert not re.search(
+            r"^\s*(from|import) conftest\b", path.read_text(encoding="utf-8"), re.MULTILINE
+        ), path

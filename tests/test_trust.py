@@ -7,7 +7,7 @@ from dataclasses import replace
 import h5py
 import pytest
 from click.testing import CliRunner
-from conftest import TINY
+from tiny_prior import TINY
 
 import nanotabpfn.cli.main
 import priors.cli.main

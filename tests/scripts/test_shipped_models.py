@@ -10,8 +10,8 @@ from statistics import mean, stdev
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import TINY
 from sklearn.datasets import make_regression
+from tiny_prior import TINY
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.protocol import evaluate

@@ -9,7 +9,7 @@ import pytest
 import torch
 from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
-from conftest import TINY
+from tiny_prior import TINY
 
 import nanotabpfn.cli.train_run
 import nanotabpfn.model.precision

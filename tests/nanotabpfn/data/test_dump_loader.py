@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from batches import assert_equal_batches, changed, damage, order, parts_of, write_foreign_dump
-from conftest import TINY
+from tiny_prior import TINY
 
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader

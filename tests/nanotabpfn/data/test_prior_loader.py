@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 from batches import assert_equal_batches, changed, damage, order, parts_of
-from conftest import TINY
+from tiny_prior import TINY
 
 import nanotabpfn.data.readers
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny_prior import TINY
 
 from priors.audit.audit import audit_dump, audit_prior
 from priors.audit.measure import measure

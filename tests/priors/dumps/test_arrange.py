@@ -8,8 +8,8 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from conftest import TINY
 from small_dumps import write_datasets
+from tiny_prior import TINY
 
 import priors.dumps.records
 from priors.dumps.hash import content_hash

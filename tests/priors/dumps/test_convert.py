@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY
 from small_dumps import write_datasets
+from tiny_prior import TINY
 
 import priors.dumps.convert
 from priors.dumps.convert import convert

@@ -225,7 +225,7 @@ def run_all(folder, dump):
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """What every verb made of every case, and the peak of memory in KiB."""
-    from conftest import TINY
+    from tiny_prior import TINY
 
     from priors.generation.generate import generate_dump
 

@@ -5,7 +5,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny_prior import TINY
 
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump

@@ -7,7 +7,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny_prior import TINY
 
 import priors.dumps.origin
 import priors.dumps.verify

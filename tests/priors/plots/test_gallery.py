@@ -6,7 +6,7 @@ from itertools import pairwise
 import networkx as nx
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny_prior import TINY
 
 from priors.config import PriorConfig
 from priors.families.graphs import GRAPHS
