@@ -1,5 +1,8 @@
 """The command `nanotabpfn`: train on a dump, evaluate on real tables, draw the run."""
 
+import os
+from typing import Any
+
 import click
 
 from priors.console import Errors, Lazy, PlainGroup
@@ -45,7 +48,22 @@ def errors_for_users() -> Errors:
     )
 
 
-@click.group("nanotabpfn", cls=PlainGroup, errors=errors_for_users, lazy=COMMANDS)
+class Command(PlainGroup):
+    """Ends the process of a rank without finalizing the interpreter; see `exit_rank`."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except SystemExit as ended:
+            if "RANK" in os.environ:  # set by torchrun
+                from nanotabpfn.training.distributed import exit_rank, is_rank
+
+                if is_rank():
+                    exit_rank(ended.code)
+            raise
+
+
+@click.group("nanotabpfn", cls=Command, errors=errors_for_users, lazy=COMMANDS)
 @click.version_option(package_name="nanotabpfn-priors", prog_name="nanotabpfn")
 def main() -> None:
     """Train nanoTabPFN on a prior dump, and measure it on real tables.

@@ -9,9 +9,11 @@ their shares; its strength, sending large gradients during the backward pass, is
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 from torch import distributed, nn
@@ -90,6 +92,11 @@ class Ranks:
 ALONE = Ranks()
 
 
+def is_rank() -> bool:
+    """Whether `torchrun` (or the like) started this process as one of several."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 @contextmanager
 def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
     """This process as a rank of those that `torchrun` started, or alone without `torchrun`.
@@ -101,11 +108,11 @@ def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
     Raises:
         RankError: there is no GPU for this process, or the other ranks cannot be reached.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or "RANK" not in os.environ:
+    if not is_rank():
         yield Ranks(device=device)
         return
-    rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "mps":
         raise RankError("device must be cpu or cuda where several processes train together, got mps")
     if device == "cuda":
@@ -121,7 +128,22 @@ def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
         distributed.init_process_group(backend, timeout=timeout)
     except (RuntimeError, ValueError) as error:
         raise RankError(f"rank {rank} of {size} cannot reach the others: {error}") from error
+    ranks = Ranks(rank, size, device)
     try:
-        yield Ranks(rank, size, device)
+        yield ranks
+        with suppress(RankLostError):  # the work is done
+            ranks.wait()  # no rank closes its connections while another one still uses them
     finally:
         distributed.destroy_process_group()
+
+
+def exit_rank(code: int | None) -> NoReturn:
+    """End the process of a rank, after everything that it writes was closed.
+
+    Threads of the process group may still be running when Python finalizes the interpreter. One that asks
+    for the interpreter then is ended by force, which aborts the process ("terminate called without an active
+    exception", pytorch/pytorch#38228). So the interpreter of a rank is not finalized.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)

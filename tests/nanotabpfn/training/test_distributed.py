@@ -187,6 +187,16 @@ def test_torchrun_ends_all_when_the_rank_that_writes_is_killed(tmp_path, tiny_du
     assert not alive
 
 
+def test_the_interpreter_of_a_rank_is_not_finalized():
+    code = "import atexit, os, nanotabpfn.cli.main as cli; atexit.register(os.abort); cli.main({!r})"
+    for arguments, status in [(["--version"], 0), (["train"], 2)]:
+        first, second = start_ranks(["-c", code.format(arguments)])
+        for rank in (first, second):
+            found, output, errors = ended(rank)
+            assert found == status, errors
+            assert "version" in output or "needs either --out" in errors
+
+
 def test_what_ranks_cannot_do_is_refused(monkeypatch, tmp_path, tiny_dump):
     with join_ranks("cpu") as ranks:
         assert (ranks.rank, ranks.size, ranks.device) == (0, 1, "cpu")
