@@ -8,6 +8,7 @@ A checkpoint is a file of a model too.
 import json
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ MODEL_FILE = "model.safetensors"
 PUBLISHED_SUFFIXES = (".pth", ".pt")
 """Files of `torch.save(model.state_dict(), ...)`, the published form."""
 PUBLISHED_HEADS = 4
+PREFIXES = ("module.", "_orig_mod.", "transformer_encoder.")
+"""Prefixes of names: by data-parallel training, by `torch.compile`, in TFM-Playground's older models."""
+TFM_PLAYGROUND_FILE = "latest_checkpoint.pth"
 PARTIAL_SUFFIX = ".partial"
 STATE_PREFIX = "state/"
+
+
+_NOT_A_MODEL = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError)
 
 
 class CheckpointError(Exception):
@@ -56,43 +63,53 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
     """The model in evaluation mode, on the CPU.
 
     Args:
-        path: a file of `save_model` or `save_checkpoint`, the directory of a run, or a state dict in a `.pth`
-            or `.pt` file, the published form, which is read with `weights_only`: code in the file is not
-            executed.
-        num_attention_heads: of a `.pth` or `.pt` file, whose shapes show the whole architecture except
-            this; by default the published 4. Files of `save_model` hold it, and take none.
+        path: a file of `save_model` or `save_checkpoint`, the directory of a run, or a `.pth` or `.pt` file,
+            which is read with `weights_only`: code in the file is not executed. Such a file holds a state
+            dict, the published form, or TFM-Playground's checkpoint, {"architecture": ..., "model": state
+            dict, ...}, whose directory may be given too. Prefixes of `torch.compile` and of data-parallel
+            training are removed from its names.
+        num_attention_heads: of a state dict in a `.pth` or `.pt` file, whose shapes show the whole
+            architecture except this; by default the published 4, with a warning that says so. All other
+            files hold it, and take none.
 
     Raises:
         CheckpointError: no such file, not readable, holding other things than weights, or not the weights of
             its architecture.
     """
-    path = Path(path)
-    file = path / MODEL_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; `nanotabpfn train` writes one")
+    file = _model_file(Path(path))
     metadata: dict[str, str] = {}
+    architecture: dict[str, Any] | None
     if file.suffix in PUBLISHED_SUFFIXES:
-        weights = _read_state_dict(file)
-    elif num_attention_heads is not None:
-        raise CheckpointError(
-            f"{file}: num_attention_heads is for .pth files alone, got {num_attention_heads}"
-        )
+        weights, architecture = _read_pickle(file)
     else:
         metadata, tensors = _read(file)
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(STATE_PREFIX)}
+        architecture = _stored_architecture(file, metadata)
+    if num_attention_heads is not None and architecture is not None:
+        raise CheckpointError(
+            f"{file}: num_attention_heads is for state dicts in .pth files alone, got {num_attention_heads}"
+        )
+    assumes_heads = False
     try:
-        if file.suffix in PUBLISHED_SUFFIXES:
-            architecture = _architecture(weights, num_attention_heads or PUBLISHED_HEADS)
-        elif "config" not in metadata:
-            raise ValueError("its metadata has no config")
+        shown = _shown_architecture(weights)
+        if architecture is None:
+            assumes_heads = num_attention_heads is None
+            architecture = shown | {"num_attention_heads": num_attention_heads or PUBLISHED_HEADS}
         else:
-            architecture = json.loads(metadata["config"])
+            _check_sizes(architecture, shown)
         model = NanoTabPFNModel(**architecture)
         model.load_state_dict(weights)
+        _check_finite(weights)
         if "trained_range" in metadata:
             model.trained_range = _trained_range(metadata["trained_range"])
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+    except _NOT_A_MODEL as error:
         raise CheckpointError(f"{file}: holds no NanoTabPFNModel: {_one_line(error)}") from error
+    if assumes_heads:
+        warnings.warn(
+            f"{file}: does not say its number of attention heads; {PUBLISHED_HEADS} are assumed, as "
+            "published; for another number give num_attention_heads",
+            stacklevel=2,
+        )
     return model.eval()
 
 
@@ -119,7 +136,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
     metadata, tensors = _read(Path(path))
     try:
         return _with_tensors(json.loads(metadata["state"]), tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: holds no state of a training: {_one_line(error)}") from error
 
 
@@ -189,30 +206,82 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         raise CheckpointError(f"{file}: not a readable safetensors file: {_one_line(error)}") from error
 
 
-def _read_state_dict(file: Path) -> dict[str, torch.Tensor]:
+def _model_file(path: Path) -> Path:
+    """The file of a model, where `path` may be a directory."""
+    file = path / MODEL_FILE if path.is_dir() else path
+    if path.is_dir() and not file.is_file() and (path / TFM_PLAYGROUND_FILE).is_file():
+        file = path / TFM_PLAYGROUND_FILE
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no such file; `nanotabpfn train` writes one")
+    return file
+
+
+def _stored_architecture(file: Path, metadata: dict[str, str]) -> dict[str, Any]:
     try:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
+        architecture = json.loads(metadata["config"])
+    except KeyError as error:
+        raise CheckpointError(f"{file}: holds no NanoTabPFNModel: its metadata has no config") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: holds no NanoTabPFNModel: {_one_line(error)}") from error
+    if not isinstance(architecture, dict):
+        raise CheckpointError(f"{file}: holds no NanoTabPFNModel: its config is no JSON object")
+    return architecture
+
+
+def _read_pickle(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:
+    """Weights of a PyTorch file by their names in the model, and its architecture if the file says it."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file}: holds other things than weights, or is damaged; nothing in it was executed"
         ) from error
     except Exception as error:  # a damaged pickle fails in many ways
         raise CheckpointError(f"{file}: not a readable PyTorch file: {_one_line(error)}") from error
-    if not isinstance(weights, dict) or not all(torch.is_tensor(weight) for weight in weights.values()):
+    architecture = None
+    if isinstance(content, dict) and {"architecture", "model"} <= content.keys():  # of TFM-Playground
+        architecture, content = content["architecture"], content["model"]
+        if not isinstance(architecture, dict):
+            raise CheckpointError(f"{file}: `architecture` must be a dict, got {architecture!r}")
+    if (
+        not isinstance(content, dict)
+        or not all(isinstance(name, str) for name in content)
+        or not all(torch.is_tensor(weight) for weight in content.values())
+    ):
         raise CheckpointError(f"{file}: must hold a state dict: names and tensors, nothing else")
-    return weights
+    return {_without_prefixes(name): weight for name, weight in content.items()}, architecture
 
 
-def _architecture(weights: dict[str, torch.Tensor], num_attention_heads: int) -> dict[str, int]:
-    """The settings of the NanoTabPFNModel that has these weights."""
+def _without_prefixes(name: str) -> str:
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _shown_architecture(weights: dict[str, torch.Tensor]) -> dict[str, int]:
+    """The sizes of a NanoTabPFNModel that show in the shapes of its weights."""
     layers = {name.split(".")[1] for name in weights if name.startswith("transformer_blocks.")}
     return {
         "embedding_size": weights["feature_encoder.linear_layer.weight"].shape[0],
-        "num_attention_heads": num_attention_heads,
         "mlp_hidden_size": weights["decoder.linear1.weight"].shape[0],
         "num_layers": len(layers),
         "num_outputs": weights["decoder.linear2.weight"].shape[0],
+        "feature_group_size": weights["feature_encoder.linear_layer.weight"].shape[1],
     }
+
+
+def _check_sizes(architecture: dict[str, Any], shown: dict[str, int]) -> None:
+    """The architecture must be that of the weights, before memory for it is allocated."""
+    for name, size in shown.items():
+        stored = architecture.get(name, size)
+        if stored != size:
+            raise ValueError(f"its config says {name}={stored!r}, its weights show {size}")
+
+
+def _check_finite(weights: dict[str, torch.Tensor]) -> None:
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"{name} has numbers that are not finite")
 
 
 def _without_tensors(tree: Any, place: str, tensors: dict[str, torch.Tensor]) -> Any:

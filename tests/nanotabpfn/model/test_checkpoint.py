@@ -1,5 +1,6 @@
 """Saving and loading a model: the same model back, nothing half-written, clear refusals."""
 
+import json
 import pickle
 
 import pytest
@@ -87,6 +88,7 @@ def test_what_is_no_model_is_refused(tmp_path, model):
 # --------------------------------------------------------------------------------- published state dicts
 
 
+@pytest.mark.filterwarnings("ignore:.*4 are assumed")
 @pytest.mark.parametrize("name", ["model.pth", "model.pt"])
 def test_a_published_state_dict_is_loaded_with_the_architecture_of_its_shapes(tmp_path, name):
     torch.manual_seed(0)
@@ -102,8 +104,65 @@ def test_a_published_state_dict_is_loaded_with_the_architecture_of_its_shapes(tm
 
 
 def test_heads_are_for_state_dicts_alone(tmp_path, model):
-    with pytest.raises(CheckpointError, match=r"num_attention_heads is for \.pth files alone, got 4"):
+    with pytest.raises(CheckpointError, match=r"num_attention_heads is for state dicts .*, got 4"):
         load_model(save_model(model, tmp_path), 4)
+
+
+def test_a_state_dict_of_an_unsaid_number_of_heads_warns_of_what_is_assumed(tmp_path, model):
+    file = tmp_path / "model.pth"
+    torch.save(NanoTabPFNModel(8, 2, 12, 2, 3).state_dict(), file)
+    with pytest.warns(UserWarning, match=r"does not say .* 4 are assumed, .* num_attention_heads"):
+        assert load_model(file).config["num_attention_heads"] == 4
+    assert load_model(file, 2).config["num_attention_heads"] == 2  # no warning: it would be an error here
+
+
+@pytest.mark.parametrize("name", ["nanotabpfn.pth", "latest_checkpoint.pth"])
+def test_a_checkpoint_of_tfm_playground_is_loaded_with_its_own_heads(tmp_path, name):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(8, 2, 12, 2, 3)
+    sizes = ("embedding_size", "num_attention_heads", "mlp_hidden_size", "num_layers", "num_outputs")
+    checkpoint = {
+        "epoch": 3,
+        "architecture": {size: model.config[size] for size in sizes},
+        "model": model.state_dict(),
+        "optimizer": torch.optim.AdamW(model.parameters()).state_dict(),
+    }
+    torch.save(checkpoint, tmp_path / name)
+    paths = [tmp_path / name, tmp_path] if name == "latest_checkpoint.pth" else [tmp_path / name]
+    for path in paths:
+        loaded = load_model(path)
+        assert loaded.config == model.config
+        assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
+    with pytest.raises(CheckpointError, match="num_attention_heads is for state dicts"):
+        load_model(tmp_path / name, 2)
+    checkpoint["architecture"]["num_layers"] = 10**6
+    torch.save(checkpoint, tmp_path / name)
+    with pytest.raises(CheckpointError, match="config says num_layers=1000000, its weights show 2"):
+        load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes_of_compiled_and_parallel_models_are_removed(tmp_path, model, prefix):
+    file = tmp_path / "model.pth"
+    torch.save({prefix + name: weight for name, weight in model.state_dict().items()}, file)
+    loaded = load_model(file, model.config["num_attention_heads"])
+    assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
+
+
+@pytest.mark.parametrize("name", ["embedding_size", "mlp_hidden_size", "num_layers", "num_outputs"])
+def test_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_taken(tmp_path, model, name):
+    config = json.dumps(model.config | {name: 10**9})
+    save_file(model.state_dict(), tmp_path / "file", metadata={"config": config})
+    with pytest.raises(CheckpointError, match=f"its config says {name}=1000000000, its weights show"):
+        load_model(tmp_path / "file")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path, model):
+    with torch.no_grad():
+        model.decoder.linear2.bias[0] = float("nan")
+    file = save_model(model, tmp_path / "nan.safetensors")
+    with pytest.raises(CheckpointError, match=r"decoder\.linear2\.bias has numbers that are not finite"):
+        load_model(file)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
