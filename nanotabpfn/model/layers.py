@@ -76,6 +76,7 @@ class Attention(nn.Module):
 
     def keys_and_values(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values: (B, T, C, E) -> (B, CH, T, D) each."""
+        rows = in_autocast(rows)  # one conversion for both
         return self._project(rows, 1), self._project(rows, 2)
 
     def _project(self, rows: torch.Tensor, part: int) -> torch.Tensor:
@@ -102,6 +103,7 @@ class Attention(nn.Module):
         cells; and `W (p x)` is cheaper than their values. The keys' bias adds the same number to all scores
         of a query, which the softmax cancels.
         """
+        cells = in_autocast(cells)  # one conversion for all products
         q_weight, k_weight, v_weight = self.in_proj_weight.chunk(3)
         q_bias, _, v_bias = self.in_proj_bias.chunk(3)
         heads = (self.num_heads, cells.shape[-1] // self.num_heads)
@@ -129,8 +131,7 @@ class Attention(nn.Module):
             mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, S)
             mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, HS)
             terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, HS + S)
-            cells = F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
-        return in_autocast(cells)
+            return F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

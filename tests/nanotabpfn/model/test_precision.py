@@ -62,6 +62,20 @@ def test_normalization_computes_in_float32():
     torch.testing.assert_close(got.float(), nn.LayerNorm(96)(x.float()), rtol=2**-8, atol=1e-3)
 
 
+@pytest.mark.parametrize("recipe", [{}, {"pre_norm": True, "residual_decay": 0.95, "mean_pooling": True}])
+def test_norms_and_the_sums_between_layers_are_float32(recipe):
+    model, seen = NanoTabPFNModel(8, 2, 8, 3, 2, **recipe), []
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.register_forward_hook(
+                lambda _, inputs, output: seen.append((inputs[0].dtype, output.dtype))
+            )
+    with autocast("cpu", "bfloat16"):
+        model((torch.randn(1, 6, 2), torch.zeros(1, 3)), train_test_split_index=3)
+    assert len(seen) >= 9  # three in each layer
+    assert set(seen) == {(torch.float32, torch.float32)}
+
+
 def test_float64_stays_float64():
     model = NanoTabPFNModel(8, 2, 8, 1, 2).double()
     x = torch.randn(1, 6, 2, dtype=torch.float64)
