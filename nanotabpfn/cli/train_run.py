@@ -20,12 +20,12 @@ from nanotabpfn.evaluation.protocol import mean_score, prepare
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import NUM_BINS, standard_edges
-from nanotabpfn.model.checkpoint import MODEL_FILE, save_model
+from nanotabpfn.model.checkpoint import MODEL_FILE
 from nanotabpfn.training.curves import describe_data
 from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
 from nanotabpfn.training.loop import train
 from nanotabpfn.training.recipes import RECIPES
-from nanotabpfn.training.run import Run, create_run, last_state, resume_run
+from nanotabpfn.training.run import Run, WriteError, create_run, last_state, resume_run
 from nanotabpfn.training.state import StateError
 from nanotabpfn.training.step import TrainingError
 from nanotabpfn.training.tracking import open_trackers
@@ -63,8 +63,9 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
             model = NanoTabPFNModel(**settings["model"])
             model.trained_range = loader.trained_range
             training = Training(settings, model, loader, ranks, should_stop)
+            run = None
             if ranks.rank == 0:
-                _lead(training, folder, is_new, overwrite)
+                run = _lead(training, folder, is_new, overwrite)
             else:
                 ranks.wait()  # until rank 0 has opened the run
                 _train(training, None if is_new else last_state(folder))
@@ -72,10 +73,12 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         raise click.ClickException(
             f"{error}; to resume, run the same command with --resume {folder} in place of its options"
         ) from error
+    if run is not None:
+        _report(run, loader)
 
 
-def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> None:
-    """Train on rank 0, which evaluates and writes the run."""
+def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> Run | None:
+    """Train on rank 0, which evaluates and writes the run; None if the run was finished before."""
     settings = training.settings
     eval_func = _eval_func(settings, training.loader, training.ranks.device)
     keep = settings["training"]["keep"]
@@ -84,11 +87,11 @@ def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> No
         training.ranks.wait()
         if run.step >= settings["training"]["steps"]:
             click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
-            return
+            return None
         trackers = open_trackers(settings["training"]["log"], folder, settings, run.step)
         with trackers as track:
             _train(training, run.state, run, track, eval_func)
-        _report(run, training.loader)
+        return run
 
 
 def _train(
@@ -130,9 +133,11 @@ def _train(
         )
     except StateError as error:
         raise PlainError(f"the run cannot be resumed: {error}") from error
+    except WriteError as error:
+        raise click.ClickException(str(error)) from error
     except TrainingError as error:
         if run:
-            save_model(training.model, run.folder)
+            run.save_model(training.model)
         raise click.ClickException(f"{error}; the run holds the model before that step") from error
 
 
@@ -210,21 +215,29 @@ def _eval_func(settings: dict[str, Any], loader: Loader, device: str | torch.dev
 
 @contextmanager
 def _stop_signals(ranks: Ranks) -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C or SIGTERM was received, so that training ends after a whole step.
+    """A function that says whether a signal to stop was received, so that training ends after a whole step.
 
-    A second Ctrl-C ends it at once; not with several ranks, where the terminal and torchrun both send
-    signals, and torchrun kills after 30 seconds.
+    The signals are Ctrl-C, SIGTERM, and SIGHUP of a closed terminal unless it is ignored, as under `nohup`.
+    A second Ctrl-C ends the training at once; not with several ranks, where the terminal and torchrun both
+    send signals, and torchrun kills after 30 seconds.
     """
     received: list[int] = []
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 
     def receive(number: int, frame: Any) -> None:
         if number == signal.SIGINT and received and ranks.size == 1:
             raise KeyboardInterrupt
         received.append(number)
+        if number not in (signal.SIGINT, signal.SIGTERM):  # SIGHUP: the terminal cannot be written any more
+            for terminal in terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
         if ranks.rank == 0:
             os.write(2, b"\nstopping after this step; Ctrl-C again stops at once, at the last checkpoint\n")
 
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, receive) for number in numbers}
     try:
         yield lambda: bool(received)
     finally:

@@ -1,6 +1,7 @@
 """The settings of a training run, as its config.json holds them: from options, or from an earlier run."""
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from nanotabpfn.training.recipes import RECIPES
 from nanotabpfn.training.run import CONFIG_FILE, RunError, read_settings
 from priors.config import load_config, with_overrides
 from priors.console import PlainError, parse_override
+from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.presets import PRESETS
 
-FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log")
-"""Options that may change when a run is resumed: they leave the steps trained so far as they are."""
+FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log", "--dump")
+"""Options that may change when a run is resumed: they leave the steps trained so far as they are. Of a dump
+only its place may change, not its content."""
 
 SIZES = {
     "embedding_size": "embedding_size",
@@ -84,12 +87,15 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
                     f"{CONFIG_FILE}; options that may change: {', '.join(FREE_WHEN_RESUMED)}"
                 )
             value = ctx.params[parameter.name]
+            if parameter.name == "dumps":
+                continue
             if parameter.name == "steps" and value < training["steps"]:
                 raise click.BadParameter(
                     f"must be at least the {training['steps']} that the run was started with, got {value}",
                     param_hint="--steps",
                 )
             training[parameter.name] = list(value) if parameter.multiple else value
+        _find_dumps(settings["data"], ctx.params["dumps"], folder)
         missing = ({"data", "model"} - settings.keys()) | (_training_options(ctx) - training.keys())
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder / CONFIG_FILE}: holds no settings of a run: {error!r}") from error
@@ -97,6 +103,35 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder / CONFIG_FILE}: lacks {', '.join(sorted(missing))}")
     training["device"] = resolve_device(training["device"])
     return settings
+
+
+def _find_dumps(data: list[dict[str, Any]], places: Sequence[Path], folder: Path) -> None:
+    """Check the dumps of a run, and replace their places by those of --dump."""
+    sources = [source for source in data if "dump" in source]
+    if places and len(places) != len(sources):
+        raise click.BadParameter(
+            f"must be one for each dump of the run, {len(sources)} in its order, got {len(places)}",
+            param_hint="--dump",
+        )
+    for source, place in zip(sources, places or [Path(source["dump"]) for source in sources], strict=True):
+        if not place.is_file():
+            raise RunError(
+                f"{place}: no such file; if the dump was moved: "
+                f"nanotabpfn train --resume {folder} --dump NEW_PLACE"
+            )
+        now = _file_facts(place)
+        if "content_hash" in source:  # not in runs of earlier versions
+            same_file = now == {name: source[name] for name in now}
+            if not same_file and content_hash(place) != source["content_hash"]:
+                raise RunError(f"{place}: its content is not that of the dump that {folder} was trained on")
+            source |= now
+        source["dump"] = str(place.absolute())
+
+
+def _file_facts(dump: Path) -> dict[str, int]:
+    """Size and time of change. While they are the same, so is the content; else its hash is computed."""
+    facts = dump.stat()
+    return {"size": facts.st_size, "modified": facts.st_mtime_ns}
 
 
 def _is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
@@ -140,8 +175,15 @@ def _dump(problem: str, dump: Path) -> dict[str, Any]:
                 f"{dump}: is a dump of {opened.problem_type}, and --problem is {problem}: "
                 f"--problem {opened.problem_type} trains on it"
             )
+        if opened.allow_missing:
+            raise PlainError(f"{dump}: has missing cells, which the model does not take")
         attributes = {name: str(value) for name, value in opened.attributes.items()}
-    return {"dump": str(dump.absolute()), "attributes": attributes}
+    return {
+        "dump": str(dump.absolute()),
+        "attributes": attributes,
+        "content_hash": attributes.get("content_hash") or content_hash(dump),
+        **_file_facts(dump),
+    }
 
 
 def _prior(problem: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:

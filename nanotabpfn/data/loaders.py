@@ -121,6 +121,7 @@ class Loader(Protocol):
 
     problem_type: str
     max_num_classes: int | None
+    has_missing: bool
     trained_range: TrainedRange
     num_skipped: int
 
@@ -143,6 +144,7 @@ class _BatchLoader:
 
     problem_type: str
     max_num_classes: int | None
+    has_missing: bool
     trained_range: TrainedRange
 
     def __init__(
@@ -277,6 +279,7 @@ class PriorDumpDataLoader(_BatchLoader):
         problem_type: `classification` or `regression`, as the file says; a file that does not say it is of
             classification if it has `max_num_classes`.
         max_num_classes: most classes of any dataset; None in regression.
+        has_missing: whether cells may be missing (NaN), which `train` refuses.
         trained_range: the range of the prior if the file holds its config; else the range of the datasets
             that are trained on, with classes from 2, since a dump does not hold its fewest.
 
@@ -318,6 +321,7 @@ class PriorDumpDataLoader(_BatchLoader):
                 raise DumpError(f"{filename}: is of classification datasets, but has no max_num_classes")
             self.problem_type = dump.problem_type
             self.max_num_classes = dump.max_num_classes
+            self.has_missing = dump.allow_missing
             if held_out >= dump.num_datasets:
                 raise ValueError(
                     f"held_out must be below the {dump.num_datasets} datasets of {filename}, got {held_out}"
@@ -379,6 +383,7 @@ class PriorDataLoader(_BatchLoader):
     Attributes:
         problem_type: `classification` or `regression`, as in the config.
         max_num_classes: most classes of any dataset; None in regression.
+        has_missing: whether cells may be missing (NaN), which `train` refuses.
         trained_range: of the prior's datasets.
 
     Raises:
@@ -416,6 +421,7 @@ class PriorDataLoader(_BatchLoader):
         self.seed = seed
         self.problem_type = config.problem_type
         self.max_num_classes = config.most_classes
+        self.has_missing = config.missing_fraction[1] > 0
         self.trained_range = prior_range(config)
 
     def _held_out_records(self) -> list[Record]:
@@ -429,10 +435,12 @@ def _as_it_is(reading: Any) -> Any:
 
 
 def _ignore_signals(worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach every process of a terminal or a cluster's job, to the process
-    that trains. Its workers end with it."""
+    """Leave Ctrl-C, SIGTERM and SIGHUP, which reach every process of a terminal or a cluster's job, to the
+    process that trains. Its workers end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _fingerprint(dump: Dump) -> str:

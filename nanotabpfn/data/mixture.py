@@ -27,6 +27,7 @@ class MixedDataLoader:
     Attributes:
         problem_type: `classification` or `regression`, the same for all loaders.
         max_num_classes: most classes of any loader; None in regression.
+        has_missing: whether cells of any loader may be missing.
         trained_range: of all of them together.
 
     Raises:
@@ -61,6 +62,7 @@ class MixedDataLoader:
         [self.problem_type] = problem_types
         is_regression = self.problem_type == "regression"
         self.max_num_classes = None if is_regression else max(loader.max_num_classes for loader in loaders)
+        self.has_missing = any(loader.has_missing for loader in loaders)
         self.trained_range = widest_range([loader.trained_range for loader in loaders])
         self._position = 0
 

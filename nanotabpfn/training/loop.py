@@ -52,7 +52,7 @@ def train(
             it has them, are checked against the model.
         lr: learning rate; the published runs use 4e-3.
         device: `get_default_device()` by default.
-        steps_per_eval: evaluate after every so many steps.
+        steps_per_eval: evaluate after every so many steps, and after the last if `prior` has a length.
         eval_func: gets a classifier (or regressor) of the averaged model, and returns named scores.
         on_step: gets each step's record: `step` (from 1), `loss`, `gradient_norm` (before clipping), `lr`
             and, if it was evaluated, the scores; and in seconds from the start of the training, without the
@@ -82,7 +82,7 @@ def train(
 
     Raises:
         ValueError: a setting out of range, a prior with more classes than the model has outputs, or of
-            another problem type.
+            another problem type or with missing cells.
         StateError: a state of another model or prior.
         TrainingError: a loss or gradient that is not finite. The weights are those before that step.
 
@@ -120,6 +120,7 @@ def train(
     forward = torch.compile(model, dynamic=True) if compile else model
     ranks.share_weights(model)
     optimizer = make_optimizer(model, optimizer, lr, warmup_steps)
+    optimizer.zero_grad()  # of whatever was computed with the model before
     model.train()
     optimizer.train()
     step, times = 0, {"train_time": 0.0, "wait_time": 0.0, "wall_time": 0.0}
@@ -135,7 +136,8 @@ def train(
                 on_checkpoint(model, current)
             saved_at = step
 
-    progress = _progress_bar(prior, step, ranks)
+    last = step + len(prior) if hasattr(prior, "__len__") else None
+    progress = _progress_bar(prior, step, last, ranks)
     ended = time.perf_counter()
     began = ended - times["wall_time"]
     try:
@@ -148,7 +150,7 @@ def train(
             times["train_time"] += ended - started
 
             scores = {}
-            if eval_func is not None and step % steps_per_eval == 0:
+            if eval_func is not None and (step % steps_per_eval == 0 or step == last):
                 with averaged(model, optimizer):
                     scores = eval_func(estimator(model, device))
                 history.append((times["train_time"], scores))
@@ -182,10 +184,9 @@ class _ProgressBar(tqdm):
         self.set_postfix({name: f"{value:.4f}" for name, value in self.shown.items()}, refresh=False)
 
 
-def _progress_bar(prior: Iterable[dict[str, Any]], step: int, ranks: Ranks) -> _ProgressBar:
-    total = step + len(prior) if hasattr(prior, "__len__") else None
+def _progress_bar(prior: Iterable[dict[str, Any]], step: int, last: int | None, ranks: Ranks) -> _ProgressBar:
     disable = None if ranks.rank == 0 else True  # None: disabled only where the output is not a terminal
-    return _ProgressBar(prior, initial=step, total=total, desc="train", unit="step", disable=disable)
+    return _ProgressBar(prior, initial=step, total=last, desc="train", unit="step", disable=disable)
 
 
 def _check_counts(**counts: int | None) -> None:
@@ -207,6 +208,8 @@ def _check_prior(prior: Iterable[dict[str, Any]], model: NanoTabPFNModel) -> Non
     problem_type = getattr(prior, "problem_type", model.problem_type)
     if problem_type != model.problem_type:
         raise ValueError(f"the prior is of {problem_type}, the model of {model.problem_type}")
+    if getattr(prior, "has_missing", False):
+        raise ValueError("the prior has missing cells, which the model does not take")
     num_classes = getattr(prior, "max_num_classes", None)
     if num_classes is not None and num_classes > model.num_outputs:
         raise ValueError(

@@ -4,6 +4,7 @@
     DIR/history.jsonl         a record for each step
     DIR/model.safetensors     the averaged model of the last checkpoint
     DIR/checkpoints/          step-00000100.safetensors ...: models, with the state of the training
+    DIR/tensorboard/          events, with `--log tensorboard`
     DIR/lock                  held by the process that trains
 
 Each file except the history gets its name when it is complete. The history may be ahead of the last
@@ -13,7 +14,7 @@ checkpoint, never behind it: the surplus is cut when the run is resumed.
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ from nanotabpfn.model.checkpoint import (
     save_model,
     write_atomically,
 )
+from nanotabpfn.training.tracking import TENSORBOARD_FOLDER
 
 CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE = (
     "config.json",
@@ -39,6 +41,10 @@ CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE = (
 
 class RunError(Exception):
     """A directory that holds no valid run; the message names the file and says what is wrong."""
+
+
+class WriteError(RunError):
+    """A run that can no longer be written, on a full disk for instance; it can be resumed later."""
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -94,21 +100,39 @@ class Run:
 
     def record(self, values: dict[str, Any]) -> None:
         """Add a step to the history."""
+        with self._writing():
+            self._history.write(json.dumps(values).encode() + b"\n")
+            self._history.flush()
         self.step = values["step"]
-        self._history.write(json.dumps(values).encode() + b"\n")
-        self._history.flush()
 
     def checkpoint(self, model: NanoTabPFNModel, state: dict[str, Any]) -> None:
         """Save the averaged model and the state after a step whose record is in the history."""
-        os.fsync(self._history.fileno())
-        save_model(model, self.folder)
-        # Last: a checkpoint means that the other files are complete up to its step.
-        name = f"step-{state['step']:08}.safetensors"
-        save_checkpoint(model, state, self.folder / CHECKPOINTS_FOLDER / name)
-        _remove_old_checkpoints(self.folder, self._keep)
+        with self._writing():
+            os.fsync(self._history.fileno())
+            self.save_model(model)
+            # Last: a checkpoint means that the other files are complete up to its step.
+            name = f"step-{state['step']:08}.safetensors"
+            save_checkpoint(model, state, self.folder / CHECKPOINTS_FOLDER / name)
+            _remove_old_checkpoints(self.folder, self._keep)
+
+    def save_model(self, model: NanoTabPFNModel) -> None:
+        """Save the averaged model alone."""
+        with self._writing():
+            save_model(model, self.folder)
 
     def close(self) -> None:
-        self._history.close()
+        with suppress(OSError):  # it was reported when the record was written
+            self._history.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WriteError(
+                f"{self.folder}: cannot be written after step {self.step}: {error.strerror}; when there is "
+                f"space again: nanotabpfn train --resume {self.folder}"
+            ) from error
 
 
 @contextmanager
@@ -139,7 +163,7 @@ def create_run(
             # The settings are deleted first and written last: no run ever holds the files of another.
             for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
                 (folder / name).unlink(missing_ok=True)
-            for file in checkpoints(folder):
+            for file in [*checkpoints(folder), *_tensorboard_events(folder)]:
                 file.unlink()
             _remove_partial_files(folder)
             (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
@@ -167,13 +191,16 @@ def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterato
     read_settings(folder)
     with _locked(folder):
         state = last_state(folder)
-        _remove_partial_files(folder)
-        _remove_old_checkpoints(folder, keep)
-        _cut_history(folder / HISTORY_FILE, state["step"] if state else 0)
-        (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
-        if settings != read_settings(folder):
-            write_settings(folder, settings)
-        run = Run(folder, settings, state, keep)
+        try:
+            _remove_partial_files(folder)
+            _remove_old_checkpoints(folder, keep)
+            _cut_history(folder / HISTORY_FILE, state["step"] if state else 0)
+            (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
+            if settings != read_settings(folder):
+                write_settings(folder, settings)
+            run = Run(folder, settings, state, keep)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written: {error}") from error
         try:
             yield run
         finally:
@@ -198,6 +225,10 @@ def _cut_history(file: Path, num_steps: int) -> None:
 def _remove_old_checkpoints(folder: Path, keep: int) -> None:
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
+
+
+def _tensorboard_events(folder: Path) -> list[Path]:
+    return list((folder / TENSORBOARD_FOLDER).glob("events.out.tfevents.*"))
 
 
 def _remove_partial_files(folder: Path) -> None:

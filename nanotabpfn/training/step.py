@@ -80,6 +80,7 @@ def update(
     loss = ranks.sum_gradients(model.parameters(), loss)
     gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
     if not (torch.isfinite(loss) and torch.isfinite(gradient_norm)):
+        optimizer.zero_grad()  # or these gradients would be part of the next step
         raise TrainingError(_not_finite(step, loss.item(), gradient_norm.item(), batch))
     optimizer.step()
     optimizer.zero_grad()

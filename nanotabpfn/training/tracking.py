@@ -7,6 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+TENSORBOARD_FOLDER = "tensorboard"
+"""In the directory of a run."""
+
 TRACKERS: dict[str, Callable] = {}
 """name -> a context manager (folder, settings, step) that yields a function of a step's record."""
 
@@ -57,7 +60,7 @@ def tensorboard(
     """Each value of a record as a curve; `tensorboard --logdir` shows them."""
     module = _imported("tensorboard")
     # Steps that an earlier process wrote and that are repeated are not shown twice.
-    with module.SummaryWriter(folder / "tensorboard", purge_step=step + 1 if step else None) as writer:
+    with module.SummaryWriter(folder / TENSORBOARD_FOLDER, purge_step=step + 1 if step else None) as writer:
 
         def track(record: dict[str, float]) -> None:
             for name, value in record.items():

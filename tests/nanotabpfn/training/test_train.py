@@ -1,15 +1,18 @@
 """The training loop: what it follows, returns, records and refuses."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 import schedulefree
 import torch
 import torch._dynamo
+from conftest import TINY
 from torch import nn
 
 import nanotabpfn.model.precision
-from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint
@@ -178,6 +181,44 @@ def test_a_loss_that_is_not_finite_names_step_and_datasets(value):
     with pytest.raises(TrainingError, match=r"step 3: .* not finite on datasets 40, 41, 42"):
         train(model, poisoned(), lr=4e-3, device="cpu")
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_after_a_loss_that_is_not_finite_the_model_can_be_trained_again():
+    [poisoned] = batches(1)
+    poisoned["x"][0, 0, 0] = float("nan")
+    model, fresh = tiny_model(), tiny_model()
+    with pytest.raises(TrainingError):
+        train(model, [poisoned], lr=4e-3, device="cpu")
+    for parameter in fresh.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))  # of other work with the model
+    for one in (model, fresh):
+        records = []
+        train(one, batches(3), lr=4e-3, device="cpu", on_step=records.append)
+        assert all(np.isfinite(record["loss"]) for record in records)
+    assert all(map(torch.equal, model.parameters(), fresh.parameters()))
+
+
+def test_the_last_step_is_evaluated_too(tiny_dump):
+    loader, records = PriorDumpDataLoader(tiny_dump, 5, 4, "cpu"), []
+    _, history = train(
+        tiny_model(),
+        loader,
+        device="cpu",
+        steps_per_eval=2,
+        eval_func=lambda classifier: {"roc_auc": 0.5},
+        on_step=records.append,
+    )
+    assert [record["step"] for record in records if "roc_auc" in record] == [2, 4, 5]
+    assert len(history) == 3
+
+
+def test_a_prior_with_missing_cells_is_refused_before_the_first_step(tiny_dump):
+    config = replace(TINY, missing_fraction=(0.1, 0.2))
+    live = PriorDataLoader(config, 1, 4, "cpu")
+    dump = PriorDumpDataLoader(tiny_dump, 1, 4, "cpu")
+    for prior in (live, MixedDataLoader([dump, live], [1, 1], 1)):
+        with pytest.raises(ValueError, match="the prior has missing cells, which the model does not take"):
+            train(tiny_model(), prior, device="cpu")
 
 
 def mixed_batch(seed=0):
