@@ -12,7 +12,7 @@ import h5py
 import pytest
 from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
-from conftest import TINY
+from tiny_prior import TINY
 
 import nanotabpfn.training.run
 from nanotabpfn.training.run import Run, last_state

@@ -8,7 +8,7 @@ import pytest
 import schedulefree
 import torch
 import torch._dynamo
-from conftest import TINY
+from tiny_prior import TINY
 from torch import nn
 
 import nanotabpfn.model.precision
