@@ -10,6 +10,7 @@ import pytest
 
 import nanotabpfn.cli.main
 import priors.cli.main
+from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -104,3 +105,17 @@ def test_files_of_the_repository_that_are_named_exist(page):
         r"`((?:priors|nanotabpfn|tests|scripts|docs)/[\w/.-]+)`", page.read_text(encoding="utf-8")
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_page_on_studies_lists_the_suites_with_their_numbers_of_tables():
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    page = page.partition("\n## Real tables\n")[2].partition("\n## ")[0]
+    listed = {}
+    for names, numbers in re.findall(
+        r"^\| ((?:`[\w-]+`(?:, )?)+) \| (\d+(?: and \d+)?) ", page, re.MULTILINE
+    ):
+        listed |= zip(re.findall("`(.*?)`", names), map(int, numbers.split(" and ")), strict=True)
+    assert listed == {name: len(tables) for name, tables in SUITES.items()}
+    assert dict(re.findall(r"`([\w-]*regression[\w-]*)`\s\((\d+)", page)) == {
+        name: str(len(tables)) for name, tables in REGRESSION_SUITES.items()
+    }
