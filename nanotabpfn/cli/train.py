@@ -44,7 +44,8 @@ class Weights(click.ParamType):
     "dumps",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Prior dump to train on, from `priors generate` or the published one.",
+    help="Prior dump to train on, from `priors generate` or the published one. With --resume: where a dump of "
+    "the run is now, if it was moved.",
 )
 @click.option(
     "--prior",
@@ -186,14 +187,15 @@ def train_command(
 ) -> None:
     """Train a model on prior dumps, or live on priors; the defaults are the published settings.
 
-    The model saved is schedule-free's averaged one. Ctrl-C and SIGTERM end the training after the current
-    step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume continues the
+    The model saved is schedule-free's averaged one. Ctrl-C, SIGTERM and a closed terminal end the training
+    after the current step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume continues the
     training; on the CPU the result is equal to the bit to that of a training without a stop. Several GPUs
     share each batch under torchrun.
 
     \b
     nanotabpfn train --dump mine.h5 --out runs/mine
     nanotabpfn train --resume runs/mine
+    nanotabpfn train --resume runs/mine --dump elsewhere/mine.h5
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --prior default --out runs/live --held-out 256
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
