@@ -44,8 +44,8 @@ class Weights(click.ParamType):
     "dumps",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="Prior dump to train on, from `priors generate` or the published one. With --resume: where a dump of "
-    "the run is now, if it was moved.",
+    help="Prior dump to train on, from `priors generate` or the published one. With --resume: the new "
+    "place of a dump that was moved.",
 )
 @click.option(
     "--prior",
@@ -188,9 +188,9 @@ def train_command(
     """Train a model on prior dumps, or live on priors; the defaults are the published settings.
 
     The model saved is schedule-free's averaged one. Ctrl-C, SIGTERM and a closed terminal end the training
-    after the current step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume continues the
-    training; on the CPU the result is equal to the bit to that of a training without a stop. Several GPUs
-    share each batch under torchrun.
+    after the current step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume
+    continues the training; on the CPU the result is equal to the bit to that of a training without a stop.
+    Several GPUs share each batch under torchrun.
 
     \b
     nanotabpfn train --dump mine.h5 --out runs/mine
