@@ -42,7 +42,7 @@ class Shipped(NamedTuple):
 
     Attributes:
         priors: name -> (how often a batch comes from it, the prior).
-        options: of `nanotabpfn train`, beside those.
+        options: further ones of `nanotabpfn train`.
         estimator: of the model.
         members: that the estimator has by default; it is scored with them, and alone.
         details: of a score, others that the card gives of the model alone.
@@ -50,7 +50,7 @@ class Shipped(NamedTuple):
         baselines: name -> makes an estimator that is scored on the same folds.
         loss: what the one on datasets held out is.
         scored: the protocol in words.
-        limits: beside those of every model.
+        limits: in addition to those of every model.
     """
 
     priors: dict[str, tuple[float, PriorConfig]]
@@ -129,7 +129,7 @@ CLASSIFIER = Shipped(
     baselines=BASELINES,
     loss="cross entropy",
     scored="ROC AUC by the published protocol: at most 200 rows of a table, five folds; an ensemble of "
-    f"{CLASSIFIER_MEMBERS}, which is the default, and one member, beside scikit-learn's classifiers on the "
+    f"{CLASSIFIER_MEMBERS}, which is the default, and one member, and scikit-learn's classifiers on the "
     "same folds.",
     limits=("Its probabilities follow the priors below. Where a table is unlike them, calibrate.",),
 )
@@ -149,7 +149,7 @@ REGRESSOR = Shipped(
     baselines=REGRESSION_BASELINES,
     loss="negative log density of standardized targets; a standard normal has 1.42",
     scored="R2 by the protocol of `nanotabpfn evaluate`: at most 200 rows of a table, five folds; the model "
-    "alone, without an ensemble, beside scikit-learn's regressors on the same folds, ridge on scaled "
+    "alone, without an ensemble, and scikit-learn's regressors on the same folds, ridge on scaled "
     "columns.",
     limits=(
         "Inside a bin its density is constant, and its tails are light: extreme quantiles are not to be "

@@ -25,7 +25,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
     """The columns of X, checked as scikit-learn's `validate_data` does; sets
     `n_features_in_`, `feature_names_in_` where all names are text, and `column_names_` of a frame.
 
-    Columns that stand in another order than in `fit` are put into that order by their names.
+    Columns in another order than in `fit` are put into that order by their names.
 
     Args:
         estimator: that the attributes are set on (`reset`) or compared with, and which messages name.
@@ -68,7 +68,7 @@ def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
 
 
 def _holds_other_than_numbers(X: Any) -> bool:
-    """Whether lists, or what can be made an array, hold text, dates or None beside numbers."""
+    """Whether lists, or what can be made an array, hold other things than numbers."""
     try:
         return np.asarray(X).dtype.kind not in "biufc"
     except (TypeError, ValueError):

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import sklearn.datasets
 
+from nanotabpfn.evaluation.pandas_import import import_pandas
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -82,7 +84,7 @@ def read_package_file(
         return getattr(sklearn.datasets, f"load_{file}")(as_frame=True).frame
     content = _CONTENTS[package](file)
     if file.endswith(".dta"):
-        return _pandas().read_stata(io.BytesIO(content), columns=columns)
+        return import_pandas("tables").read_stata(io.BytesIO(content), columns=columns)
     if file.endswith((".dat", ".arff", ".arff.txt")):
         return _keel(content)
     frame = _csv(content, separator, header, columns)
@@ -99,12 +101,6 @@ def _check_installed(package: str) -> None:
             f"tables of the package {DISTRIBUTIONS.get(package, package)} are read with pandas, and {names} "
             'is missing: pip install "nanotabpfn-priors[tables]"'
         )
-
-
-def _pandas():
-    import pandas
-
-    return pandas
 
 
 def _folder(package: str) -> Path:
@@ -142,7 +138,7 @@ _CONTENTS: dict[str, Callable[[str], bytes]] = {
 
 
 def _csv(content: bytes, separator: str, header: bool, columns: Collection[str] | None) -> "pd.DataFrame":
-    frame = _pandas().read_csv(
+    frame = import_pandas("tables").read_csv(
         io.BytesIO(content),
         sep=separator,
         header=0 if header else None,
@@ -166,7 +162,7 @@ def _keel(content: bytes) -> "pd.DataFrame":
     attributes = [re.match(r"@attribute\s+([^\s{\[]+)", line, re.IGNORECASE) for line in lines]
     names = [attribute[1] for attribute in attributes if attribute]
     rows = [line for line in lines if line.strip() and line.lstrip()[0] not in "@%#"]
-    return _pandas().read_csv(
+    return import_pandas("tables").read_csv(
         io.StringIO("\n".join(rows)),
         header=None,
         names=names,

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from nanotabpfn.evaluation.package_files import PACKAGES, is_reserved, read_package_file
+from nanotabpfn.evaluation.pandas_import import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,8 +186,7 @@ def load_table(name: str, regression: bool = False) -> Columns:
 
 def _read(table: Declaration) -> "pd.DataFrame":
     """The columns of a table's file, or files, that its declaration names; one row for each unit."""
-    import pandas as pd
-
+    pd = import_pandas("tables")
     wanted = None
     if table.inputs is not None and table.name not in ONE_ROW_EACH:
         wanted = [table.target, *table.rows, *table.inputs, *(d for ds in table.dummies.values() for d in ds)]
@@ -204,8 +204,7 @@ def _files(table: Declaration) -> list[str]:
 
 def _inputs(table: Declaration, frame: "pd.DataFrame", target: str) -> "pd.DataFrame":
     """The inputs in their order, categories as text and all else as numbers."""
-    import pandas as pd
-
+    pd = import_pandas("tables")
     left_out = {target, *table.drop}
     names = [name for name in frame if name not in left_out] if table.inputs is None else table.inputs
     columns = {}
@@ -225,8 +224,7 @@ def _inputs(table: Declaration, frame: "pd.DataFrame", target: str) -> "pd.DataF
 
 def _merge_dummies(frame: "pd.DataFrame", dummies: list[str]) -> "pd.Series":
     """0/1 columns that exclude each other as one category."""
-    import pandas as pd
-
+    pd = import_pandas("tables")
     merged = pd.Series("other", index=frame.index)
     for dummy in dummies:
         merged = merged.where(frame[dummy] != 1, dummy)

@@ -75,7 +75,7 @@ def load_suite(name: str) -> list[Table]:
 
 
 def check_suite(name: str, has_classes: bool = False) -> None:
-    """Tell whether `name` can be a suite, without loading it.
+    """Check that `name` can be a suite, without loading it.
 
     Args:
         has_classes: it must be one of classification.

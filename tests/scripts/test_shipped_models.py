@@ -144,8 +144,8 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
     assert "| trained | 5 steps of 4 datasets, " in card
     assert "not trained to its end" not in card
     assert f"{sum(weights.numel() for weights in model.parameters()):,} parameters |" in card
-    told = "12 to 18 training rows, 2 to 5 features" + (", 2 to 2 classes" if classes else "")
-    assert f"| trained range | {told} |" in card
+    listed = "12 to 18 training rows, 2 to 5 features" + (", 2 to 2 classes" if classes else "")
+    assert f"| trained range | {listed} |" in card
     scored = history(work / name)[3]
     for figure in [figure for figure in scored if figure.startswith("held_out_")]:
         assert f"{scored[figure]:.4f}" in card

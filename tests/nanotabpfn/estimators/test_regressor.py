@@ -144,14 +144,14 @@ def test_targets_that_are_no_finite_numbers_are_refused(model, targets, message)
 def test_targets_of_any_type_of_number(model, table):
     x, y = table[0], np.arange(40) % 2
     expected = NanoTabPFNRegressor(model, "cpu").fit(x, y).predict(x)
-    for told in (
+    for targets in (
         y.astype(bool),
         y.tolist(),
         pl.Series(y),
         pd.array(y),
         [Decimal(int(number)) for number in y],
     ):
-        np.testing.assert_array_equal(NanoTabPFNRegressor(model, "cpu").fit(x, told).predict(x), expected)
+        np.testing.assert_array_equal(NanoTabPFNRegressor(model, "cpu").fit(x, targets).predict(x), expected)
 
 
 def test_it_is_clonable_and_picklable_and_keeps_its_model(model, table, fitted):

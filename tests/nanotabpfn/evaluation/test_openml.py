@@ -123,7 +123,7 @@ NOMINAL = {
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache, and a server that nobody answers at: what is not in the cache cannot be had."""
+    """An empty cache, and the address of a server that does not answer."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "config").mkdir()
