@@ -161,7 +161,7 @@ def _open_run(place: Path, settings: dict[str, Any]) -> Iterator[Run]:
 
 def score_baseline(target: Target, name: str, folder: Path, study: Study, device: str) -> None:
     """Score a baseline on a suite: on the CPU, whatever the device."""
-    scores = list(score_tables(BASELINES[name](), suite_tasks(target.name)))
+    scores = list(score_tables(BASELINES[name](), suite_tasks(target.name, study.row_samples)))
     write_frame(baseline_path(folder, target, name), ["task", "fold", "metric", "value"], scores)
 
 

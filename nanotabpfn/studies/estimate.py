@@ -123,11 +123,11 @@ def _time_steps(model: NanoTabPFNModel, cell: Cell, study: Study, device: str) -
 
 def _time_suites(model: NanoTabPFNModel, study: Study, device: str) -> float:
     """Seconds to score a model on all tables of all suites, from the first few of each."""
-    sizes = [len(suite_tasks(name)) for name in study.suites]
+    sizes = [len(suite_tasks(name, study.row_samples)) for name in study.suites]
     begun = time.perf_counter()
     for name in study.suites:
         classifier = NanoTabPFNClassifier(model, device, n_estimators=1)
-        list(score_tables(classifier, suite_tasks(name)[:TIMED_TABLES]))
+        list(score_tables(classifier, suite_tasks(name, study.row_samples)[:TIMED_TABLES]))
     num_timed = sum(min(TIMED_TABLES, size) for size in sizes)
     return (time.perf_counter() - begun) * sum(sizes) / num_timed
 

@@ -104,7 +104,7 @@ def _plan_cells(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tupl
 
 
 def _plan_targets(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tuple[Target, ...]:
-    targets = [Target("real", name, None, None, suite_key(name)) for name in study.suites]
+    targets = [Target("real", name, None, None, suite_key(name, study.row_samples)) for name in study.suites]
     for arm in resolve_arms(study):
         for data_seed in study.data_seeds:
             own = data_keys[arm.name, data_seed]

@@ -1,6 +1,6 @@
 """Scores of models and estimators on real tables and on held-out datasets of priors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,21 +23,35 @@ Score = tuple[str, str, str, float]
 def score_model(model: NanoTabPFNModel, target: Target, study: Study, device: str) -> Iterator[Score]:
     """The scores of a model on one target."""
     if target.kind == "real":
-        yield from score_tables(NanoTabPFNClassifier(model, device, n_estimators=1), suite_tasks(target.name))
+        classifier = NanoTabPFNClassifier(model, device, n_estimators=1)
+        yield from score_tables(classifier, suite_tasks(target.name, study.row_samples))
     else:
         batches = target.arm.loader(study, target.data_seed).held_out_batches()
         yield from score_datasets(model, batches, device)
 
 
-def score_tables(estimator: Any, tasks: tuple[Task, ...]) -> Iterator[Score]:
-    """(table, fold, metric, value) of an estimator, which is refitted in place: by fold, and pooled."""
-    for task in tasks:
-        probabilities = predict_out_of_fold(estimator, task)  # (R, K)
-        y = np.searchsorted(task.classes, task.y)
-        rows_of = {str(number): fold.test_rows for number, fold in enumerate(task.folds)}
-        for fold, rows in (rows_of | {POOLED: np.arange(len(y))}).items():
-            for metric, value in measure(y[rows], probabilities[rows]).items():
-                yield task.name, fold, metric, value
+def score_tables(estimator: Any, tables: Sequence[tuple[Task, ...]]) -> Iterator[Score]:
+    """(table, fold, metric, value) of an estimator, which is refitted in place: by fold, and pooled.
+
+    Args:
+        tables: of each table its samples of rows, over which every value is the mean.
+    """
+    for samples in tables:
+        values: dict[tuple[str, str], list[float]] = {}
+        for task in samples:
+            for fold, metric, value in _score_task(estimator, task):
+                values.setdefault((fold, metric), []).append(value)
+        for (fold, metric), found in values.items():
+            yield samples[0].name, fold, metric, float(np.mean(found))
+
+
+def _score_task(estimator: Any, task: Task) -> Iterator[tuple[str, str, float]]:
+    probabilities = predict_out_of_fold(estimator, task)  # (R, K)
+    y = np.searchsorted(task.classes, task.y)
+    rows_of = {str(number): fold.test_rows for number, fold in enumerate(task.folds)}
+    for fold, rows in (rows_of | {POOLED: np.arange(len(y))}).items():
+        for metric, value in measure(y[rows], probabilities[rows]).items():
+            yield fold, metric, value
 
 
 def score_datasets(

@@ -123,6 +123,8 @@ class Study(Settings):
     model: ModelSettings = ModelSettings()
     suites: Annotated[tuple[str, ...], Field(min_length=1)] = ("open",)
     """Suites of real tables. The verdicts are about the first."""
+    row_samples: Count = 1
+    """Draws of at most 200 rows of each real table; a table's score is the mean over them."""
     baselines: tuple[str, ...] = ("random_forest", "logistic_regression")
     """Estimators scored on the same folds."""
     held_out: Count = 64

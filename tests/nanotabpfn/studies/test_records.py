@@ -53,7 +53,7 @@ def test_the_records_are_those_of_the_models_that_are_kept(tmp_path):
     model = load_model(place / "models" / "step-00000004.safetensors")
     classifier = NanoTabPFNClassifier(model, "cpu")
     at_4 = records[(records["step"] == 4) & (records["fold"] == "all") & (records["metric"] == "roc_auc")]
-    for task in suite_tasks("toy"):
+    for (task,) in suite_tasks("toy"):
         [value] = at_4.loc[at_4["task"] == task.name, "value"]
         assert value == score_table(classifier, task)
     [target] = [target for target in plan_study(read_study(tmp_path)).targets if target.kind == "prior"]

@@ -8,14 +8,14 @@ from sklearn.metrics import log_loss, roc_auc_score
 from nanotabpfn.data.loaders import PriorDumpDataLoader
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.real_tables import suite_key, suite_tasks
 from nanotabpfn.studies.scoring import score_datasets, score_tables
 
 
 def test_fold_scores_are_those_of_the_fold_alone():
-    task, *_ = suite_tasks("toy")
+    (task,), *_ = suite_tasks("toy")
     estimator = BASELINES["logistic_regression"]()
-    scores = {(fold, metric): value for _, fold, metric, value in score_tables(estimator, (task,))}
+    scores = {(fold, metric): value for _, fold, metric, value in score_tables(estimator, [(task,)])}
     pooled = np.empty(len(task.y))
     for number, fold in enumerate(task.folds):
         estimator.fit(fold.x_train, fold.y_train)
@@ -24,6 +24,19 @@ def test_fold_scores_are_those_of_the_fold_alone():
         truth = task.y[fold.test_rows]
         assert scores[str(number), "log_loss"] == pytest.approx(log_loss(truth, probabilities))
     assert scores["all", "roc_auc"] == pytest.approx(roc_auc_score(task.y, pooled))
+
+
+def test_scores_are_means_over_samples_of_rows():
+    estimator, one, two = BASELINES["logistic_regression"](), suite_tasks("toy"), suite_tasks("toy", 2)
+    assert [len(samples) for samples in two] == [2] * len(one)
+    found = list(score_tables(estimator, two))
+    singles = [list(score_tables(estimator, [(samples[i],) for samples in two])) for i in (0, 1)]
+    assert singles[0] == list(score_tables(estimator, one))
+    assert len(found) == len(singles[0])
+    for mean, first, second in zip(found, *singles, strict=True):
+        assert mean[:3] == first[:3] == second[:3]
+        assert mean[3] == pytest.approx((first[3] + second[3]) / 2, nan_ok=True)
+    assert suite_key("toy", 2) != suite_key("toy", 1) == suite_key("toy")
 
 
 def test_held_out_datasets_of_fewer_classes_than_the_model_has(tiny_dump):
