@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nanotabpfn.cli.options import SuiteName, device_option, resolve_device, resolve_suite
+from nanotabpfn.cli.options import SuiteName, device_option, resolve_device, resolve_suites
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
@@ -32,14 +32,30 @@ from priors.console import PlainError
 )
 @click.option(
     "--suite",
+    "suites",
     type=SuiteName(),
-    help="Tables.  [default: builtin; of a regression model builtin-regression]",
+    multiple=True,
+    help="Tables; several times for several suites. Choose with -dev, claim with -test.  [default: builtin; "
+    "of a regression model builtin-regression]",
+)
+@click.option(
+    "--row-samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Draws of at most 200 rows of each table, over which its score is the mean.",
 )
 @click.option("--baselines", is_flag=True, help="Score scikit-learn's estimators on the same folds too.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores as JSON.")
 @device_option
 def evaluate_command(
-    model_path: Path, heads: int | None, suite: str | None, baselines: bool, out: Path | None, device: str
+    model_path: Path,
+    heads: int | None,
+    suites: tuple[str, ...],
+    row_samples: int,
+    baselines: bool,
+    out: Path | None,
+    device: str,
 ) -> None:
     """Score a model on real tables: mean ROC AUC by the published protocol, or R2 of a regression model.
 
@@ -50,28 +66,34 @@ def evaluate_command(
     \b
     nanotabpfn evaluate --model runs/mine                           # scikit-learn's own tables
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # 13 tables of the extra `tables`
+    nanotabpfn evaluate --model runs/mine --suite nano-dev --suite binary-dev --row-samples 3
     nanotabpfn evaluate --model runs/regressor --suite open-regression --baselines
     nanotabpfn evaluate --model runs/mine --suite tabarena          # the published ones, extra `openml`
     nanotabpfn evaluate --model runs/mine --suite openml:task/15,37 # and others: openml:study/ID
     """
     model = load_model(model_path, heads)
-    suite = resolve_suite(model.problem_type, suite)
+    suites = resolve_suites(model.problem_type, suites)
     is_regression = model.problem_type == "regression"
     estimator = NanoTabPFNRegressor if is_regression else NanoTabPFNClassifier
     estimators = {MODEL_NAME: estimator(model, resolve_device(device))}
     if baselines:
         made = REGRESSION_BASELINES if is_regression else BASELINES
         estimators |= {name: make() for name, make in made.items()}
-    try:
-        scores = evaluate(estimators, load_suite(suite), model.problem_type)
-    except ValueError as error:  # such as weights that are NaN
-        raise PlainError(
-            f"{model_path}: {' '.join([str(error), *getattr(error, '__notes__', [])])}"
-        ) from error
-    click.echo(format_scores(scores, FIGURES[model.problem_type]))
+    scores = []
+    for suite, tables in [(suite, load_suite(suite)) for suite in suites]:  # all are loaded before any work
+        try:
+            own = evaluate(estimators, tables, model.problem_type, row_samples=row_samples)
+        except ValueError as error:  # such as weights that are NaN
+            raise PlainError(
+                f"{model_path}: {' '.join([str(error), *getattr(error, '__notes__', [])])}"
+            ) from error
+        if len(suites) > 1:
+            click.echo(f"suite {suite}:")
+        click.echo(format_scores(own, FIGURES[model.problem_type]))
+        scores += [{"suite": suite} | score._asdict() for score in own]
     if out is not None:
         try:
-            out.write_text(json.dumps([score._asdict() for score in scores], indent=1), encoding="utf-8")
+            out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
         except OSError as error:
             raise PlainError(f"{out}: cannot be written: {error.strerror}") from error
         click.echo(f"{out}: {len(scores)} scores")

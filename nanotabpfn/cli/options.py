@@ -1,5 +1,6 @@
 """Options that several commands of `nanotabpfn` share: the device, the suite of real tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -46,21 +47,29 @@ class SuiteName(click.ParamType):
         return f"[{'|'.join(names)}]"
 
 
-def resolve_suite(problem: str, suite: str | None) -> str:
-    """`suite`, or where it is None the problem's own.
+def resolve_suites(problem: str, names: Sequence[str]) -> list[str]:
+    """The suites `names`, or without any the problem's own.
 
     Raises:
-        click.BadParameter: the suite is for another problem.
+        click.BadParameter: a suite is for another problem, is given twice, or accompanies `none`.
+
+    >>> resolve_suites("regression", []), resolve_suites("classification", ["nano-dev", "binary-dev"])
+    (['builtin-regression'], ['nano-dev', 'binary-dev'])
     """
     own = REGRESSION_SUITES if problem == "regression" else SUITES
-    if suite is None:
-        return next(iter(own))
-    is_own = suite in own or (problem != "regression" and suite not in REGRESSION_SUITES)  # OpenML's
-    if suite != "none" and not is_own:
-        raise click.BadParameter(
-            f"{suite} is not for {problem}, which has {', '.join(own)}", param_hint="--suite"
-        )
-    return suite
+    if not names:
+        return [next(iter(own))]
+    for name in names:
+        is_own = name in own or (problem != "regression" and name not in REGRESSION_SUITES)  # OpenML's
+        if name != "none" and not is_own:
+            raise click.BadParameter(
+                f"{name} is not for {problem}, which has {', '.join(own)}", param_hint="--suite"
+            )
+        if names.count(name) > 1:
+            raise click.BadParameter(f"each suite only once, got {name} more often", param_hint="--suite")
+    if "none" in names and len(names) > 1:
+        raise click.BadParameter("none cannot be given with other suites", param_hint="--suite")
+    return list(names)
 
 
 def resolve_device(name: str) -> str:

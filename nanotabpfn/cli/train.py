@@ -143,7 +143,9 @@ class Weights(click.ParamType):
 @click.option(
     "--suite",
     type=SuiteName("none"),
-    help="Real tables that the model is scored on.  [default: builtin; in regression builtin-regression]",
+    multiple=True,
+    help="Real tables that the model is scored on; several times for several suites, over all of whose "
+    "tables the score is the mean.  [default: builtin; in regression builtin-regression]",
 )
 @click.option(
     "--held-out",

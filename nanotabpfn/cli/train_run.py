@@ -17,7 +17,7 @@ from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.held_out import score_held_out
 from nanotabpfn.evaluation.protocol import mean_score, prepare
-from nanotabpfn.evaluation.suites import load_suite
+from nanotabpfn.evaluation.suites import load_suites
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import NUM_BINS, standard_edges
 from nanotabpfn.model.checkpoint import MODEL_FILE
@@ -202,7 +202,7 @@ def _eval_func(settings: dict[str, Any], loader: Loader, device: str | torch.dev
     training = settings["training"]
     if not training["eval_every"]:
         return None
-    tables = load_suite(training["suite"]) if training["suite"] != "none" else []
+    tables = load_suites(training["suite"].split()) if training["suite"] != "none" else []
     tasks, batches = [prepare(table, loader.problem_type) for table in tables], loader.held_out_batches()
 
     def scores(estimator: NanoTabPFNClassifier | NanoTabPFNRegressor) -> dict[str, float]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 from click.core import ParameterSource
 
-from nanotabpfn.cli.options import resolve_device, resolve_suite
+from nanotabpfn.cli.options import resolve_device, resolve_suites
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.recipes import RECIPES
 from nanotabpfn.training.run import CONFIG_FILE, RunError, read_settings
@@ -48,7 +48,7 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
         ConfigError: the config of a prior is not valid.
     """
     problem = options["problem"]
-    suite = resolve_suite(problem, options["suite"])
+    suite = " ".join(resolve_suites(problem, options["suite"]))
     data = _data(problem, *(options[name] for name in SOURCES))
     others = {"problem", "out", "resume", "overwrite", *SOURCES, *SIZES}
     training = {name: value for name, value in options.items() if name not in others}

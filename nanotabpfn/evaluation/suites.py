@@ -28,7 +28,7 @@ References:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -72,6 +72,22 @@ def load_suite(name: str) -> list[Table]:
     kind, ids = OPENML_NAME.fullmatch(name).groups()
     numbers = [int(number) for number in ids.split(",")]
     return [Table(*table) for table in (load_study(*numbers) if kind == "study" else load_tasks(numbers))]
+
+
+def load_suites(names: Sequence[str]) -> list[Table]:
+    """The tables of several suites; one that two suites share, under the same name, is taken once.
+
+    Raises:
+        ValueError, ModuleNotFoundError, OpenMLError: as `load_suite`.
+
+    >>> len(load_suites(["builtin", "builtin-regression"]))
+    5
+    """
+    tables: dict[str, Table] = {}
+    for name in names:
+        for table in load_suite(name):
+            tables.setdefault(table.name, table)
+    return list(tables.values())
 
 
 def check_suite(name: str, has_classes: bool = False) -> None:

@@ -101,6 +101,49 @@ def test_evaluate_prints_a_table_and_writes_the_scores(scores_file):
     assert all(0 <= score["roc_auc"] <= 1 for score in scores)
 
 
+def test_evaluate_takes_several_suites_and_samples_of_rows(finished_run, tmp_path):
+    arguments = ["evaluate", "--model", finished_run, "--device", "cpu", "--out"]
+    suites = ["--suite", "open-missing", "--suite", "missing-dev", "--row-samples", 2]
+    result = run(*arguments, tmp_path / "scores.json", *suites)
+    assert result.exit_code == 0, result.output
+    assert "suite open-missing:" in result.output
+    assert "suite missing-dev:" in result.output
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert [score["suite"] for score in scores] == ["open-missing"] * 2 + ["missing-dev"] * 5
+    one = run(*arguments, tmp_path / "one.json", "--suite", "open-missing")
+    assert "suite open-missing:" not in one.output
+    singles = json.loads((tmp_path / "one.json").read_text())
+    assert singles[0]["roc_auc"] != scores[0]["roc_auc"]
+
+
+def test_train_takes_several_suites(tmp_path, tiny_dump):
+    suites = ["--suite", "open-missing", "--suite", "builtin"]
+    result = train_tiny(tiny_dump, tmp_path / "run", "--steps", 2, "--eval-every", 2, *suites)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["suite"] == (
+        "open-missing builtin"
+    )
+    evaluated = run("evaluate", "--model", tmp_path / "run", "--device", "cpu", *suites,
+                    "--out", tmp_path / "scores.json")  # fmt: skip
+    assert evaluated.exit_code == 0, evaluated.output
+    mean = np.mean([score["roc_auc"] for score in json.loads((tmp_path / "scores.json").read_text())])
+    last = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[-1])
+    assert last["roc_auc"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("suites", "message"),
+    [
+        (["builtin", "builtin"], "each suite only once, got builtin"),
+        (["builtin", "none"], "none cannot be given with other suites"),
+        (["builtin", "regression-dev"], "regression-dev is not for classification"),
+    ],
+)
+def test_suites_that_do_not_go_together(tmp_path, tiny_dump, suites, message):
+    options = [part for name in suites for part in ("--suite", name)]
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", *options), "--suite", message)
+
+
 def test_evaluate_takes_a_file_too(finished_run):
     result = run("evaluate", "--model", finished_run / "model.safetensors", "--device", "cpu")
     assert result.exit_code == 0, result.output

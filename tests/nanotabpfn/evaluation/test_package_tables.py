@@ -4,6 +4,7 @@ The tables are loaded once for each process: load_table keeps them.
 """
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,16 @@ def test_missing_cells_and_categories():
 
 def test_tables_are_loaded_once():
     assert load_table("bupa")[0] is load_table("bupa")[0]
+
+
+def test_the_page_lists_every_table_of_every_suite():
+    """Numbers of rows and so on are what `python scripts/suites_page.py` finds."""
+    page = (Path(__file__).parents[3] / "docs" / "evaluation-suites.md").read_text(encoding="utf-8")
+    sections = {text.split("\n")[0]: text for text in page.split("\n## ")}
+    for kind in KINDS:
+        for name in names_of(kind):
+            section = sections["open-missing" if kind == "open-missing" else f"{kind}-{half(name)}"]
+            assert f"\n| {name} | {declarations()[name].about}" in section
 
 
 DECLARED = """
