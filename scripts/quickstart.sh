@@ -27,7 +27,7 @@ priors inspect "$dump"
 stage "2/4 Train the published model for $steps steps of 32 datasets"
 nanotabpfn train --dump "$dump" --out "$out" --steps "$steps" --eval-every "$((steps / 8))" --suite open --overwrite
 
-stage "3/4 Evaluate on 13 real tables, beside scikit-learn's classifiers on the same folds (ROC AUC)"
+stage "3/4 Evaluate on 13 real tables, with scikit-learn's classifiers on the same folds (ROC AUC)"
 nanotabpfn evaluate --model "$out" --suite open --baselines --out "$out/scores.json"
 
 stage "4/4 Draw the run"
