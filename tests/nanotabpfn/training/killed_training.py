@@ -21,6 +21,8 @@ import torch
 import torch._dynamo  # which the first step would import, in each fork
 
 import nanotabpfn
+import nanotabpfn.cli.train  # which the command would import, in each fork
+from nanotabpfn.cli.main import errors_for_users
 from nanotabpfn.cli.main import main as command
 from nanotabpfn.model.checkpoint import load_state
 from nanotabpfn.training.run import checkpoints
@@ -39,6 +41,9 @@ SETTINGS = (
     "--device cpu --embedding-size 8 --heads 2 --hidden 8 --layers 1"
 )
 TIMES = ("train_time", "wait_time", "wall_time")
+
+
+errors_for_users()  # imported here for the same reason
 
 
 def train(dump: Path, out: Path) -> None:
