@@ -6,6 +6,10 @@ import numpy as np
 BLOCK, DATASET, TRAIN, SHUFFLE = 0, 1, 2, 3
 STUDY = 5  # 4 is `AUDIT` of audit.py
 
+PRIOR_VERSION = 1
+"""Version of the code that samples: raised by hand whenever the same config and seed give other bits; the
+fingerprints' test (tests/priors/test_presets.py) says when."""
+
 
 def stream(seed: int, *key: int) -> np.random.Generator:
     """The generator of (seed, key): the only place where a seed becomes a generator.
