@@ -12,6 +12,7 @@ DIR/locks/KEY.begun             a process works at this job, or was killed at it
 DIR/records.parquet, .csv       all scores, a row for each
 """
 
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def scores_path(folder: Path, planned: PlannedCell, target: Target) -> Path:
 
 
 def baseline_path(folder: Path, target: Target, name: str) -> Path:
-    """The scores of a baseline on a suite."""
-    return folder / "baselines" / f"{name}-{target.key}.parquet"
+    """The scores of a baseline on a suite, by this version of scikit-learn."""
+    return folder / "baselines" / f"{name}-{target.key}-{version('scikit-learn')}.parquet"
 
 
 def properties_path(folder: Path, target: Target, suite: Target | None = None) -> Path:

@@ -6,14 +6,21 @@ valid.
 
 import hashlib
 import json
-from importlib.metadata import version
+from inspect import getsource, unwrap
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nanotabpfn.data.loaders import Loader
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.studies.arms import Arm, Cell, architecture, cells_of, resolve_arms
 from nanotabpfn.studies.real_tables import suite_key
 from nanotabpfn.studies.spec import Study
+from priors.config import PriorConfig
+from priors.families.graphs import GRAPHS
+from priors.families.mechanisms import MECHANISMS
+from priors.registry import lookup
+from priors.streams import PRIOR_VERSION
 
 
 class Target(NamedTuple):
@@ -43,6 +50,7 @@ class Plan(NamedTuple):
     study: Study
     cells: tuple[PlannedCell, ...]
     targets: tuple[Target, ...]
+    first_datasets: dict[str, dict[str, np.ndarray]]  # by the key of the data: of its first batch
 
     @property
     def suites(self) -> list[Target]:
@@ -59,6 +67,7 @@ class DataKey(NamedTuple):
 
     key: str
     error: str | None
+    first_datasets: dict[str, np.ndarray] | None = None
 
 
 def plan_study(study: Study) -> Plan:
@@ -69,7 +78,8 @@ def plan_study(study: Study) -> Plan:
         ModuleNotFoundError: a suite needs a package that is not installed.
     """
     data_keys = _data_keys(study)
-    return Plan(study, _plan_cells(study, data_keys), _plan_targets(study, data_keys))
+    first = {one.key: one.first_datasets for one in data_keys.values() if one.first_datasets is not None}
+    return Plan(study, _plan_cells(study, data_keys), _plan_targets(study, data_keys), first)
 
 
 def _data_keys(study: Study) -> dict[tuple[str, int], DataKey]:
@@ -78,10 +88,21 @@ def _data_keys(study: Study) -> dict[tuple[str, int], DataKey]:
     for arm in resolve_arms(study):
         for data_seed in study.data_seeds:
             try:
-                found[arm.name, data_seed] = DataKey(data_key(arm.loader(study, data_seed)), None)
+                found[arm.name, data_seed] = _data_key(arm, arm.loader(study, data_seed))
             except Exception as error:  # a mechanism of the user's own may raise anything
                 found[arm.name, data_seed] = DataKey("", f"{type(error).__name__}: {error}")
     return found
+
+
+def _data_key(arm: Arm, loader: Loader) -> DataKey:
+    batch = next(iter(loader))  # shows too whether the prior can be sampled
+    return DataKey(data_key(arm, loader), None, _first_datasets(batch))
+
+
+def _first_datasets(batch: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The first sub-batch of a batch, as arrays."""
+    part = batch.get("parts", [batch])[0]
+    return {"x": part["x"].numpy(), "y": part["y"].numpy()}
 
 
 def _plan_cells(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tuple[PlannedCell, ...]:
@@ -97,7 +118,6 @@ def _plan_cells(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tupl
             "eval_every": study.eval_every if cell.arm.has_prior else None,
             "batch_size": study.batch_size,
             "training": study.training,
-            "version": version("nanotabpfn-priors"),
         }
         cells.append(PlannedCell(cell, hash_settings(settings), own.key, model, own.error))
     return tuple(cells)
@@ -114,21 +134,35 @@ def _plan_targets(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tu
     return tuple(targets)
 
 
-def data_key(loader: Loader) -> str:
-    """A hash of the datasets of a loader: its settings, and its first batch, which changes with the code."""
+def data_key(arm: Arm, loader: Loader) -> str:
+    """A hash of what decides the datasets of a loader: its settings, the version of the code that samples,
+    and the source of families that are not part of this package.
+
+    Floats of sampled datasets are not in it: other machines may round them differently.
+    """
     settings = loader.state_dict()
     del settings["position"], settings["skipped"]
-    return hash_settings({"settings": settings, "first_batch": hash_batch(next(iter(loader)))})
+    own = {} if arm.config is None else own_sources(arm.config)
+    return hash_settings({"settings": settings, "prior_version": PRIOR_VERSION, "own": own})
 
 
-def hash_batch(batch: dict[str, Any]) -> str:
-    """A hash of the features, labels and splits of a batch."""
-    digest = hashlib.sha256()
-    for part in batch.get("parts", [batch]):
-        for name in ("x", "y"):
-            digest.update(part[name].numpy().tobytes())
-        digest.update(str(part["train_test_split_index"]).encode())
-    return digest.hexdigest()
+def own_sources(config: PriorConfig) -> dict[str, str]:
+    """Name -> hash of the source, of each family of graphs or mechanisms that is not part of this package.
+
+    >>> own_sources(PriorConfig())
+    {}
+    """
+    found = {}
+    for registry, names in ((GRAPHS, config.graphs), (MECHANISMS, config.mechanisms)):
+        for name in names:
+            family = unwrap(lookup(registry, name))
+            if getattr(family, "__module__", "").partition(".")[0] != "priors":
+                try:
+                    source = getsource(family)
+                except (OSError, TypeError):  # of no file: an interactive session, or compiled
+                    source = getattr(family, "__qualname__", repr(type(family)))
+                found[name] = hash_settings({"source": source})
+    return found
 
 
 def hash_settings(settings: dict[str, Any]) -> str:

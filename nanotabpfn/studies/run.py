@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.studies.first_batches import check_first_batches
 from nanotabpfn.studies.folder import STUDY_FILE, pandas
 from nanotabpfn.studies.jobs import Job, Outcome, jobs_of, run_job, run_jobs
 from nanotabpfn.studies.keys import Plan, plan_study
@@ -52,6 +53,7 @@ def run_study(
     folder = Path(folder).absolute()  # workers may have another current folder
     plan = plan_study(study)
     with _locked(folder):
+        check_first_batches(plan, folder)
         write_atomically(folder / STUDY_FILE, study.model_dump_json(indent=1).encode())
         jobs = jobs_of(plan, folder)
         if on_plan is not None:

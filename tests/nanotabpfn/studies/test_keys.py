@@ -1,10 +1,16 @@
 """Keys: what changes them and what does not."""
 
+import importlib
+import importlib.metadata
+
 import pytest
+import torch
 from small_study import LOGISTIC, prior, study_of
 
+from nanotabpfn.data import loaders, readers
 from nanotabpfn.studies import keys
 from nanotabpfn.studies.keys import Target, plan_study
+from priors.families.mechanisms import MECHANISMS
 
 
 @pytest.mark.parametrize(
@@ -36,9 +42,36 @@ def test_the_key_does_not_change_with_other_fields(changes):
     assert one.key == other.key
 
 
+def test_the_key_does_not_change_with_the_rounding_of_floats_or_the_version_of_the_package(monkeypatch):
+    [one] = plan_study(study_of({"a": prior()})).cells
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0")
+    collate = readers.collate
+
+    def rounded(records, device):
+        batch = collate(records, device)
+        return batch | {"x": torch.nextafter(batch["x"], torch.tensor(torch.inf))}
+
+    monkeypatch.setattr(loaders, "collate", rounded)
+    [other] = plan_study(study_of({"a": prior()})).cells
+    assert one.key == other.key
+
+
+def test_the_key_changes_with_the_source_of_a_mechanism_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for number, factor in enumerate((1, 2)):
+        source = f"def mine(parents, rng):\n    return {factor} * parents.sum(axis=1)\n"
+        (tmp_path / f"own{number}.py").write_text(source)
+        monkeypatch.setitem(MECHANISMS, "mine", importlib.import_module(f"own{number}").mine)
+        [planned] = plan_study(study_of({"a": prior(mechanisms="mine")})).cells
+        assert planned.error is None
+        found.append(planned.key)
+    assert found[0] != found[1]
+
+
 def test_a_change_of_the_code_that_samples_changes_the_key(monkeypatch):
     [one] = plan_study(study_of({"a": prior()})).cells
-    monkeypatch.setattr(keys, "hash_batch", lambda batch: "other datasets")
+    monkeypatch.setattr(keys, "PRIOR_VERSION", 99)
     [other] = plan_study(study_of({"a": prior()})).cells
     assert one.key != other.key
 
