@@ -226,7 +226,8 @@ def run_command(
 
 @study_group.command("report")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report_command(folder: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace a report that was made from more records.")
+def report_command(folder: Path, overwrite: bool) -> None:
     """Write the report of the study in FOLDER: report.html, one page that needs nothing else, and report.md.
 
     A study that is still running, or was stopped, is reported too; the report says what is missing.
@@ -234,7 +235,7 @@ def report_command(folder: Path) -> None:
     \b
     nanotabpfn study report runs/mine
     """
-    page, markdown = write_report(folder)
+    page, markdown = write_report(folder, overwrite)
     click.echo(f"{page} (open it in a browser), {markdown}")
 
 

@@ -1,12 +1,13 @@
 """The folder of a study: where each result is, and how far each cell has come.
 
-DIR/study.json                  the study of the last run
+DIR/study.json                  the study of the last run, its arms, the states of its cells: see saved.py
 DIR/cells/KEY/                  the directory of a training run, and
     models/step-00000096...     the averaged model after each step at which it is scored
     done.json                   written last: the training is complete
     scores/TARGET.parquet       scores on one target: a suite, or the held-out datasets of an arm
 DIR/baselines/                  scores of the baselines on a suite
 DIR/properties/                 properties of the datasets of a prior, or of the tables of a suite
+DIR/first_batches/               the first datasets of each prior
 DIR/errors/KEY.txt              the traceback of a job that failed
 DIR/locks/KEY.begun             a process works at this job, or was killed at it
 DIR/records.parquet, .csv       all scores, a row for each
@@ -25,21 +26,6 @@ from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.run import HISTORY_FILE
 
 STUDY_FILE, DONE_FILE, MODELS_FOLDER, SCORES_FOLDER = "study.json", "done.json", "models", "scores"
-
-
-def read_study(folder: str | Path) -> Study:
-    """The study that was run in `folder`.
-
-    Raises:
-        StudyError: there is none, or it cannot be read.
-    """
-    path = Path(folder) / STUDY_FILE
-    try:
-        return Study.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read: {error}") from error
 
 
 def eval_steps(cell: Cell, study: Study) -> list[int]:

@@ -74,6 +74,21 @@ def _of_properties(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
                 yield frame.assign(**columns, is_final=True, target="properties", fold=POOLED)
 
 
+def keep_fuller_records(folder: Path, records: "pd.DataFrame") -> Path | None:
+    """Copy records.parquet to records.previous.parquet if it has more rows than `records`, its replacement.
+
+    After a change of the study or of the code, the present keys may have fewer scores.
+
+    Returns:
+        The copy; None if there was no need.
+    """
+    path, copy = folder / RECORDS[0], folder / "records.previous.parquet"
+    if not path.exists() or len(pandas().read_parquet(path)) <= len(records):
+        return None
+    write_atomically(copy, path.read_bytes())
+    return copy
+
+
 def write_records(records: "pd.DataFrame", folder: Path) -> None:
     """Write `records.parquet` and `records.csv`, each complete or not at all."""
     content = BytesIO()

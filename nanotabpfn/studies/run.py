@@ -7,12 +7,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.first_batches import check_first_batches
-from nanotabpfn.studies.folder import STUDY_FILE, pandas
+from nanotabpfn.studies.folder import pandas
 from nanotabpfn.studies.jobs import Job, Outcome, jobs_of, run_job, run_jobs
 from nanotabpfn.studies.keys import Plan, plan_study
-from nanotabpfn.studies.records import collect_records, write_records
+from nanotabpfn.studies.records import collect_records, keep_fuller_records, write_records
+from nanotabpfn.studies.saved import saved_of, write_saved
 from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.studies.workers import Workers, resolve_device
 from priors.generation.engines import run_tasks
@@ -54,7 +54,8 @@ def run_study(
     plan = plan_study(study)
     with _locked(folder):
         check_first_batches(plan, folder)
-        write_atomically(folder / STUDY_FILE, study.model_dump_json(indent=1).encode())
+        keep_fuller_records(folder, collect_records(plan, folder))
+        _save(plan, folder)
         jobs = jobs_of(plan, folder)
         if on_plan is not None:
             on_plan(plan, jobs)
@@ -62,11 +63,17 @@ def run_study(
         try:
             for outcome in _outcomes(plan, jobs, folder, workers):
                 outcomes.append(outcome)
+                _save(plan, folder)  # so that a study that is killed can be reported
                 if on_outcome is not None:
                     on_outcome(outcome)
         finally:  # a study that was stopped has records too
-            write_records(collect_records(plan, folder), folder)
+            _save(plan, folder)
     return outcomes
+
+
+def _save(plan: Plan, folder: Path) -> None:
+    write_records(collect_records(plan, folder), folder)
+    write_saved(saved_of(plan, folder), folder)
 
 
 @contextmanager

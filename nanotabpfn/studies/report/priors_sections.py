@@ -6,11 +6,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
-from nanotabpfn.studies.arms import Arm, resolve_arms, sample_graphs
+from nanotabpfn.studies.arms import Arm, sample_graphs
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, text, three_digits, warning
 from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
+from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.spec import Study
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 GALLERY_SIZE = 4
 
 
-def cross_prior(study: Study, records: "pd.DataFrame") -> list[Block]:
+def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
     """The models of each arm on held-out datasets of each arm's prior."""
+    study = saved.study
     own = records[(records["target"] == "prior") & records["is_final"] & (records["metric"] == study.metric)]
     if own.empty:
         return []
-    names = [arm.name for arm in resolve_arms(study)]
+    names = [arm.name for arm, _ in saved.arms]
     means = own.groupby(["arm", "suite"])["value"].mean().unstack()
     rows = [name for name in names if name in means.index]
     columns = [name for name in names if name in means.columns]
@@ -110,13 +112,16 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(spearmanr(x[there], y[there]).statistic)
 
 
-def priors_gallery(study: Study) -> list[Block]:
+def priors_gallery(saved: SavedStudy) -> list[Block]:
     """Graphs and datasets of each prior."""
-    blocks = []
-    for arm in resolve_arms(study):
+    study, blocks = saved.study, []
+    for arm, _ in saved.arms:
         if not arm.has_prior or arm.own_data_seeds:
             continue
         seed = study.data_seeds[0]
+        if arm.config is None and not (arm.dump is not None and arm.dump.is_file()):
+            blocks.append(text(f"{arm.name}: not drawn, since its dump or its code is not here."))
+            continue
         try:
             svg = gallery(_graphs_of(arm, seed), _datasets_of(arm, study, seed))
         except Exception as error:  # a mechanism of the user's own may raise anything

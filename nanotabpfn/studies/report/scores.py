@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
-from nanotabpfn.studies.arms import reference_of, resolve_arms
+from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
-from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.statistics import Comparison, compare, holm, seed_parts, verdict
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ class Scores:
             p-value: adjusted for the number of arms, or of a control as it is.
     """
 
-    def __init__(self, study: Study, records: "pd.DataFrame"):
+    def __init__(self, saved: SavedStudy, records: "pd.DataFrame"):
+        study = saved.study
         self.study = study
         self.suite = study.suites[0]
         self.sign = -1 if study.metric in LOWER_IS_BETTER else 1
@@ -44,8 +44,8 @@ class Scores:
             & (records["metric"] == study.metric)
         ]
         self.tables = list(dict.fromkeys(self.on_suite["task"]))
-        self.roles = {arm.name: arm.role for arm in resolve_arms(study)}
-        self.reference = reference_of(study)
+        self.roles = {arm.name: arm.role for arm, _ in saved.arms}
+        self.reference = saved.reference
         final = self.on_suite[self.on_suite["is_final"]]
         self.baselines = self._of_baselines(final[final["role"] == "baseline"])
         self.of = self._of_arms(final[final["role"] != "baseline"])

@@ -1,6 +1,5 @@
 """The sections of the report, in their order."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,9 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
-from nanotabpfn.studies.arms import resolve_arms
-from nanotabpfn.studies.folder import state_of
-from nanotabpfn.studies.keys import Plan
 from nanotabpfn.studies.records import COLUMNS
 from nanotabpfn.studies.report.blocks import (
     Block,
@@ -26,6 +22,7 @@ from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
 from nanotabpfn.studies.report.tables_section import real_tables
+from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
 from nanotabpfn.studies.spec import CONTROLS, Study, StudyError
 from nanotabpfn.studies.statistics import variance_components
@@ -33,38 +30,40 @@ from nanotabpfn.studies.statistics import variance_components
 if TYPE_CHECKING:
     import pandas as pd
 
+COSTS = "seconds", "cpu_seconds", "num_skipped"  # of a cell's notes; the others say what computed it
 
-def build_report(plan: Plan, records: "pd.DataFrame", folder: Path) -> list[Section]:
+
+def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> list[Section]:
     """The sections of the report.
 
     Raises:
         StudyError: no cell of the study is scored yet.
     """
-    study = plan.study
-    scores = Scores(study, records)
+    study = saved.study
+    scores = Scores(saved, records)
     if not scores.of:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that")
     sections = [
-        Section("In short", _in_short(plan, scores, records, folder)),
-        Section("What was compared", _arms(study, scores)),
+        Section("In short", _in_short(saved, scores, records)),
+        Section("What was compared", _arms(saved, scores)),
         Section("Real tables", real_tables(scores)),
         Section("Controls", controls(scores, records)),
-        Section("Own and other priors", cross_prior(study, records)),
+        Section("Own and other priors", cross_prior(saved, records)),
         Section("What the priors are like", priors_properties(scores, records)),
         Section("Where the variance comes from", _variance(scores)),
         Section("All metrics", _metrics(study, scores, records)),
-        Section("The priors", priors_gallery(study)),
-        Section("How it was made", _provenance(plan, records, folder)),
+        Section("The priors", priors_gallery(saved)),
+        Section("How it was made", _provenance(saved, records)),
     ]
     return [section for section in sections if section.blocks]
 
 
-def _in_short(plan: Plan, scores: Scores, records: "pd.DataFrame", folder: Path) -> list[Block]:
+def _in_short(saved: SavedStudy, scores: Scores, records: "pd.DataFrame") -> list[Block]:
     """The question, what limits the answer, the verdicts, and how to read them."""
-    study = plan.study
+    study = saved.study
     blocks = [text(study.question)] if study.question else []
-    blocks += [*_missing_controls(study), *_missing_cells(plan, folder), *_single_seeds(study)]
-    blocks += _mixed_code(plan, folder)
+    blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(study)]
+    blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
     verdicts = [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
@@ -95,8 +94,8 @@ def _missing_controls(study: Study) -> list[Block]:
     ]
 
 
-def _missing_cells(plan: Plan, folder: Path) -> list[Block]:
-    states = Counter(state_of(plan, planned, folder) for planned in plan.cells)
+def _missing_cells(saved: SavedStudy) -> list[Block]:
+    states = saved.states
     num_cells = states.total()
     if states["done"] == num_cells:
         return []
@@ -118,16 +117,23 @@ def _single_seeds(study: Study) -> list[Block]:
     ]
 
 
-def _mixed_code(plan: Plan, folder: Path) -> list[Block]:
-    codes = {note["code"] for note in _cell_notes(plan, folder).values()}
-    return [warning(f"Its cells were computed by {len(codes)} versions of the code.")] * (len(codes) > 1)
+def _mixtures(saved: SavedStudy) -> list[Block]:
+    """Warnings if the cells were not all computed by the same code on the same kind of device."""
+    codes = {cell.notes["code"] for cell in saved.cells if "code" in cell.notes}
+    devices = {cell.notes["device"] for cell in saved.cells if cell.notes.get("device")}
+    blocks = [warning(f"Its cells were computed by {len(codes)} versions of the code.")] * (len(codes) > 1)
+    if len(devices) > 1:
+        found = " and ".join(sorted(devices))
+        blocks.append(warning(f"Its cells were computed on {found}, whose scores differ in the last digits."))
+    return blocks
 
 
-def _arms(study: Study, scores: Scores) -> list[Block]:
+def _arms(saved: SavedStudy, scores: Scores) -> list[Block]:
+    study = saved.study
     rows = []
-    for arm in resolve_arms(study):
+    for arm, description in saved.arms:
         role = "reference" if arm.name == scores.reference else arm.role
-        what = CONTROLS[arm.name] if arm.role == "control" else arm.describe()
+        what = CONTROLS[arm.name] if arm.role == "control" else description
         rows.append([arm.name, role, what])
     return [
         table(["arm", "role", "what it is, compared with the preset default"], rows, "The arms.", (1, 2)),
@@ -184,34 +190,24 @@ def _metrics(study: Study, scores: Scores, records: "pd.DataFrame") -> list[Bloc
     return blocks
 
 
-def _provenance(plan: Plan, records: "pd.DataFrame", folder: Path) -> list[Block]:
-    notes = _cell_notes(plan, folder)
-    kinds: dict[str, int] = {}
-    for note in notes.values():
-        line = ", ".join(f"{name} {value}" for name, value in note.items())
-        kinds[line] = kinds.get(line, 0) + 1
-    done = [json.loads(path.read_text()) for path in sorted(folder.glob("cells/*/done.json"))]
-    skipped = sum(note["num_skipped"] for note in done)
+def _provenance(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
+    trained = list({cell.key: cell.notes for cell in saved.cells if cell.notes}.values())
+    versions = [{name: note[name] for name in note if name not in COSTS} for note in trained]
+    kinds = Counter(", ".join(f"{name} {value}" for name, value in note.items()) for note in versions)
     blocks = [Block("list", items_=tuple(f"{count} cells: {line}" for line, count in kinds.items()))]
+    done = [note for note in trained if "seconds" in note]
     hours = sum(note["cpu_seconds"] for note in done) / 3600
+    skipped = sum(note["num_skipped"] for note in done)
+    costs = (
+        f"{len(done)} trainings took {hours:.2f} CPU-hours together, and skipped {skipped} damaged datasets. "
+    )
     blocks.append(
         text(
-            f"{len(done)} trainings took {hours:.2f} CPU-hours together; {skipped} damaged datasets were "
-            f"skipped. {len(records):,} records, with the columns {', '.join(COLUMNS)}, are in "
-            "records.parquet and records.csv. This is the study as it was run; saved as "
-            "study.json, it can be run again:"
+            f"{costs if done else ''}{len(records):,} records, with the columns {', '.join(COLUMNS)}, "
+            "are in records.parquet and records.csv. This is the study as it was run; saved as study.json, "
+            "it can be run again:"
         )
     )
-    blocks.append(Block("code", plan.study.model_dump_json(indent=1, exclude_defaults=True)))
+    blocks.append(Block("code", saved.study.model_dump_json(indent=1, exclude_defaults=True)))
     blocks.append(Block("code", "nanotabpfn study run study.json --out again\nnanotabpfn study report again"))
     return blocks
-
-
-def _cell_notes(plan: Plan, folder: Path) -> dict[str, dict[str, str]]:
-    """Key of a cell -> the versions that computed it."""
-    notes = {}
-    for planned in plan.cells:
-        path = folder / "cells" / planned.key / "config.json"
-        if path.exists():
-            notes[planned.key] = json.loads(path.read_text())["provenance"]
-    return notes

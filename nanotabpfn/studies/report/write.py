@@ -1,34 +1,56 @@
 """Writes the report of a study's folder: report.html, report.md and figures."""
 
+import re
 from pathlib import Path
 
 from nanotabpfn.model.checkpoint import write_atomically
-from nanotabpfn.studies.folder import pandas, read_study
-from nanotabpfn.studies.keys import plan_study
-from nanotabpfn.studies.records import collect_records
+from nanotabpfn.studies.folder import pandas
 from nanotabpfn.studies.report.render import to_html, to_markdown
 from nanotabpfn.studies.report.sections import build_report
+from nanotabpfn.studies.saved import read_records, read_saved
+from nanotabpfn.studies.spec import StudyError
+
+NUMBER_OF_RECORDS = "<!-- records: {} -->"
 
 
-def write_report(folder: str | Path) -> tuple[Path, Path]:
-    """Write `report.html`, `report.md` and its `figures` from the scores that a study has so far.
+def write_report(folder: str | Path, overwrite: bool = False) -> tuple[Path, Path]:
+    """Write `report.html`, `report.md` and its `figures` from study.json and the records alone.
+
+    Args:
+        overwrite: replace a report that was made from more records.
 
     Returns:
         The page and the Markdown.
 
     Raises:
-        StudyError: the folder holds no study, or no cell of it is scored.
+        StudyError: the folder holds no study, or no cell of it is scored; the report that is there was made
+            from more records.
     """
     pandas()
     folder = Path(folder)
-    plan = plan_study(read_study(folder))
-    sections = build_report(plan, collect_records(plan, folder), folder)
+    saved, records = read_saved(folder), read_records(folder)
+    page, markdown = folder / "report.html", folder / "report.md"
+    before = _num_records(page)
+    if before > len(records) and not overwrite:
+        raise StudyError(
+            f"{page} was made from {before:,} records, and there are {len(records):,} now; --overwrite "
+            "replaces it"
+        )
+    sections = build_report(saved, records, folder)
     (folder / "figures").mkdir(exist_ok=True)
     for section in sections:
         for block in section.blocks:
             if block.kind == "figure":
                 write_atomically(folder / "figures" / f"{block.name}.svg", block.text.encode())
-    page, markdown = folder / "report.html", folder / "report.md"
-    write_atomically(page, to_html(plan.study.name, sections).encode())
-    write_atomically(markdown, to_markdown(plan.study.name, sections).encode())
+    mark = NUMBER_OF_RECORDS.format(len(records))
+    write_atomically(markdown, to_markdown(saved.study.name, sections).encode())
+    write_atomically(page, f"{to_html(saved.study.name, sections)}\n{mark}\n".encode())
     return page, markdown
+
+
+def _num_records(page: Path) -> int:
+    """How many records an earlier report was made from; 0 if there is none or it does not say."""
+    if not page.exists():
+        return 0
+    found = re.findall(NUMBER_OF_RECORDS.format(r"(\d+)"), page.read_text(encoding="utf-8")[-100:])
+    return int(found[-1]) if found else 0

@@ -12,11 +12,11 @@ from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.protocol import score_table
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies.arms import resolve_arms
-from nanotabpfn.studies.folder import read_study
 from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES, properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.records import COLUMNS
+from nanotabpfn.studies.saved import read_saved
 
 
 def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
@@ -56,8 +56,8 @@ def test_the_records_are_those_of_the_models_that_are_kept(tmp_path):
     for (task,) in suite_tasks("toy"):
         [value] = at_4.loc[at_4["task"] == task.name, "value"]
         assert value == score_table(classifier, task)
-    [target] = [target for target in plan_study(read_study(tmp_path)).targets if target.kind == "prior"]
-    batches = target.arm.loader(read_study(tmp_path), 0).held_out_batches()
+    [target] = [target for target in plan_study(read_saved(tmp_path).study).targets if target.kind == "prior"]
+    batches = target.arm.loader(read_saved(tmp_path).study, 0).held_out_batches()
     own = records[(records["step"] == 4) & (records["target"] == "prior")]
     expected = score_held_out(model, batches, "cpu")
     for metric, name in [("accuracy", "held_out_accuracy"), ("roc_auc", "held_out_roc_auc")]:
@@ -75,7 +75,7 @@ def test_priors_and_tables_are_measured(tmp_path):
     assert not found.duplicated(keys).any()
     own = found[(found["arm"] == "b") & (found["data_seed"] == 1) & (found["suite"] == "b")]
     assert own["task"].nunique() == 6
-    study = read_study(tmp_path)
+    study = read_saved(tmp_path).study
     arm = resolve_arms(study)[1]
     measured = properties_of_batches(arm.loader(study, 1).held_out_batches())
     for task, frame in own.groupby("task"):

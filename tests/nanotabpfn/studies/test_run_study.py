@@ -17,9 +17,10 @@ from small_study import MODEL, damaged_dump, digests, prior, run, sorted_records
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies import cells
-from nanotabpfn.studies.folder import read_study, state_of
+from nanotabpfn.studies.folder import state_of
 from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.run import run_study
+from nanotabpfn.studies.saved import read_saved
 from nanotabpfn.studies.spec import StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.studies.workers import Workers
@@ -108,7 +109,7 @@ def test_a_cell_that_fails_is_reported_and_does_not_stop_the_others(tmp_path, mo
     assert set(records.loc[records["target"] != "properties", "arm"]) == {"a"}
     [note] = (folder / "errors").iterdir()
     assert "Traceback" in note.read_text()
-    plan = plan_study(read_study(folder))
+    plan = plan_study(read_saved(folder).study)
     states = {planned.cell.arm.name: state_of(plan, planned, folder) for planned in plan.cells}
     assert states == {"never": "failed", "damaged": "failed", "a": "done"}
     again = run_study(study_of(arms, held_out=1, steps=8), folder)  # tried again, and nothing else
@@ -200,4 +201,4 @@ def test_a_dask_cluster_of_two_gives_the_same_records(dask_cluster, tmp_path):
 
 def test_a_folder_without_a_study(tmp_path):
     with pytest.raises(StudyError, match=r"holds no study: there is no study\.json"):
-        read_study(tmp_path)
+        read_saved(tmp_path)

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.records import COLUMNS
+from nanotabpfn.studies.saved import SavedArm, SavedCell, SavedStudy
 from nanotabpfn.studies.spec import Study
 
 TABLES = [f"table {number}" for number in range(13)]
@@ -69,3 +71,13 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
         add("decision_tree", "baseline", None, None, None, True, "real", "builtin", task, 0.7 + effect)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.astype(dict.fromkeys(["data_seed", "model_seed", "step"], "Int64"))
+
+
+def saved_study(study: Study) -> SavedStudy:
+    """The study as its folder would hold it before any cell is trained."""
+    arms = tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(study))
+    cells = tuple(
+        SavedCell(cell.arm.name, cell.data_seed, cell.model_seed, "", "waiting", {})
+        for cell in cells_of(study)
+    )
+    return SavedStudy(study, reference_of(study), arms, cells)

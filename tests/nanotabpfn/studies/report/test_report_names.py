@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from simulated_study import simulate, study_of
+from simulated_study import saved_study, simulate, study_of
 
-from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.report import figures
 from nanotabpfn.studies.report.render import to_html, to_markdown
 from nanotabpfn.studies.report.sections import build_report
@@ -15,7 +14,7 @@ NAMES = ["$", "$x^{", "a_b", "<script>alert(1)</script>", "مرحبا", "x" * 60
 
 def test_names_of_arms_are_text_on_every_page(tmp_path):
     study = study_of(["good", *NAMES])
-    sections = build_report(plan_study(study), simulate(study, {}), tmp_path)
+    sections = build_report(saved_study(study), simulate(study, {}), tmp_path)
     html = to_html("$ <title>", sections)
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html

@@ -3,9 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-from simulated_study import simulate, study_of
+from simulated_study import saved_study, simulate, study_of
 
-from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.report.render import to_html, to_markdown
 from nanotabpfn.studies.report.sections import build_report
 
@@ -47,7 +46,7 @@ class Page(HTMLParser):
 
 def test_the_page_stands_alone(tmp_path):
     study = study_of(["good", "<b>same</b> & |other|"], question="Is *this* <i>safe</i>?")
-    sections = build_report(plan_study(study), simulate(study, {}), tmp_path)
+    sections = build_report(saved_study(study), simulate(study, {}), tmp_path)
     html = to_html("a <title>", sections)
     page = Page(html)
     figures = [block for section in sections for block in section.blocks if block.kind == "figure"]

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from simulated_study import simulate, study_of
+from simulated_study import saved_study, simulate, study_of
 
 from nanotabpfn.studies.report.scores import Scores, complete_seeds
 
 
 def test_less_is_better_where_it_is():
     study = study_of(["good", "broken"], metric="log_loss")
-    scores = Scores(study, simulate(study, {"broken": 0.5}))
+    scores = Scores(saved_study(study), simulate(study, {"broken": 0.5}))
     found, _ = scores.comparisons["broken"]
     assert found.mean < -0.2
     assert "broken is worse than good" in scores.words("broken")
@@ -19,10 +19,10 @@ def test_missing_cells_leave_whole_seeds_out():
     study = study_of()
     records = simulate(study, {})
     gone = (records["arm"] == "same") & (records["data_seed"] == 1) & (records["model_seed"] == 2)
-    scores = Scores(study, records[~gone])
+    scores = Scores(saved_study(study), records[~gone])
     pair = [scores.of[arm][:, :2].mean() for arm in ("same", "good")]  # model seeds 0 and 1
     assert scores.comparisons["same"][0].mean == pytest.approx(pair[0] - pair[1])
-    scores = Scores(study, records[records["arm"] != "same"])
+    scores = Scores(saved_study(study), records[records["arm"] != "same"])
     assert "same" not in scores.comparisons
 
 

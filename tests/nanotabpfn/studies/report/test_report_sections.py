@@ -4,9 +4,8 @@ import json
 import re
 
 import pytest
-from simulated_study import simulate, study_of
+from simulated_study import saved_study, simulate, study_of
 
-from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.report.sections import build_report
 from nanotabpfn.studies.spec import Study, StudyError
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("without_figures")
 
 
 def report(tmp_path, study, records):
-    return build_report(plan_study(study), records, tmp_path)
+    return build_report(saved_study(study), records, tmp_path)
 
 
 def words_of(sections, title):

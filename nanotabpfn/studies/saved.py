@@ -1,0 +1,159 @@
+"""A study as its folder holds it: all that a report needs, in study.json and the records.
+
+study.json has the study, its arms resolved to priors, and for each cell its state and what computed it. So a
+report needs no dump, no file of a config, no trained model, and can be made on another machine.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.studies.arms import Arm, reference_of, resolve_arms
+from nanotabpfn.studies.folder import DONE_FILE, STUDY_FILE, cell_folder, pandas, state_of
+from nanotabpfn.studies.keys import Plan
+from nanotabpfn.studies.records import RECORDS
+from nanotabpfn.studies.spec import Study, StudyError
+from nanotabpfn.training.run import CONFIG_FILE
+from priors.config import ConfigError, PriorConfig
+from priors.registry import UntrustedNameError, imports_allowed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class SavedArm(NamedTuple):
+    """An arm with the words that describe it. The config is None too if it names families of another package,
+    which a report does not import."""
+
+    arm: Arm
+    description: str
+
+
+class SavedCell(NamedTuple):
+    """A cell, its state at the last run, and what computed it."""
+
+    arm: str
+    data_seed: int
+    model_seed: int
+    key: str
+    state: str
+    notes: dict[str, Any]  # provenance, device, CPU time; empty before the training
+
+
+class SavedStudy(NamedTuple):
+    """A study with its arms and cells."""
+
+    study: Study
+    reference: str
+    arms: tuple[SavedArm, ...]
+    cells: tuple[SavedCell, ...]
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many cells are in each state."""
+        return Counter(cell.state for cell in self.cells)
+
+
+def saved_of(plan: Plan, folder: Path) -> SavedStudy:
+    """The study of a plan, with the present states of its cells."""
+    return SavedStudy(
+        plan.study,
+        reference_of(plan.study),
+        tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(plan.study)),
+        tuple(
+            SavedCell(
+                planned.cell.arm.name,
+                planned.cell.data_seed,
+                planned.cell.model_seed,
+                planned.key,
+                state_of(plan, planned, folder),
+                _notes(cell_folder(folder, planned.key)),
+            )
+            for planned in plan.cells
+        ),
+    )
+
+
+def _notes(place: Path) -> dict[str, Any]:
+    notes = {}
+    if (place / CONFIG_FILE).exists():
+        settings = json.loads((place / CONFIG_FILE).read_bytes())
+        notes = {"device": settings.get("device"), **settings["provenance"]}
+    if (place / DONE_FILE).exists():
+        notes |= json.loads((place / DONE_FILE).read_bytes())
+    return notes
+
+
+def write_saved(saved: SavedStudy, folder: Path) -> None:
+    """Write study.json."""
+    arms = [
+        arm._asdict()
+        | {
+            "config": None if arm.config is None else json.loads(arm.config.to_json()),
+            "dump": None if arm.dump is None else str(arm.dump),
+            "description": description,
+        }
+        for arm, description in saved.arms
+    ]
+    values = {
+        "study": saved.study.model_dump(mode="json"),
+        "reference": saved.reference,
+        "arms": arms,
+        "cells": [cell._asdict() for cell in saved.cells],
+    }
+    write_atomically(folder / STUDY_FILE, json.dumps(values, indent=1).encode())
+
+
+def read_saved(folder: str | Path) -> SavedStudy:
+    """Read study.json. It imports no code that the file names.
+
+    Raises:
+        StudyError: there is no study in `folder`, or it cannot be read.
+    """
+    path = Path(folder) / STUDY_FILE
+    try:
+        values = json.loads(path.read_bytes())
+        with imports_allowed(False):
+            if "arms" in values and "study" not in values:  # of an earlier version: the study alone
+                study = Study.model_validate(values)
+                arms = tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(study))
+                return SavedStudy(study, reference_of(study), arms, ())
+            return SavedStudy(
+                Study.model_validate_json(json.dumps(values["study"])),
+                values["reference"],
+                tuple(map(_read_arm, values["arms"])),
+                tuple(SavedCell(**cell) for cell in values["cells"]),
+            )
+    except FileNotFoundError as error:
+        raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UntrustedNameError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+
+
+def _read_arm(values: dict[str, Any]) -> SavedArm:
+    values = dict(values)
+    description, config, dump = values.pop("description"), values.pop("config"), values.pop("dump")
+    try:
+        prior = None if config is None else PriorConfig.from_json(json.dumps(config), trust=False)
+    except (ConfigError, UntrustedNameError, ValidationError):
+        prior = None  # of another version, or with families of another package
+    return SavedArm(Arm(config=prior, dump=None if dump is None else Path(dump), **values), description)
+
+
+def read_records(folder: str | Path) -> "pd.DataFrame":
+    """Read the records of a study.
+
+    Raises:
+        StudyError: there are none, or they cannot be read.
+    """
+    path = Path(folder) / RECORDS[0]
+    try:
+        return pandas().read_parquet(path)
+    except FileNotFoundError as error:
+        raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
