@@ -287,14 +287,14 @@ class PriorConfig:
         default = PriorConfig.__dataclass_fields__["num_features"].default
         if self.num_features not in (default, (count, count)):
             raise ValueError(f"num_features: the graph has {count}, got {self.num_features}")
-        object.__setattr__(self, "num_features", (count, count))  # frozen, and not yet anyone's
+        object.__setattr__(self, "num_features", (count, count))  # frozen, but under construction
         object.__setattr__(self, "num_nodes", (len(graph.nodes), len(graph.nodes)))
         kind = {"classification": "categorical", "regression": "real"}[self.problem_type]
-        told = graph.nodes[graph.target_name].get("kind", kind)
-        if told != kind:
+        declared = graph.nodes[graph.target_name].get("kind", kind)
+        if declared != kind:
             raise ValueError(
                 f"graph: target {graph.target_name!r} must have kind={kind!r} in {self.problem_type}, "
-                f"got {told!r}"
+                f"got {declared!r}"
             )
 
     def _check_parameters(self) -> None:

@@ -17,14 +17,14 @@ ENDINGS = (".graphml", ".dot", ".gv", ".txt", ".edges")
 def read_graph(
     path: str | Path, target: str | None = None, features: Sequence[str] | None = None
 ) -> nx.DiGraph:
-    """Read a graph whose nodes' attributes say what is known of them; see docs/own-graph.md.
+    """Read a graph with what is known of its nodes as attributes; see docs/own-graph.md.
 
     The ending of the name says what kind of file it is: .graphml; .dot or .gv, which needs the package
     pydot; .txt or .edges, a line `cause effect` for each edge, `#` before comments.
 
     Args:
         target: the node to predict, in place of the one that the file names, which becomes a feature.
-        features: the nodes that a table shows beside it; all others are then hidden.
+        features: the observed nodes except the target; all others are then hidden.
 
     Raises:
         ConfigError: the file cannot be read, or a node that is named is not in it; the message names both.

@@ -153,7 +153,7 @@ class OwnGraph:
 
     @cached_property
     def feature_names(self) -> list[str]:
-        """Nodes that a table shows beside the target; those of which no role is told are among them."""
+        """The observed nodes except the target; a node without a role is one of them."""
         return [name for name, node in self.nodes.items() if node.get("role", "feature") == "feature"]
 
     @cached_property
@@ -162,7 +162,7 @@ class OwnGraph:
 
 
 def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list[float]) -> None:
-    """Stop at what cannot hold of a node.
+    """Refuse attributes that a node cannot have.
 
     Args:
         weights: of those of its incoming edges that have one.
@@ -170,40 +170,40 @@ def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list
     Raises:
         ValueError: naming the node, the attribute and the value.
     """
-    told = {attribute: value for attribute, value in attributes.items() if attribute != "role"}
+    given = {attribute: value for attribute, value in attributes.items() if attribute != "role"}
     if not num_parents:
         for attribute in ("mechanism", "parameters", "noise_scale"):
-            if attribute in told:
+            if attribute in given:
                 raise ValueError(
-                    f"node {name!r} must not have {attribute}={told[attribute]!r}: it has no parents, so its "
-                    f"values are its `noise`, of deviation 1"
+                    f"node {name!r} must not have {attribute}={given[attribute]!r}: it has no parents, so "
+                    f"its values are its `noise`, of standard deviation 1"
                 )
-    if told.get("kind") != "categorical":
+    if given.get("kind") != "categorical":
         for attribute in ("num_categories", "converter"):
-            if attribute in told:
-                raise ValueError(f"node {name!r}: {attribute}={told[attribute]!r} needs kind='categorical'")
+            if attribute in given:
+                raise ValueError(f"node {name!r}: {attribute}={given[attribute]!r} needs kind='categorical'")
     if weights:
         if len(weights) < num_parents:
             raise ValueError(
                 f"node {name!r}: all of its {num_parents} incoming edges need a weight, or none; got "
                 f"{len(weights)}"
             )
-        if told.get("mechanism", "linear") != "linear":
+        if given.get("mechanism", "linear") != "linear":
             raise ValueError(
-                f"node {name!r} must not have mechanism={told['mechanism']!r}: its edges have weights"
+                f"node {name!r} must not have mechanism={given['mechanism']!r}: its edges have weights"
             )
         if not any(weights):
             raise ValueError(f"node {name!r}: one of the weights of its incoming edges must not be 0")
-    parameters = told.get("parameters", {})
-    if parameters and ("mechanism" not in told or weights):
+    parameters = given.get("parameters", {})
+    if parameters and ("mechanism" not in given or weights):
         raise ValueError(
             f"node {name!r}: parameters={parameters!r} needs a mechanism, and edges without weights"
         )
-    known = parameters_of(lookup(MECHANISMS, told["mechanism"])) if parameters else {}
+    known = parameters_of(lookup(MECHANISMS, given["mechanism"])) if parameters else {}
     for parameter, value in parameters.items():
         where = f"node {name!r}: parameters: {parameter}"
         if parameter not in known:
-            raise ValueError(f"{where} is unknown: {told['mechanism']} has {', '.join(known) or 'none'}")
+            raise ValueError(f"{where} is unknown: {given['mechanism']} has {', '.join(known) or 'none'}")
         annotation, kind = known[parameter].annotation, type(known[parameter].default)
         if get_origin(annotation) is Literal:
             if value not in get_args(annotation):

@@ -6,7 +6,7 @@ from priors.families.mechanisms import MECHANISMS
 
 GAUSSIAN = {"roots": {"normal": 1}, "noises": {"normal": 1}}
 
-# Everything that a table can show beside real columns, additive noise and classes by a threshold.
+# All that a table can have in addition to real columns, additive noise and classes by a threshold.
 RICH = {
     "aggregations": {"joint": 4, "sum": 1, "product": 1, "maximum": 1},
     "noise_kinds": {"additive": 4, "multiplicative": 1, "heteroscedastic": 1},

@@ -151,15 +151,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         ...     file.read_bytes()
         b'complete'
     """
-    beside = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     try:
-        with beside.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(partial, path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     if os.name == "posix":  # so that the name survives a power cut too
         folder = os.open(path.parent, os.O_RDONLY)
         try:

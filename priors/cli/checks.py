@@ -17,7 +17,7 @@ def validate(dump: Path) -> None:
     """Check a DUMP: schema, sizes, labels, cells, padding, checksums, provenance.
 
     Reads all of it. One line per finding, with the numbers of the records, and exit code 1; or one line "ok"
-    and 0. What could not be checked is told as a note, on stderr.
+    and 0. What could not be checked is printed as a note on stderr.
 
     \b
     priors validate mine.h5

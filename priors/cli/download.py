@@ -19,8 +19,8 @@ def download(name: str, out: Path | None, overwrite: bool) -> None:
     """Fetch a published dump.
 
     300k_150x5_2: 300,000 datasets of 150 rows, 5 features and 2 classes, 1.04 GB, by the authors of
-    nanoTabPFN. Until it is whole it is called OUT.part; broken off, the same command goes on from there.
-    Beside it OUT.sha256 records its checksum.
+    nanoTabPFN. Until it is complete the file is OUT.part: after an interruption the same command
+    resumes. OUT.sha256 records its checksum.
 
     \b
     priors download 300k_150x5_2

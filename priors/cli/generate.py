@@ -76,7 +76,7 @@ def generate(
 
     Dataset i depends on the prior, the seed and i alone: the first datasets of a longer dump are those of a
     shorter one. The file appears under its name when it is complete. Until then the work is in the folder
-    OUT.shards: stopped by whatever means, the same command goes on where it was.
+    OUT.shards: however it was stopped, the same command resumes there.
 
     \b
     priors generate mine.h5 --num-datasets 20000 --workers 2
@@ -177,8 +177,8 @@ def _stopped_plainly() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on where it was") from None
+        raise click.ClickException("stopped; the same command resumes it") from None
     except WorkerLostError as error:
-        raise click.ClickException(f"{error}; the same command goes on where it was") from error
+        raise click.ClickException(f"{error}; the same command resumes it") from error
     finally:
         signal.signal(signal.SIGTERM, before)

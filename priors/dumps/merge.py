@@ -89,7 +89,7 @@ def _merged(dumps: list[Dump], outline: Outline, kept: set[str]) -> Iterator[dic
                     if not sound.all():
                         raise DumpError(
                             f"{dump.path}: record {start + int(sound.argmin())} is damaged (not finite), and "
-                            f"could not be told from missing values, which other dumps have"
+                            f"could not be distinguished from the missing values that other dumps have"
                         )
                 n, rows, features = x.shape
                 padded[x_key] = np.zeros((n, outline.max_rows, outline.max_features), np.float32)

@@ -1,7 +1,7 @@
 """From a target's real values to its classes: (values (R,), num_classes, training (T,), rng) -> codes (R,).
 
-Whatever the cuts depend on comes from `training`, the values of the training rows. A class may come out
-empty; whoever asks looks (`has_every_class`).
+Whatever the cuts depend on comes from `training`, the values of the training rows. A class may be
+empty: callers check it (`has_every_class`).
 """
 
 from collections.abc import Callable

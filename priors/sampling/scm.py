@@ -279,17 +279,17 @@ class Sample:
 
 def all_finite(values: np.ndarray) -> bool:
     """Whether each of `values`, of any shape, is finite."""
-    # A sum is not finite where a value is not; a sum that overflows says nothing.
+    # A finite sum means finite values; the sum of finite values may overflow, so they are checked again.
     return isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())
 
 
 def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
-    """`values` (R,) minus their mean, divided by their deviation; zeros where they do not vary.
+    """`values` (R,) minus their mean, divided by their standard deviation; zeros where they do not vary.
 
-    Not finite where the values, or their squares, are not: whoever asked for them sees it.
+    The result is not finite where the values, or their squares, are not: callers check it.
 
     Args:
-        reference: (R,), whose mean and deviation to take instead.
+        reference: (R,), whose mean and standard deviation are used instead.
     """
     whole = values if reference is None else reference
     # The mean of equal values is off by rounding, of zeros it is not; truth values and ints become real.

@@ -1,4 +1,4 @@
-"""A user's own graph: what is told stays, the rest is drawn; what cannot be is refused by name."""
+"""A user's own graph: what is declared stays, the rest is drawn; what cannot hold is refused by name."""
 
 import json
 import pickle
@@ -49,9 +49,9 @@ CONFIG = PriorConfig(graph=CREDIT, num_datapoints=60, train_fraction=(0.5, 0.5))
 
 def changed(edges=EDGES, **attributes):
     """The credit graph with other attributes of some nodes; None takes a node's attributes all away."""
-    nodes = {name: dict(told) for name, told in NODES.items()}
-    for name, told in attributes.items():
-        nodes[name] = {} if told is None else nodes.get(name, {}) | told
+    nodes = {name: dict(declared) for name, declared in NODES.items()}
+    for name, declared in attributes.items():
+        nodes[name] = {} if declared is None else nodes.get(name, {}) | declared
     return {"nodes": nodes, "edges": edges}
 
 
@@ -146,7 +146,7 @@ def test_a_target_that_is_a_root_is_noise_that_its_effects_tell_of():
         assert cough < 0.4
 
 
-# What is told of a node stays
+# What is declared of a node stays
 
 
 def model(graph=CREDIT, config=CONFIG, index=0, **given):
@@ -168,11 +168,11 @@ def test_what_is_told_of_a_node_stays():
 def test_what_is_told_of_one_node_leaves_what_the_others_draw():
     plain = OwnGraph(**changed(age=None, school=None, income=None, debt=None))
     for index in range(10):
-        (told, _, _), (untold, _, _) = model(index=index), model(plain, index=index)
+        (declared, _, _), (undeclared, _, _) = model(index=index), model(plain, index=index)
         for name in ("letters", "debt", "default"):
-            first, second = told.mechanisms[name], untold.mechanisms[name]
+            first, second = declared.mechanisms[name], undeclared.mechanisms[name]
             assert (first.func, first.keywords) == (second.func, second.keywords)
-        assert told.noises["luck"] is untold.noises["luck"]
+        assert declared.noises["luck"] is undeclared.noises["luck"]
 
 
 def test_what_is_not_told_differs_from_dataset_to_dataset():

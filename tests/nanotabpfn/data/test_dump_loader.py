@@ -249,5 +249,5 @@ def test_the_trained_range_is_of_what_is_trained_on(tmp_path, foreign_dump):
     assert mixed.trained_range == TrainedRange((min(splits), 48), (min(features), 12), (2, 10))
 
     generate_dump(tmp_path / "real.h5", real.config, 8, seed=0)
-    told = PriorDumpDataLoader(tmp_path / "real.h5", 1, 4, "cpu").trained_range
-    assert told == real.trained_range  # of all that its prior may draw, not of these eight
+    stored = PriorDumpDataLoader(tmp_path / "real.h5", 1, 4, "cpu").trained_range
+    assert stored == real.trained_range  # of all that its prior may draw, not of these eight

@@ -44,8 +44,8 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, model, mon
     saved = save_model(model, tmp_path)
     before = saved.read_bytes()
 
-    def full(beside, final):
-        assert beside.exists()
+    def full(partial, final):
+        assert partial.exists()
         raise OSError("No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "replace", full)

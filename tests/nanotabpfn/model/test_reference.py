@@ -1,4 +1,4 @@
-"""The fast model beside the plain one: the same logits and the same gradients."""
+"""The fast model compared with the plain one: the same logits and the same gradients."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_logits_and_gradients_equal_the_plain_models(
     torch.testing.assert_close(logits, expected_logits, rtol=0, atol=1e-9)
     for name, expected in expected_gradients.items():
         got = gradients[name]
-        if got is None:  # weights of the first layer that nobody reads, where it is the last one too
+        if got is None:  # weights that are not used where the first layer is also the last one
             got = torch.zeros_like(expected)
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-9, msg=name)
 

@@ -1,4 +1,4 @@
-"""Kills training at random lines and moments and goes on: run by test_run.py, in a process of its own.
+"""Kills training at random lines and moments and resumes: run by test_run.py, in a process of its own.
 
 A fork is cheap, but only a process without threads may fork, which pytest's is not; nor may one that has
 differentiated, so all training is done in forks.
@@ -47,7 +47,7 @@ errors_for_users()  # imported here for the same reason
 
 
 def train(dump: Path, out: Path) -> None:
-    """What a user does: goes on with the run if there is one, else starts it."""
+    """What a user does: resume the run if there is one, else start it."""
     if (out / "config.json").exists():
         arguments = ["train", "--resume", str(out)]
     else:

@@ -93,7 +93,7 @@ def test_logits_and_gradients_equal_the_plain_models(
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-9)
     expected = dict(plain.named_parameters())
     for key, parameter in fast.named_parameters():
-        zeros = torch.zeros_like(parameter)  # of weights that nobody reads
+        zeros = torch.zeros_like(parameter)  # of weights that are not used
         got, wanted = (p.grad if p.grad is not None else zeros for p in (parameter, expected[key]))
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9, msg=key)
 

@@ -1,4 +1,4 @@
-"""The directory of a run: killed at any moment it goes on to the bit; nobody else's work is touched."""
+"""The directory of a run: killed at any moment it resumes to the bit; other files are not touched."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_the_last_checkpoints_are_kept_and_each_is_a_model(tmp_path, tiny_dump):
     models = [load_model(file).state_dict() for file in [*checkpoints(out), out]]
     assert all(torch.equal(weight, models[2][name]) for name, weight in models[1].items())
     assert any(not torch.equal(weight, models[2][name]) for name, weight in models[0].items())
-    for name, weight in models[1].items():  # the average, which is not what training goes on from
+    for name, weight in models[1].items():  # the average, which training does not resume from
         assert not torch.equal(weight, states[1]["weights"][name])
 
 
@@ -214,7 +214,7 @@ def test_damaged_runs_are_refused_by_name(tmp_path, tiny_dump):
     last = checkpoints(out)[-1]
     last.write_bytes(last.read_bytes()[:-100])
     assert_refused(run("train", "--resume", out), last, "not a readable safetensors file")
-    last.unlink()  # goes on from the one before
+    last.unlink()  # resumes from the one before
     result = run("train", "--resume", out)
     assert result.exit_code == 0, result.output
     assert without_times(history(out)) == without_times(map(json.loads, lines))

@@ -1,4 +1,4 @@
-"""Trackers: what TensorBoard and Weights & Biases are told, and what happens where they are not installed."""
+"""Trackers: what TensorBoard and Weights & Biases receive, and what happens where they are not installed."""
 
 import json
 import sys
@@ -26,18 +26,18 @@ def history(folder):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What a stand-in for the module wandb is told."""
-    told = []
+def received(monkeypatch):
+    """What a stand-in for the module wandb receives."""
+    received = []
 
     def init(**settings):
-        told.append(("init", settings))
+        received.append(("init", settings))
         return SimpleNamespace(
-            log=lambda values, step: told.append((step, values)), finish=lambda: told.append("finish")
+            log=lambda values, step: received.append((step, values)), finish=lambda: received.append("finish")
         )
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    return told
+    return received
 
 
 def test_tensorboard_shows_the_history_also_of_a_run_that_went_on(tmp_path, tiny_dump):
@@ -63,25 +63,25 @@ def test_steps_that_come_again_replace_the_old_ones_in_tensorboard(tmp_path):
     assert curves(tmp_path) == {"loss": [(1, 1), (2, 20), (3, 30)]}
 
 
-def test_weights_and_biases_is_told_settings_and_records_of_one_run(tmp_path, tiny_dump, told, monkeypatch):
+def test_weights_and_biases_receives_settings_and_records(tmp_path, tiny_dump, received, monkeypatch):
     out = tmp_path / "run"
     result = train_tiny(tiny_dump, out, "--eval-every", 0, "--log", "wandb")
     assert result.exit_code == 0, result.output
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     assert run("train", "--resume", out, "--steps", 8).exit_code == 0
-    (_, first), *_ = told
+    (_, first), *_ = received
     settings = json.loads((out / "config.json").read_text())
     assert first["config"] | {"training": settings["training"]} == settings
     assert (first["project"], first["name"], first["id"]) == ("nanotabpfn", "run", settings["id"])
     assert first["resume"] == "allow"
-    [begin] = [i for i, entry in enumerate(told) if i and entry[0] == "init"]
-    assert (told[begin][1]["project"], told[begin][1]["id"]) == ("mine", settings["id"])
-    assert told.count("finish") == 2
-    records = [entry for entry in told if entry != "finish" and entry[0] != "init"]
+    [begin] = [i for i, entry in enumerate(received) if i and entry[0] == "init"]
+    assert (received[begin][1]["project"], received[begin][1]["id"]) == ("mine", settings["id"])
+    assert received.count("finish") == 2
+    records = [entry for entry in received if entry != "finish" and entry[0] != "init"]
     assert records == [(record.pop("step"), record) for record in history(out)]
 
 
-def test_both_at_once_and_an_end_by_error_is_told(tmp_path, told):
+def test_both_at_once_and_an_end_by_error_is_reported(tmp_path, received):
     def broken_off():
         with open_trackers(["wandb", "tensorboard"], tmp_path, {"id": "1"}, 0) as tell:
             tell({"step": 1, "loss": 0.5})
@@ -89,7 +89,7 @@ def test_both_at_once_and_an_end_by_error_is_told(tmp_path, told):
 
     with pytest.raises(OSError, match="broken"):
         broken_off()
-    assert told[1:] == [(1, {"loss": 0.5}), "finish"]
+    assert received[1:] == [(1, {"loss": 0.5}), "finish"]
     assert curves(tmp_path) == {"loss": [(1, 0.5)]}
 
 

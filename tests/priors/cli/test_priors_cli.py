@@ -97,7 +97,7 @@ def test_an_interrupted_generation_is_one_line_and_the_same_command_goes_on(tmp_
         patches.setattr(generate_module, "sample_block", interrupted)
         result = run("generate", out, *arguments)
     assert result.exit_code == 1
-    assert result.stderr.strip().splitlines()[-1] == "Error: stopped; the same command goes on where it was"
+    assert result.stderr.strip().splitlines()[-1] == "Error: stopped; the same command resumes it"
     assert not out.exists()
     assert run("generate", out, *arguments).exit_code == 0
     assert run("generate", tmp_path / "undisturbed.h5", *arguments).exit_code == 0

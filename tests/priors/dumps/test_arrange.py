@@ -1,4 +1,4 @@
-"""Merged, split and shuffled dumps: the same records to the bit, whole blocks, told where they come from."""
+"""Merged, split and shuffled dumps: the same records to the bit, whole blocks, with their origin recorded."""
 
 import json
 import subprocess

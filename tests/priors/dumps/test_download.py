@@ -158,7 +158,7 @@ def test_another_dump_is_not_the_published_one(server, out, tiny_dump):
 
 def test_without_network_it_says_what_to_do(out):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        taken.bind(("127.0.0.1", 0))  # and no server listens
         with pytest.raises(DownloadError) as caught:
             download(Published(f"http://127.0.0.1:{taken.getsockname()[1]}/", PAGE, (640, 150, 5)), out)
     message = str(caught.value)

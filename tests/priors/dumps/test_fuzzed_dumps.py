@@ -167,7 +167,7 @@ def run_all(folder, dump):
 
     folder, original = Path(folder), content_hash(dump)
     fifo, path = folder / "outside", folder / "case.h5"
-    os.mkfifo(fifo)  # whoever opens it waits for ever
+    os.mkfifo(fifo)  # opening it blocks for ever
 
     def run(name, same=None):
         is_same = same() if same else None

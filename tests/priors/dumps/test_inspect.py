@@ -100,7 +100,7 @@ def test_labels_that_break_the_schema_are_listed(small):
         file["y"][0, :10] = 1  # not from 0
         file["y"][1, :10] = [0] * 9 + [1]  # class 1 has no training row
         file["y"][3, :10] = [0, 1, 2, 3] * 2 + [0, 0]  # more than max_num_classes
-        file["y"][3, 10:] = 9  # padding, which is nobody's label
+        file["y"][3, 10:] = 9  # padding, not a label
     assert summary_of(small)["wrong_labels"] == [0, 1, 3]
     assert re.search(r"wrong labels +3 of 4, namely 0, 1, 3 ", page_of(small))
 

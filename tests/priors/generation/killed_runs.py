@@ -1,4 +1,4 @@
-"""Kills generation at random lines of its code and goes on: run by test_resume.py, in a process of its own.
+"""Kills generation at random lines of its code and resumes it, in a process of its own: for test_resume.py.
 
 A fork is cheap, but only a process without threads may fork, which pytest's is not.
 

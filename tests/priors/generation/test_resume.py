@@ -258,7 +258,7 @@ def test_two_workers_killed_stopped_and_interrupted_end_in_the_undisturbed_dump(
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 1, errors
         assert output == ""
-        assert errors.strip().splitlines()[-1].endswith("the same command goes on where it was")
+        assert errors.strip().splitlines()[-1].endswith("the same command resumes it")
         assert errors.strip().splitlines()[-1].startswith("Error: ")
         assert "Traceback" not in errors
         assert not path.exists()
