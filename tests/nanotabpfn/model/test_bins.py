@@ -1,4 +1,4 @@
-"""Distributions over bins: known answers, and functions compared with each other and with scipy's half-normal."""
+"""Distributions over bins: known answers, functions compared with each other and with scipy's half-normal."""
 
 from itertools import pairwise
 
