@@ -225,7 +225,8 @@ def test_a_resumed_run_refuses_another_dump_under_the_name(tmp_path, tiny_dump, 
     dump.write_bytes(tiny_dump.read_bytes())
     assert train_tiny(dump, tmp_path / "run", "--eval-every", 0).exit_code == 0
     dump.write_bytes(published_like.read_bytes())
-    assert_refused(run("train", "--resume", tmp_path / "run", "--steps", 8), "mine.h5: its content is not that of the dump")
+    more = run("train", "--resume", tmp_path / "run", "--steps", 8)
+    assert_refused(more, "mine.h5: its content is not that of the dump")
     dump.unlink()
     assert_refused(run("train", "--resume", tmp_path / "run", "--steps", 8), "mine.h5")
 
