@@ -1,6 +1,6 @@
 """Presets: none degenerate, each with something to learn (but the control), and the same datasets as ever.
 
-`python tests/test_presets.py` renews tests/data/fingerprints.json after a change that is meant to change what
+`python tests/priors/test_presets.py` renews tests/data/fingerprints.json after a change that is meant to change what
 presets draw; say so in the changelog, for dumps made before and after will differ.
 """
 
