@@ -1,7 +1,7 @@
 """Presets: none degenerate, each with something to learn (but the control), and the same datasets as ever.
 
-`python tests/priors/test_presets.py` renews tests/data/fingerprints.json after a change that is meant to change what
-presets draw; say so in the changelog, for dumps made before and after will differ.
+`python tests/priors/test_presets.py` renews tests/data/fingerprints.json after a change that is meant to
+change what presets draw. Say so in the changelog: dumps made before and after it differ.
 """
 
 import hashlib
