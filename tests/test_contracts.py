@@ -94,6 +94,16 @@ def test_every_file_says_in_its_first_line_what_it_is():
         assert len(first_line) > 20, path
 
 
+def test_no_file_has_more_than_500_lines():
+    folders = ["priors", "nanotabpfn", "scripts", "tests"]
+    sizes = {
+        path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in folders
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    }
+    assert {path: size for path, size in sizes.items() if size > 500} == {}
+
+
 def test_what_is_no_module_is_packed_too():
     packed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     assert packed["packages"]["find"]["include"] == ["priors*", "nanotabpfn*"]

@@ -1,5 +1,6 @@
 """Figures of audits: one in detail, several below each other."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from priors.plots.style import BLACK, BLUE, DARK, GREEN, LIGHT, ORANGE, SKY, Plo
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def plot_audit(audit: Audit, out: str | Path) -> None:
+def plot_audit(audit: Audit, out: str | Path | None = None) -> "Figure":
     """Draw what an audit found: learnability, forest against linear model, class balance, correlation.
 
     Raises:
@@ -42,6 +44,7 @@ def plot_audit(audit: Audit, out: str | Path) -> None:
             histogram(axes["c"], smallest, np.linspace(0, 0.5, 26), "share of the rows")
             axes["c"].set_title("The smallest class")
         _correlation(axes["d"], audit)
+    return figure
 
 
 def _lowest(problem_type: str) -> float:
@@ -80,6 +83,7 @@ def _correlation(axes: "Axes", audit: Audit) -> None:
     histogram(axes, audit.column("correlation"), np.linspace(0, 1, 41), label)
     by_chance = chance_correlation(int(np.median(audit.column("num_datapoints"))))
     axes.axvline(by_chance, color=BLACK, linestyle="--", linewidth=1)
+    axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the words above the bars
     axes.annotate(
         "independent columns,\nby chance",
         (by_chance, 0.98),
@@ -93,7 +97,7 @@ def _correlation(axes: "Axes", audit: Audit) -> None:
     axes.set_title("How correlated the features are")
 
 
-def plot_audits(audits: Sequence[Audit], out: str | Path) -> None:
+def plot_audits(audits: Sequence[Audit], out: str | Path | None = None) -> "Figure":
     """Draw several audits below each other: learnability, shares at chance and trivial, correlation.
 
     Raises:
@@ -119,6 +123,7 @@ def plot_audits(audits: Sequence[Audit], out: str | Path) -> None:
         quantiles = np.array([summary["quantiles"]["correlation"] for summary in found])
         quantile_lines(correlate, np.arange(len(audits)), quantiles, GREEN)
         correlate.set(xlim=(0, 1), xlabel="mean |correlation|", title="How correlated the features are")
+    return figure
 
 
 def _check_scored(audit: Audit) -> None:
@@ -136,7 +141,7 @@ def _compare_learnability(axes: "Axes", audits: Sequence[Audit], found: list[dic
         quantile_lines(axes, places + shift, quantiles, colour)
     title = f"Random forest (blue), {LINEAR[problem_type]} (orange)"
     axes.set(xlim=(low, 1.02), xlabel=METRIC[problem_type], title=title, yticks=places)
-    axes.set_yticklabels([Path(audit.source).name for audit in audits])
+    axes.set_yticklabels([textwrap.fill(Path(audit.source).name, 30) for audit in audits])
     axes.invert_yaxis()
 
 
@@ -152,6 +157,11 @@ def _compare_ends(axes: "Axes", found: list[dict[str, Any]]) -> None:
     ):
         axes.barh(places, width, left=left, color=colour, height=0.6)
     for place, (chance, trivial) in zip(places, shares, strict=True):
-        axes.text(1.5, place, f"{chance:.0f}", va="center", color=DARK, fontsize=8)
-        axes.text(98.5, place, f"{trivial:.0f}", va="center", ha="right", color="white", fontsize=8)
-    axes.set(xlim=(0, 100), xlabel="% of datasets", title="At chance (grey), trivial (dark)")
+        axes.text(-2, place, f"{chance:.0f}", va="center", ha="right", color=DARK, fontsize=8)
+        axes.text(102, place, f"{trivial:.0f}", va="center", color=DARK, fontsize=8)
+    axes.set(
+        xlim=(-14, 114),
+        xticks=[0, 25, 50, 75, 100],
+        xlabel="% of datasets",
+        title="At chance (grey), trivial (dark)",
+    )

@@ -12,13 +12,15 @@ from priors.plots.style import CLASS_COLOURS, GREY, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import SubFigure
+    from matplotlib.figure import Figure, SubFigure
 
 MOST_FEATURES = 4
 """Features of a dataset that its scatter plots show: the first ones, in the table's own random order."""
 
 
-def plot_datasets(config: PriorConfig, name: str, out: str | Path, num_draws: int = 4, seed: int = 0) -> None:
+def plot_datasets(
+    config: PriorConfig, name: str, out: str | Path | None = None, num_draws: int = 4, seed: int = 0
+) -> "Figure":
     """Draw some datasets of a prior: their features against each other, coloured by class or target.
 
     Raises:
@@ -37,12 +39,13 @@ def plot_datasets(config: PriorConfig, name: str, out: str | Path, num_draws: in
     title = f"Datasets drawn from the prior {name} (seed {seed})"
     num_columns = min(2, num_draws)
     num_rows = -(-num_draws // num_columns)
-    with drawn(out, 4.6 * num_columns, 0.9 + 4.3 * num_rows, title, caption) as figure:
+    with drawn(out, 5.2 * num_columns, 0.9 + 4.3 * num_rows, title, caption) as figure:
         panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.04, wspace=0.04)
         for panel, draw in zip(panels.flat, draws, strict=False):
             named = config.graph is not None
             names = [str(node) if named else f"feature {i}" for i, node in enumerate(draw.structure.features)]
             _draw_dataset(panel, draw, names, is_classification, seed)
+    return figure
 
 
 def _draw_dataset(
@@ -58,12 +61,35 @@ def _draw_dataset(
         ha="left",
     )
     if is_classification:
-        for k, count in enumerate(np.bincount(y)):
-            colour = CLASS_COLOURS[k % len(CLASS_COLOURS)]
-            text = f"class {k}: {count / len(y):.0%}"
-            panel.text(0.98, 0.88 - 0.04 * k, text, ha="right", fontsize=8, color=colour)
-    num_features = min(MOST_FEATURES, x.shape[1])
-    x = x[:, :num_features]
+        _name_classes(panel, y)
+    _draw_features(panel, x[:, :MOST_FEATURES], y, num_train, names, is_classification)
+
+
+def _name_classes(panel: "SubFigure", y: np.ndarray) -> None:
+    """A legend of the classes and their shares, to the right of the panels, where it covers none of them."""
+    from matplotlib.lines import Line2D
+
+    counts = np.bincount(y)
+    colours = [CLASS_COLOURS[k % len(CLASS_COLOURS)] for k in range(len(counts))]
+    handles = [
+        Line2D([], [], color=colour, marker="o", linestyle="", label=f"class {k}: {count / len(y):.0%}")
+        for k, (colour, count) in enumerate(zip(colours, counts, strict=True))
+    ]
+    panel.legend(
+        handles=handles, loc="outside right upper", labelcolor=colours, handletextpad=0.1, borderaxespad=0.2
+    )
+
+
+def _draw_features(
+    panel: "SubFigure",
+    x: np.ndarray,
+    y: np.ndarray,
+    num_train: int,
+    names: list[str],
+    is_classification: bool,
+) -> None:
+    """The columns of x (R, F) against each other below the diagonal, and each by itself on it."""
+    num_features = x.shape[1]
     is_train = np.arange(len(y)) < num_train
     grid = panel.subplots(num_features, num_features, squeeze=False, sharex="col")
     for row in range(num_features):

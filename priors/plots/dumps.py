@@ -14,6 +14,7 @@ from priors.plots.style import BLUE, GREEN, PlotError, check_figure, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SHARE_BINS = np.linspace(0, 1, 26)
 
@@ -36,13 +37,13 @@ class Panel(NamedTuple):
 
 def plot_dump(
     path: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     num_datasets: int = 200,
     seed: int = 0,
     num_workers: int = 1,
     on_read: Callable[[int], None] | None = None,
     on_measured: Callable[[int], None] | None = None,
-) -> None:
+) -> "Figure":
     """Draw how the datasets of a dump differ: sizes, splits, classes, correlation, learnability.
 
     Args:
@@ -74,6 +75,7 @@ def plot_dump(
         for axes, panel in zip(grid.flat, panels, strict=False):
             panel.draw(axes)
             axes.set_title(panel.heading)
+    return figure
 
 
 def _sizes(path: str | Path, found: Audit) -> Sizes:

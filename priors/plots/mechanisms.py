@@ -15,14 +15,15 @@ from priors.streams import DATASET, split, stream
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LINE = np.linspace(-3, 3, 601, dtype=np.float32)  # of one cause, in standard deviations
 SIDE = np.linspace(-3, 3, 121, dtype=np.float32)  # of each of two causes
 
 
 def plot_mechanisms(
-    config: PriorConfig, name: str, out: str | Path, num_draws: int = 4, seed: int = 0
-) -> None:
+    config: PriorConfig, name: str, out: str | Path | None = None, num_draws: int = 4, seed: int = 0
+) -> "Figure":
     """Draw each mechanism family of a prior: functions of one cause, and of two.
 
     Args:
@@ -51,6 +52,7 @@ def plot_mechanisms(
             _draw_curves(curves, config, family, num_draws, seed)
             for i, axes in enumerate(maps):
                 _draw_map(axes, config, family, i, seed)
+    return figure
 
 
 def _draw_curves(axes: "Axes", config: PriorConfig, family: str, num_draws: int, seed: int) -> None:

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,13 +44,13 @@ class PlotError(Exception):
     """A figure that cannot be drawn; the message says why, and what helps."""
 
 
-def check_figure(out: str | Path) -> None:
-    """Stop before any work where no figure can be written.
+def check_figure(out: str | Path | None) -> None:
+    """Stop before any work if no figure can be drawn, or written to `out`.
 
     Raises:
         PlotError: matplotlib is not installed, or `out` has another ending than .png, .svg or .pdf.
     """
-    if Path(out).suffix not in ENDINGS:
+    if out is not None and Path(out).suffix not in ENDINGS:
         raise PlotError(f"{out}: a figure must end in one of {', '.join(ENDINGS)}")
     try:
         import matplotlib.figure  # noqa: F401
@@ -59,8 +59,10 @@ def check_figure(out: str | Path) -> None:
 
 
 @contextmanager
-def drawn(out: str | Path, width: float, height: float, title: str, caption: str) -> Iterator["Figure"]:
-    """An empty figure with a title and, below, a caption; written to `out` when it is drawn.
+def drawn(
+    out: str | Path | None, width: float, height: float, title: str, caption: str
+) -> Iterator["Figure"]:
+    """An empty figure with a title and, below, a caption; written to `out`, if given, when it is drawn.
 
     Args:
         width: in inches; so is `height`.
@@ -69,19 +71,23 @@ def drawn(out: str | Path, width: float, height: float, title: str, caption: str
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    out = Path(out)
-    with mpl.rc_context(STYLE), replaced_when_done(out) as partial:
+    with mpl.rc_context(STYLE), nullcontext() if out is None else replaced_when_done(Path(out)) as partial:
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
         # Matplotlib does not wrap them in a constrained layout; so many letters fill an inch.
-        title, caption = textwrap.fill(title, round(width * 11)), textwrap.fill(caption, round(width * 17))
+        title, caption = textwrap.fill(title, round(width * 9.5)), textwrap.fill(caption, round(width * 17))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         figure.supxlabel(caption, x=0.01, ha="left", fontsize=8, color=DARK)
         yield figure
-        if out.suffix == ".png":
-            _save_png(figure, partial)
-        else:
-            metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[out.suffix]
-            figure.savefig(partial, format=out.suffix[1:], metadata=metadata)
+        if out is not None:
+            _save(figure, partial, Path(out).suffix)
+
+
+def _save(figure: "Figure", path: Path, ending: str) -> None:
+    if ending == ".png":
+        _save_png(figure, path)
+    else:
+        metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
+        figure.savefig(path, format=ending[1:], metadata=metadata)
 
 
 def _save_png(figure: "Figure", path: Path) -> None:

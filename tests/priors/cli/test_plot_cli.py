@@ -35,6 +35,15 @@ def test_figures_of_a_prior(verb, tmp_path):
     assert_refused(run("plot", verb, "--out", out, *SMALL), "exists; --overwrite replaces it")
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_titles_carry_the_changes(verb, texts, tmp_path):
+    words = [word for change in ("mechanisms=mlp", "num_datapoints=30") for word in ("--set", change)]
+    result = run("plot", verb, "--out", tmp_path / "figure.svg", *words, "--num", 1)
+    assert result.exit_code == 0, result.output
+    title = f"{verb} drawn from the prior default with num_datapoints=30, mechanisms=mlp (seed 0)"
+    assert any(text.lower().endswith(title) for text in texts)
+
+
 def test_families_and_a_graph_of_ones_own(tmp_path):
     (tmp_path / "own.txt").write_text("age income\nincome default\n")
     result = run("plot", "graphs", "--out", tmp_path / "a.svg", "--by-family", *SMALL)
