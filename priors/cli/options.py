@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import networkx as nx
 from tqdm import tqdm
 
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
-from priors.console import Seed, parse_override
+from priors.console import Seed, parse_override, printable
 from priors.graph_files import read_graph
 from priors.presets import PRESETS
 from priors.settings import write_differences, write_setting, write_value
@@ -81,7 +82,7 @@ class OwnGraphOptions(NamedTuple):
         """The fields of a PriorConfig that the graph sets.
 
         Raises:
-            click.UsageError: a target or features without a graph.
+            click.UsageError: a target or features without a graph; a graph without a target.
             ConfigError: the file holds no such graph.
         """
         if not self.file:
@@ -91,7 +92,13 @@ class OwnGraphOptions(NamedTuple):
         names = None
         if self.features is not None:
             names = [name.strip() for name in self.features.split(",")]
-        return {"graph": read_graph(self.file, self.target, names), "num_features": (5, 5)}
+        graph = read_graph(self.file, self.target, names)
+        if "target" not in nx.get_node_attributes(graph, "role").values():
+            known = ", ".join(map(str, graph))
+            raise click.UsageError(
+                f"{self.file} names no target: --target NODE does, one of {printable(known)}"
+            )
+        return {"graph": graph, "num_features": (5, 5)}
 
 
 def prior_options(command: Callable) -> Callable:

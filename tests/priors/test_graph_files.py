@@ -221,7 +221,7 @@ def test_names_are_the_columns_of_parquet_unless_they_are_taken(dump, tmp_path, 
     [
         (["--target", "age"], "--target and --features need --graph"),
         (["--features", "age"], "--target and --features need --graph"),
-        (["--graph", "{edges}"], "graph: has no target"),
+        (["--graph", "{edges}"], "names no target: --target NODE does, one of age, "),
         (["--graph", "{edges}", "--target", "wealth"], "there is no node 'wealth'"),
         (["--graph", "{edges}", "--target", "default", "--features", "age,,"], "there is no node ''"),
         (
