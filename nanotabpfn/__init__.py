@@ -15,8 +15,9 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
     from nanotabpfn.evaluation.protocol import evaluate
     from nanotabpfn.evaluation.suites import load_suite
-    from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+    from nanotabpfn.model.architecture import NanoTabPFNModel
     from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
+    from nanotabpfn.model.device import get_default_device
     from nanotabpfn.training.loop import train
     from nanotabpfn.training.recipes import RECIPES
     from nanotabpfn.training.step import TrainingError
@@ -28,8 +29,9 @@ _MODULES = {
     "nanotabpfn.estimators.regressor": ["NanoTabPFNRegressor"],
     "nanotabpfn.evaluation.protocol": ["evaluate"],
     "nanotabpfn.evaluation.suites": ["load_suite"],
-    "nanotabpfn.model.architecture": ["NanoTabPFNModel", "get_default_device"],
+    "nanotabpfn.model.architecture": ["NanoTabPFNModel"],
     "nanotabpfn.model.checkpoint": ["CheckpointError", "load_model", "save_model"],
+    "nanotabpfn.model.device": ["get_default_device"],
     "nanotabpfn.training.loop": ["train"],
     "nanotabpfn.training.recipes": ["RECIPES"],
     "nanotabpfn.training.step": ["TrainingError"],

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import torch
 
 from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, check_suite
-from nanotabpfn.model.architecture import get_default_device
-from priors.console import PlainError
+from nanotabpfn.model.device import DEVICES, find_device
 
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where to compute; auto takes a GPU if there is one.",
@@ -76,11 +74,9 @@ def resolve_device(name: str) -> str:
     """The device that `name` means, where `auto` is a GPU if there is one.
 
     Raises:
-        PlainError: it is not available here.
+        click.BadParameter: it is not available here.
     """
-    if name == "auto":
-        return get_default_device()
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[name]:
-        raise PlainError(f"--device {name}: there is none here; --device auto takes what there is")
-    return name
+    try:
+        return str(find_device(name))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--device") from error

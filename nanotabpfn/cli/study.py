@@ -8,6 +8,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from nanotabpfn.cli.options import resolve_device
+from nanotabpfn.model.device import DEVICES
 from nanotabpfn.studies.estimate import Estimate, estimate
 from nanotabpfn.studies.folder import state_of, steps_done
 from nanotabpfn.studies.jobs import Job, Outcome
@@ -50,7 +52,7 @@ out_option = click.option(
 )
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(DEVICES),
     default="cpu",
     show_default=True,
     help="Where models are trained and scored; auto is the best that a worker has.",
@@ -120,7 +122,7 @@ def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device
     plan = plan_study(study)
     _show_cells(plan, folder)
     click.echo(f"each: {study.budget}")
-    _show_estimate(estimate(plan, folder, threads, device), workers)
+    _show_estimate(estimate(plan, folder, threads, resolve_device(device)), workers)
 
 
 def _show_cells(plan: Plan, folder: Path) -> None:
@@ -196,6 +198,8 @@ def run_command(
     """
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
+    if not scheduler:  # else the machines of the cluster check their own device
+        resolve_device(device)
     study, folder = load_study(*file), _folder(file[0], out)
     view = ProgressView(folder)
     try:

@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader
 
 from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorError, PriorReader, Record, collate
 from nanotabpfn.data.settings import check_settings, check_state
-from nanotabpfn.model.architecture import TrainedRange, get_default_device
+from nanotabpfn.model.architecture import TrainedRange
+from nanotabpfn.model.device import get_default_device
 from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError

@@ -23,8 +23,9 @@ from nanotabpfn.estimators.members import (
     fit_ensemble,
     random_generator,
 )
-from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange, get_default_device
+from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 from nanotabpfn.model.checkpoint import load_model
+from nanotabpfn.model.device import find_device
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 """Folder of the models that come with the package, each with its card."""
@@ -155,25 +156,6 @@ class TableEstimator(BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def find_device(device: str | torch.device | None) -> torch.device:
-    """`device`; where it is None or "auto", a GPU if there is one.
-
-    Raises:
-        ValueError: an unknown device, or one that is not available here.
-
-    >>> find_device("cpu")
-    device(type='cpu')
-    """
-    try:
-        found = torch.device(get_default_device() if device in (None, "auto") else device)
-    except RuntimeError as error:
-        raise ValueError(f"device must be auto, cpu, cuda or mps, got {device!r}") from error
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(found.type, True):
-        raise ValueError(f"device {str(device)!r} is not available here; 'auto' takes what there is")
-    return found
 
 
 def _device_of(model: torch.nn.Module) -> torch.device:

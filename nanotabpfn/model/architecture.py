@@ -26,20 +26,6 @@ CHUNK_BYTES = 2**26
 """Memory that one chunk of rows needs, approximately, in `encode_training` and `predict`."""
 
 
-def get_default_device() -> str:
-    """`cuda` if there is a CUDA device, else `mps` if there is one, else `cpu`.
-
-    Examples:
-        >>> get_default_device() in ("cuda", "mps", "cpu")
-        True
-    """
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
-
-
 class TrainedRange(NamedTuple):
     """Sizes of the tables that a model was trained on, (low, high) each; its quality beyond is unknown."""
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.arms import Cell, architecture
 from nanotabpfn.studies.folder import eval_steps, is_complete, is_trained, steps_done
 from nanotabpfn.studies.jobs import jobs_of
@@ -20,7 +21,6 @@ from nanotabpfn.studies.properties import properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.scoring import score_datasets, score_tables
 from nanotabpfn.studies.spec import Study
-from nanotabpfn.studies.workers import resolve_device
 from nanotabpfn.training.loop import train
 
 TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
@@ -50,9 +50,9 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
     """Time a few steps of each arm that is not done, a few tables and datasets, and add up what is left.
 
     Raises:
-        StudyError: the device is missing.
+        ValueError: the device is not available here.
     """
-    device = resolve_device(device)
+    device = str(find_device(device))
     todo = {
         planned.key: planned
         for planned in plan.cells

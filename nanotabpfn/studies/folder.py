@@ -18,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from nanotabpfn.evaluation.pandas_import import import_pandas
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.arms import Cell
 from nanotabpfn.studies.keys import Plan, PlannedCell, Target, hash_settings
@@ -114,11 +115,6 @@ def pandas() -> Any:
         StudyError: pandas or pyarrow is not installed.
     """
     try:
-        import pandas
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise StudyError(
-            f"a study needs packages that are not installed ({error}): "
-            'pip install "nanotabpfn-priors[studies]"'
-        ) from error
-    return pandas
+        return import_pandas("studies", "pyarrow")
+    except ModuleNotFoundError as error:
+        raise StudyError(str(error)) from error

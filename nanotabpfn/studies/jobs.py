@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.cells import measure_properties, run_cell, score_baseline
 from nanotabpfn.studies.folder import (
     baseline_path,
@@ -22,7 +23,6 @@ from nanotabpfn.studies.folder import (
 )
 from nanotabpfn.studies.keys import Plan, Target
 from nanotabpfn.studies.spec import Study
-from nanotabpfn.studies.workers import resolve_device
 from priors.generation.engines import WorkerLostError
 
 
@@ -96,7 +96,7 @@ def run_job(folder: Path, study: Study, job: Job, num_threads: int, device: str)
         with FileLock(lock, blocking=False), redirect_stderr(StringIO()), torch.random.fork_rng():
             begun.touch()
             try:
-                job.work(folder, study, resolve_device(device))
+                job.work(folder, study, str(find_device(device)))
             finally:  # a process that is killed does not reach this
                 begun.unlink()
         error_path(folder, job.key).unlink(missing_ok=True)

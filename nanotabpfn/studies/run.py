@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.first_batches import check_first_batches
 from nanotabpfn.studies.folder import pandas
 from nanotabpfn.studies.jobs import Job, Outcome, jobs_of, run_job, run_jobs
@@ -14,7 +15,7 @@ from nanotabpfn.studies.keys import Plan, plan_study
 from nanotabpfn.studies.records import collect_records, keep_fuller_records, write_records
 from nanotabpfn.studies.saved import saved_of, write_saved
 from nanotabpfn.studies.spec import Study, StudyError
-from nanotabpfn.studies.workers import Workers, resolve_device
+from nanotabpfn.studies.workers import Workers
 from priors.generation.engines import run_tasks
 
 
@@ -41,15 +42,15 @@ def run_study(
         How the jobs ended; those that failed, or could not be planned, have an `error`.
 
     Raises:
-        StudyError: an arm cannot be resolved, a package or the device is missing, another process runs this
-            study.
+        StudyError: an arm cannot be resolved, a package is missing, another process runs this study.
+        ValueError: the device is not available here.
         EngineError: the backend is not available.
         WorkerLostError: the workers were lost before any job had begun; the same call resumes.
     """
     workers = workers or Workers()
     pandas()
     if workers.scheduler is None:  # else the machines of the cluster check their own device
-        resolve_device(workers.device)
+        find_device(workers.device)
     folder = Path(folder).absolute()  # workers may have another current folder
     plan = plan_study(study)
     with _locked(folder):

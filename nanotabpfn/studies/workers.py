@@ -2,11 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from nanotabpfn.model.architecture import get_default_device
-from nanotabpfn.studies.spec import StudyError
-
 
 @dataclass(frozen=True)
 class Workers:
@@ -27,20 +22,3 @@ class Workers:
     device: str = "cpu"
     """Where models are trained and scored: cpu, cuda, mps, or auto for the best that a worker has. Another
     device changes the last digits of the scores, so a study should keep to one."""
-
-
-def resolve_device(device: str) -> str:
-    """The device that a name stands for on this machine: cpu, cuda or mps.
-
-    >>> resolve_device("cpu")
-    'cpu'
-
-    Raises:
-        StudyError: this machine has no such device.
-    """
-    there = {"auto": True, "cpu": True}
-    there |= {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device, False):
-        known = ", ".join(name for name, is_there in there.items() if is_there)
-        raise StudyError(f"device: must be one of those that this machine has ({known}), got {device!r}")
-    return get_default_device() if device == "auto" else device

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.model.architecture import NanoTabPFNModel, get_default_device
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.device import get_default_device
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.distributed import ALONE, Ranks
 from nanotabpfn.training.optimizer import OPTIMIZERS, averaged, make_optimizer

@@ -373,7 +373,7 @@ def test_bad_weights_are_refused(tmp_path, tiny_dump, weights):
 
 def test_a_device_that_is_not_there_is_refused(tmp_path, tiny_dump, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--device", "cuda"), "--device cuda")
+    assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--device", "cuda"), "--device", "'cuda'")
 
 
 def test_an_unwritable_directory_is_refused(tmp_path, tiny_dump):

@@ -198,4 +198,4 @@ def test_a_real_target_in_text_and_the_device(files):
     if not torch.cuda.is_available():
         result = predict(files, "--device", "cuda")
         assert result.exit_code == 2
-        assert "--device cuda: there is none here" in result.output
+        assert "--device: device 'cuda' is not available here" in result.output

@@ -227,7 +227,7 @@ def test_log_probabilities_and_class_weights(model, table):
 
 def test_devices(model, table, monkeypatch):
     expected = NanoTabPFNClassifier(model, "cpu").fit(*table).predict_proba(table[0])
-    monkeypatch.setattr("nanotabpfn.estimators.base.get_default_device", lambda: "cpu")
+    monkeypatch.setattr("nanotabpfn.model.device.get_default_device", lambda: "cpu")
     found = NanoTabPFNClassifier(model, "auto").fit(*table).predict_proba(table[0])
     np.testing.assert_array_equal(found, expected)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
