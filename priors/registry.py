@@ -23,7 +23,7 @@ class UntrustedNameError(Exception):
 
 @contextmanager
 def imports_allowed(allowed: bool) -> Iterator[None]:
-    """Whether `lookup` may import what a dotted path names.
+    """Whether `lookup` may import what a dotted path names: only if all enclosing blocks allow it.
 
     A config that the user wrote, or names in a command, may name any code. A config that is read from a dump,
     a run folder or a study folder may not, since somebody else may have written that file.
@@ -34,7 +34,7 @@ def imports_allowed(allowed: bool) -> Iterator[None]:
         Traceback (most recent call last):
         priors.registry.UntrustedNameError: names code outside this package (os:system), ...
     """
-    token = _may_import.set(allowed)
+    token = _may_import.set(allowed and _may_import.get())
     try:
         yield
     finally:

@@ -2,16 +2,24 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import h5py
 import pytest
+import torch
 from click.testing import CliRunner
 from tiny_prior import TINY
 
 import nanotabpfn.cli.main
 import priors.cli.main
 from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
+from nanotabpfn.studies.arms import Arm
+from nanotabpfn.studies.report.write import write_report
+from nanotabpfn.studies.saved import read_saved
+from nanotabpfn.studies.spec import StudyError
 from priors.config import PriorConfig
 from priors.dumps.convert import convert
 from priors.dumps.hash import content_hash
@@ -46,11 +54,14 @@ def imported(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "recorder.py").write_text(
         f"open({str(mark)!r}, 'w').close()\n"
+        "class Weights: pass\n"
         "from priors.families.mechanisms import linear as mechanism\n"
         "from priors.families.noise import normal as noise\n"
     )
     monkeypatch.syspath_prepend(folder)
-    return mark
+    sys.modules.pop("recorder", None)  # of an earlier test
+    yield mark
+    sys.modules.pop("recorder", None)
 
 
 @pytest.fixture(params=CONFIGS)
@@ -146,4 +157,90 @@ def test_commands_that_read_a_dump_import_nothing(imported, evil, tmp_path, name
         main, [text.replace("DUMP", str(evil)).replace("FOLDER", str(tmp_path)) for text in arguments]
     )
     assert result.exit_code == (2 if name == "verify" else 0), result.output
+    assert not imported.exists()
+
+
+def forget(imported):
+    """Make the next import of the recorder be recorded."""
+    assert imported.exists()
+    imported.unlink()
+    del sys.modules["recorder"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(nanotabpfn.cli.main.main, [str(argument) for argument in arguments])
+
+
+def test_a_run_folder_imports_nothing_without_trust(imported, tmp_path):
+    """What the user names with --prior is imported; what config.json names when it is resumed is not."""
+    (tmp_path / "prior.json").write_text(json.dumps(EVIL))
+    options = ["--batch-size", "2", "--eval-every", "0", "--workers", "0", *SMALL]
+    made = run(
+        "train", "--prior", tmp_path / "prior.json", "--out", tmp_path / "run", "--steps", "1", *options
+    )
+    assert made.exit_code == 0, made.output
+    forget(imported)
+    resumed = run("train", "--resume", tmp_path / "run", "--steps", "2")
+    assert resumed.exit_code == 2
+    assert "config.json names code outside this package (recorder:mechanism)" in resumed.output
+    assert "--trust imports it" in resumed.output
+    assert not imported.exists()
+    trusted = run("train", "--resume", tmp_path / "run", "--steps", "2", "--trust")
+    assert trusted.exit_code == 0, trusted.output
+    assert imported.exists()
+
+
+def test_trust_is_for_resuming(tmp_path):
+    result = run("train", "--prior", "default", "--out", tmp_path / "run", "--trust")
+    assert result.exit_code == 2
+    assert "--trust is for --resume" in result.output
+
+
+ARMS = {
+    "set": {"preset": "linear", "set": {"mechanisms": {"recorder:mechanism": 1.0}}},
+    "vary": {"preset": "linear", "vary": {"mechanisms": ["recorder:mechanism"]}},
+    "config": {"config": "prior.json"},
+}
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_a_study_folder_of_an_earlier_version_imports_nothing(imported, tmp_path, name):
+    (tmp_path / "prior.json").write_text(json.dumps(EVIL))
+    arm = dict(ARMS[name])
+    if "config" in arm:
+        arm["config"] = str(tmp_path / "prior.json")
+    study = {"name": "theirs", "arms": {"plain": {"preset": "linear"}, "evil": arm}, "suites": ["builtin"]}
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    with pytest.raises(StudyError, match=r"code outside this package \(recorder:mechanism\)"):
+        write_report(tmp_path)
+    assert run("study", "report", tmp_path).exit_code == 2
+    assert not imported.exists()
+
+
+def test_a_study_folder_imports_nothing(imported, tmp_path):
+    arm = Arm("evil", None, None, 10)._asdict() | {"config": EVIL, "description": "theirs"}
+    study = {"name": "theirs", "arms": {"evil": ARMS["set"]}, "suites": ["builtin"]}
+    saved = {"study": study, "reference": "evil", "arms": [arm], "cells": []}
+    (tmp_path / "study.json").write_text(json.dumps(saved))
+    [arm] = read_saved(tmp_path).arms
+    assert arm.arm.config is None
+    with pytest.raises(StudyError):  # nothing is scored
+        write_report(tmp_path)
+    assert not imported.exists()
+
+
+def test_checkpoints_import_nothing(imported, tmp_path):
+    model = NanoTabPFNModel(8, 2, 8, 1, 2)
+    path = save_model(model, tmp_path / "model.safetensors")
+    content = path.read_bytes().replace(b"num_layers", b"recorder:x")
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        load_model(path)
+    assert not imported.exists()
+    import recorder
+
+    torch.save({"weights": recorder.Weights()}, tmp_path / "model.pth")
+    forget(imported)
+    with pytest.raises(CheckpointError):
+        load_model(tmp_path / "model.pth")
     assert not imported.exists()

@@ -80,6 +80,12 @@ class Weights(click.ParamType):
     f"config.json. Options that may change: {', '.join(FREE_WHEN_RESUMED)}.",
 )
 @click.option(
+    "--trust",
+    is_flag=True,
+    help="With --resume: import families of other packages that the priors in its config.json name. Somebody "
+    "else may have written that file.",
+)
+@click.option(
     "--steps",
     type=click.IntRange(min=1),
     default=2500,
@@ -185,7 +191,7 @@ class Weights(click.ParamType):
 @click.option("--overwrite", is_flag=True, help="Replace the run in OUT if there is one.")
 @click.pass_context
 def train_command(
-    ctx: click.Context, out: Path | None, resume: Path | None, overwrite: bool, **options: Any
+    ctx: click.Context, out: Path | None, resume: Path | None, trust: bool, overwrite: bool, **options: Any
 ) -> None:
     """Train a model on prior dumps, or live on priors; the defaults are the published settings.
 
@@ -206,6 +212,8 @@ def train_command(
     """
     if (out is None) == (resume is None):
         raise click.UsageError("needs either --out, for a new run, or --resume")
+    if trust and resume is None:
+        raise click.UsageError("--trust is for --resume: what --prior names is imported anyway")
     settings = new_settings(options) if resume is None else resumed_settings(ctx, resume)
     check_trackers(settings["training"]["log"])
-    train_run(settings, out or resume, resume is None, overwrite)
+    train_run(settings, out or resume, resume is None, overwrite, trust)

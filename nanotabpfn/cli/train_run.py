@@ -25,12 +25,13 @@ from nanotabpfn.training.curves import describe_data
 from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
 from nanotabpfn.training.loop import train
 from nanotabpfn.training.recipes import RECIPES
-from nanotabpfn.training.run import Run, WriteError, create_run, last_state, resume_run
+from nanotabpfn.training.run import CONFIG_FILE, Run, WriteError, create_run, last_state, resume_run
 from nanotabpfn.training.state import StateError
 from nanotabpfn.training.step import TrainingError
 from nanotabpfn.training.tracking import open_trackers
 from priors.config import PriorConfig
 from priors.console import PlainError
+from priors.registry import UntrustedNameError, imports_allowed
 
 EvalFunction = Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]]
 
@@ -45,7 +46,7 @@ class Training(NamedTuple):
     should_stop: Callable[[], bool]
 
 
-def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool) -> None:
+def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool, trust: bool) -> None:
     """Train as the settings say, into a run; under `torchrun` as one of several ranks.
 
     Args:
@@ -53,10 +54,12 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         folder: of the run.
         is_new: create the run, else resume it from its last checkpoint.
         overwrite: a new run may replace another one.
+        trust: whether to import families of other packages that the config.json of a resumed run names.
     """
     try:
         with join_ranks(settings["training"]["device"]) as ranks, _stop_signals(ranks) as should_stop:
-            loader = _loader(settings, ranks)
+            with imports_allowed(is_new or trust):  # somebody else may have written config.json
+                loader = _loader(settings, ranks)
             if is_new:
                 settings["model"] = _architecture(settings, loader)
             torch.manual_seed(settings["training"]["seed"])
@@ -177,6 +180,8 @@ def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:
         ]
     except ValueError as error:
         raise PlainError(str(error)) from error
+    except UntrustedNameError as error:
+        raise PlainError(f"{CONFIG_FILE} {error}; --trust imports it") from error
     if len(loaders) == 1:
         return loaders[0]
     weights = [source["weight"] for source in settings["data"]]

@@ -35,6 +35,9 @@ SIZES = {
 SOURCES = ("dumps", "priors", "overrides", "weights")
 """Options that say what is trained on."""
 
+NOT_OF_TRAINING = {"problem", "out", "resume", "trust", "overwrite", *SOURCES, *SIZES}
+"""Options that `settings["training"]` does not hold."""
+
 
 def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The settings of a new run from the options of `nanotabpfn train`.
@@ -50,8 +53,7 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     problem = options["problem"]
     suite = " ".join(resolve_suites(problem, options["suite"]))
     data = _data(problem, *(options[name] for name in SOURCES))
-    others = {"problem", "out", "resume", "overwrite", *SOURCES, *SIZES}
-    training = {name: value for name, value in options.items() if name not in others}
+    training = {name: value for name, value in options.items() if name not in NOT_OF_TRAINING}
     training |= {"suite": suite, "log": list(options["log"])}
     if training["workers"] is None:
         training["workers"] = 1 if any("prior" in source for source in data) else 0
@@ -79,7 +81,7 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
     try:
         training = settings["training"]
         for parameter in ctx.command.params:
-            if parameter.name == "resume" or not _is_given(ctx, parameter):
+            if parameter.name in ("resume", "trust") or not _is_given(ctx, parameter):
                 continue
             if parameter.opts[0] not in FREE_WHEN_RESUMED:
                 raise click.UsageError(
@@ -139,7 +141,7 @@ def _is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
 
 
 def _training_options(ctx: click.Context) -> set[str]:
-    return ctx.params.keys() - {"problem", "out", "resume", "overwrite", *SOURCES, *SIZES}
+    return ctx.params.keys() - NOT_OF_TRAINING
 
 
 def _data(
