@@ -25,13 +25,15 @@ ENDINGS = (".h5", ".hdf5", ".npz", ".parquet")
 
 
 def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outline:
-    """Write the records of `source` to `out`; the kinds of file follow from the endings of their names.
+    """Write the records of `source` to `out`; the endings of their names say what kind of file each is.
 
     HDF5 (.h5, .hdf5) in our layout and npz hold all that a dump holds. The published layout has no
     properties and no twins; Parquet, one row per datapoint, has neither these nor padding. Every kind carries
     the provenance.
 
     Args:
+        source: the file.
+        out: the new file.
         layout: of LAYOUTS; for an `out` in HDF5.
 
     Returns:
@@ -40,6 +42,21 @@ def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outlin
     Raises:
         DumpError: a file cannot be read or written; or Parquet is asked for and pyarrow is not there.
         ValueError: an unknown ending or layout.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, config, num_datasets=4, seed=0)
+        ...     convert(path, Path(folder) / "my.npz").num_datasets
+        ...     with np.load(Path(folder) / "my.npz") as arrays:
+        ...         arrays["X"].shape
+        4
+        (4, 20, 5)
     """
     source, out = Path(source), Path(out)
     for path in (source, out):

@@ -19,7 +19,11 @@ from priors.dumps.schema import COUNT_KEYS, MOST_BYTES, READ_ERRORS, TWIN_KEYS, 
 
 
 def write_npz(path: Path, records: Records) -> None:
-    """As `numpy.savez_compressed` does, but never with a whole array in memory."""
+    """Write what `numpy.savez_compressed` would write, but never with a whole array in memory.
+
+    Raises:
+        DumpError: the file cannot be written, or the records cannot be read.
+    """
     outline = records.outline
     shapes = {}
     for x_key, y_key in [("X", "y"), TWIN_KEYS][: 1 + records.has_twins]:
@@ -60,6 +64,11 @@ def write_npz(path: Path, records: Records) -> None:
 
 @contextmanager
 def read_npz(path: Path) -> Iterator[Records]:
+    """The records of an npz file, read piece by piece; no Python objects in it are unpickled.
+
+    Raises:
+        DumpError: it is damaged, or not the npz file of a dump.
+    """
     with ExitStack() as stack:
         with as_dump_error(path, "cannot be read", READ_ERRORS):
             archive = stack.enter_context(zipfile.ZipFile(path))

@@ -102,6 +102,15 @@ def _check_sizes(config: PriorConfig) -> None:
 
 
 def stored_seed(value: Any) -> int:
+    """The seed in a file's attributes.
+
+    Raises:
+        ValueError: it is no seed.
+
+    Examples:
+        >>> stored_seed("12")
+        12
+    """
     seed = int(str(value))
     if not 0 <= seed < 2**128:
         raise ValueError(f"seed must be in 0..2**128-1, got {str(value)[:50]}")

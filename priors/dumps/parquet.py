@@ -27,7 +27,11 @@ ROWS_PER_GROUP = 2**18
 
 
 def write_parquet(path: Path, records: Records) -> None:
-    """One row per datapoint; a feature that a dataset does not have is null, a missing value NaN."""
+    """Write one row per datapoint; a feature that a dataset does not have is null, a missing value NaN.
+
+    Raises:
+        DumpError: the file cannot be written, or the records cannot be read; or pyarrow is not installed.
+    """
     pa, pq = _pyarrow()
     outline = records.outline
     schema = _long_schema(outline)
@@ -73,6 +77,11 @@ def _feature_columns(outline: Outline) -> list[str]:
 
 @contextmanager
 def read_parquet(path: Path) -> Iterator[Records]:
+    """The records of a Parquet file that `write_parquet` wrote, read piece by piece.
+
+    Raises:
+        DumpError: it is damaged, or was not written by `write_parquet`; or pyarrow is not installed.
+    """
     _, pq = _pyarrow()
     with ExitStack() as stack:
         with as_dump_error(path, "cannot be read", _parquet_errors()):

@@ -16,14 +16,31 @@ from priors.streams import SHUFFLE, stream
 def shuffle_dump(path: str | Path, out: str | Path, seed: int) -> int:
     """Write the blocks of a dump in an order drawn from `seed`; inside a block the order stays.
 
-    A last block that is shorter than the others stays last: those after it would be out of step.
+    A last block that is shorter than the others stays last, so that all blocks begin at a multiple of their
+    size.
+
+    Args:
+        path: the dump.
+        out: the new dump.
+        seed: of the order.
 
     Returns:
-        How many blocks there are to order.
+        The number of blocks that were ordered.
 
     Raises:
         DumpError: a file cannot be read or written.
         ValueError: a seed out of range.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, config, num_datasets=4, seed=0)
+        ...     shuffle_dump(path, Path(folder) / "shuffled.h5", seed=1)
+        2
     """
     rng = stream(seed, SHUFFLE)
     check_target(Path(out))

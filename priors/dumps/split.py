@@ -15,10 +15,22 @@ from priors.dumps.schema import DumpError
 
 
 def equal_sizes(dump: Dump, num_parts: int) -> list[int]:
-    """Sizes of `num_parts` parts of whole blocks, as equal as can be; the last has the end of the dump.
+    """Sizes of `num_parts` parts of whole blocks, as equal as possible; the last has the end of the dump.
 
     Raises:
         DumpError: fewer blocks than parts.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, config, num_datasets=4, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         equal_sizes(dump, 2)
+        [2, 2]
     """
     block = shared_block(dump)
     num_blocks = -(-len(dump) // block)
@@ -32,7 +44,12 @@ def equal_sizes(dump: Dump, num_parts: int) -> list[int]:
 
 
 def part_names(path: str | Path, num_parts: int) -> list[str]:
-    """NAME-1-of-3.h5 and so on, with as many digits as they need to sort."""
+    """NAME-1-of-3.h5 and so on, with as many digits as they need to sort.
+
+    Examples:
+        >>> part_names("runs/my.h5", 2)
+        ['my-1-of-2.h5', 'my-2-of-2.h5']
+    """
     stem, width = Path(path).stem, len(str(num_parts))
     return [f"{stem}-{part:0{width}}-of-{num_parts}.h5" for part in range(1, num_parts + 1)]
 
@@ -40,9 +57,11 @@ def part_names(path: str | Path, num_parts: int) -> list[str]:
 def split_dump(path: str | Path, out_dir: str | Path, sizes: Sequence[int]) -> list[Path]:
     """Write consecutive parts of a dump as files of their own, each complete when it appears.
 
-    A part keeps config and seed, and says by `first_dataset` where it begins among their datasets.
+    A part keeps config and seed; its attribute `first_dataset` is the number of its first dataset.
 
     Args:
+        path: the dump.
+        out_dir: the folder of the parts.
         sizes: datasets of each part, whole blocks all but the last; together those of the dump.
 
     Returns:
@@ -50,6 +69,17 @@ def split_dump(path: str | Path, out_dir: str | Path, sizes: Sequence[int]) -> l
 
     Raises:
         DumpError: a file cannot be read or written, or `sizes` do not fit.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, config, num_datasets=4, seed=0)
+        ...     [part.name for part in split_dump(path, folder, sizes=[2, 2])]
+        ['my-1-of-2.h5', 'my-2-of-2.h5']
     """
     with open_dump(path) as dump:
         block = shared_block(dump)

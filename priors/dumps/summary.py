@@ -1,4 +1,4 @@
-"""What a dump looks like: a summary of a file, as figures and as text.
+"""A summary of a dump, as figures and as text.
 
 D datasets in a file, R rows and F features of one dataset.
 """
@@ -6,7 +6,7 @@ D datasets in a file, R rows and F features of one dataset.
 import json
 import textwrap
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def summary(dump: Dump) -> dict[str, Any]:
     Returns:
         path, bytes, num_datasets, max_rows, max_features, problem_type, max_num_classes, block_size,
         allow_missing, arrays (one dict each: name, shape, dtype, chunks, storage, bytes), properties and
-        unknown_keys (names), feature_names (empty if the file tells none), target_name, provenance (dict,
+        unknown_keys (names), feature_names (empty if the file has none), target_name, provenance (dict,
         empty if the file carries none);
         damaged: indices of the records that are not sound (`finite_records`);
         wrong_labels: indices of the sound ones whose labels are not 0..K-1 without a gap, K at most
@@ -41,42 +41,22 @@ def summary(dump: Dump) -> dict[str, Any]:
 
     Raises:
         DumpError: the file is damaged; the message names the records.
-    """
-    every = max(1, -(-len(dump) * dump.max_rows * dump.max_features // SAMPLE_CELLS))
-    is_sound = np.zeros(len(dump), bool)
-    minority = np.zeros(len(dump))
-    num_classes = np.zeros(len(dump), np.int64)
-    wrong_labels, cells, targets, constant = [], [], [], []
-    for start, stop in dump.spans():
-        x, y = dump.read(start, stop)  # (n, R, F), (n, R)
-        features, rows = dump.num_features[start:stop], dump.num_datapoints[start:stop]
-        is_sound[start:stop] = finite_records(x, y, features, rows, dump.allow_missing)
-        for i in np.flatnonzero(is_sound[start:stop]):
-            record, labels = start + i, y[i, : rows[i]]
-            if dump.problem_type == "classification":
-                minority[record], num_classes[record], keeps_rules = _classes(
-                    labels, dump.single_eval_pos[record], dump.max_num_classes
-                )
-                if not keeps_rules:
-                    wrong_labels.append(int(record))
-            if record % every == 0:
-                own = x[i, : rows[i], : features[i]]  # (R, F)
-                cells.append(own.ravel())
-                targets.append(labels)
-                constant.extend((own == own[0]).all(axis=0) | np.isnan(own).all(axis=0))
 
-    rows, features, split = dump.num_datapoints, dump.num_features, dump.single_eval_pos
-    per_dataset = {
-        "rows": rows,
-        "features": features,
-        "training rows (split)": split,
-        "split / rows": split / rows,
-    }
-    if dump.problem_type == "classification":
-        per_dataset["smallest class / rows"] = minority
-    quantiles = {name: _quantiles(values[is_sound]) for name, values in per_dataset.items() if is_sound.any()}
-    if dump.problem_type == "regression" and targets:
-        quantiles["target (sampled)"] = _quantiles(np.concatenate(targets))
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=4, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         found = summary(dump)
+        >>> found["classes"], found["damaged"], found["features"]["sampled"]
+        ({2: 4}, [], 4)
+    """
+    found = _scan(dump)
     return {
         "path": str(dump.path),
         "bytes": dump.path.stat().st_size,
@@ -93,12 +73,74 @@ def summary(dump: Dump) -> dict[str, Any]:
         "feature_names": list(dump.feature_names or ()),
         "target_name": dump.target_name,
         "provenance": {key: dump.attributes[key] for key in PROVENANCE if key in dump.attributes},
-        "damaged": np.flatnonzero(~is_sound).tolist(),
-        "wrong_labels": wrong_labels,
-        "classes": dict(sorted(Counter(num_classes[is_sound].tolist()).items())),
-        "quantiles": quantiles,
-        "features": _features(cells, constant),
+        "damaged": np.flatnonzero(~found.is_sound).tolist(),
+        "wrong_labels": found.wrong_labels,
+        "classes": dict(sorted(Counter(found.num_classes[found.is_sound].tolist()).items())),
+        "quantiles": _quantiles_of_datasets(dump, found),
+        "features": _features(found.cells, found.constant),
     }
+
+
+class Scan(NamedTuple):
+    """What one pass over a file finds."""
+
+    is_sound: np.ndarray
+    """(D,) bool."""
+    minority: np.ndarray
+    """(D,) share of the smallest class; 0 if it is the only one."""
+    num_classes: np.ndarray
+    """(D,) int64."""
+    wrong_labels: list[int]
+    """Numbers of the sound records whose labels break a rule."""
+    cells: list[np.ndarray]
+    """The cells of each sampled record, as one row."""
+    targets: list[np.ndarray]
+    """The targets of each sampled record."""
+    constant: list[bool]
+    """Whether a column is constant, for all columns of the sampled records."""
+
+
+def _scan(dump: Dump) -> Scan:
+    every = max(1, -(-len(dump) * dump.max_rows * dump.max_features // SAMPLE_CELLS))
+    num_datasets = len(dump)
+    found = Scan(
+        np.zeros(num_datasets, bool), np.zeros(num_datasets), np.zeros(num_datasets, np.int64), [], [], [], []
+    )
+    for start, stop in dump.spans():
+        x, y = dump.read(start, stop)  # (n, R, F), (n, R)
+        features, rows = dump.num_features[start:stop], dump.num_datapoints[start:stop]
+        found.is_sound[start:stop] = finite_records(x, y, features, rows, dump.allow_missing)
+        for i in np.flatnonzero(found.is_sound[start:stop]):
+            record, labels = start + i, y[i, : rows[i]]
+            if dump.problem_type == "classification":
+                found.minority[record], found.num_classes[record], keeps_rules = _classes(
+                    labels, dump.single_eval_pos[record], dump.max_num_classes
+                )
+                if not keeps_rules:
+                    found.wrong_labels.append(int(record))
+            if record % every == 0:
+                own = x[i, : rows[i], : features[i]]  # (R, F)
+                found.cells.append(own.ravel())
+                found.targets.append(labels)
+                found.constant.extend((own == own[0]).all(axis=0) | np.isnan(own).all(axis=0))
+    return found
+
+
+def _quantiles_of_datasets(dump: Dump, found: Scan) -> dict[str, list[float]]:
+    """Quantiles at LEVELS over the sound records: sizes, splits, class balance, targets."""
+    values = {
+        "rows": dump.num_datapoints,
+        "features": dump.num_features,
+        "training rows (split)": dump.single_eval_pos,
+        "split / rows": dump.single_eval_pos / dump.num_datapoints,
+    }
+    if dump.problem_type == "classification":
+        values["smallest class / rows"] = found.minority
+    sound = found.is_sound
+    quantiles = {name: _quantiles(of_each[sound]) for name, of_each in values.items() if sound.any()}
+    if dump.problem_type == "regression" and found.targets:
+        quantiles["target (sampled)"] = _quantiles(np.concatenate(found.targets))
+    return quantiles
 
 
 def _classes(labels: np.ndarray, split: int, max_num_classes: int | None) -> tuple[float, int, bool]:

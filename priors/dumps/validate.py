@@ -46,7 +46,12 @@ class Report(NamedTuple):
 
 
 def numbered(records: Iterable[int]) -> str:
-    """Some record numbers, in order, as a text of bounded length: "records 3, 7, 12-40 and 40 more"."""
+    """Some record numbers, in order, as a text of bounded length.
+
+    Examples:
+        >>> numbered([7, 3, 12, 13, 14])
+        'records 3, 7, 12-14'
+    """
     records = np.unique(np.fromiter(records, np.int64))
     runs = np.split(records, np.flatnonzero(np.diff(records) > 1) + 1)
     parts: list[str] = []
@@ -62,6 +67,7 @@ def numbered(records: Iterable[int]) -> str:
 
 
 def without_path(error: DumpError, path: str | Path) -> str:
+    """The message of `error` without the name of the file that it is about."""
     for name in (path, Path(path).resolve()):  # an index of shards is opened, and named, by its real path
         if str(error).startswith(f"{name}: "):
             return str(error).removeprefix(f"{name}: ")
@@ -72,7 +78,22 @@ def without_path(error: DumpError, path: str | Path) -> str:
 
 
 def validate(path: str | Path) -> Report:
-    """Check a dump against the whole schema, in bounded memory; a file that cannot be opened is a finding."""
+    """Check a dump against the whole schema, in bounded memory.
+
+    Returns:
+        What is wrong, and what cannot be checked. A file that cannot be opened is a finding too.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> config = PriorConfig(num_datapoints=20, block_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, config, num_datasets=4, seed=0)
+        ...     validate(path)
+        Report(num_datasets=4, findings=[], notes=[])
+    """
     try:
         with open_dump(path, check_sizes=False) as dump:
             return _report(dump)
@@ -83,32 +104,10 @@ def validate(path: str | Path) -> Report:
 def _report(dump: Dump) -> Report:
     findings, notes = _schema(dump)
     fits, wrong_sizes = fitting_sizes(dump)  # (D,)
-    findings += wrong_sizes
-
-    bad: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[str, list[int]] = defaultdict(list)
-    for start, stop in dump.spans():
-        for low, high, x, y in readable(dump, start, stop, unreadable):
-            chosen = np.flatnonzero(fits[low:high])
-            for problem, wrong in _tables(dump, low + chosen, x[chosen], y[chosen]).items():
-                bad[problem] += (low + chosen)[wrong].tolist()
-            if dump.has_twins:
-                try:
-                    x_do, y_do = dump.read_twins(low, high)
-                except DumpError as error:
-                    unreadable[_without_records(error, dump)] += range(low, high)
-                    continue
-                table, twin = (x[chosen], y[chosen]), (x_do[chosen], y_do[chosen])
-                for problem, wrong in _twins(dump, low + chosen, *table, *twin).items():
-                    bad[problem] += (low + chosen)[wrong].tolist()
-    for name in dump.properties:
-        chunk = (dump.arrays[f"properties/{name}"].chunks or (1,))[0]
-        for low in range(0, len(dump), chunk):
-            high = min(low + chunk, len(dump))
-            try:
-                dump.read_property(name, low, high)
-            except DumpError as error:
-                unreadable[_without_records(error, dump)] += range(low, high)
+    bad = _bad_tables(dump, fits, unreadable)
+    _read_properties(dump, unreadable)
+    findings += wrong_sizes
     findings += [f"{problem}: {numbered(records)}" for problem, records in unreadable.items()]
     findings += [f"{problem}: {numbered(records)}" for problem, records in bad.items() if records]
     findings += _blocks(dump)
@@ -123,6 +122,43 @@ def _report(dump: Dump) -> Report:
         findings += more_findings
         notes += more_notes
     return Report(len(dump), findings, notes)
+
+
+def _bad_tables(dump: Dump, fits: np.ndarray, unreadable: dict[str, list[int]]) -> dict[str, list[int]]:
+    """For each rule about tables and twins, the records that break it.
+
+    Args:
+        dump: the file.
+        fits: (D,) whether a record's sizes are right; only those that fit are checked.
+        unreadable: gets the records that cannot be read, by what is wrong.
+    """
+    bad: dict[str, list[int]] = defaultdict(list)
+    for start, stop in dump.spans():
+        for low, high, x, y in readable(dump, start, stop, unreadable):
+            chosen = np.flatnonzero(fits[low:high])
+            records, table = low + chosen, (x[chosen], y[chosen])
+            broken = list(_tables(dump, records, *table).items())
+            if dump.has_twins:
+                try:
+                    x_do, y_do = dump.read_twins(low, high)
+                    broken += _twins(dump, records, *table, x_do[chosen], y_do[chosen]).items()
+                except DumpError as error:
+                    unreadable[_without_records(error, dump)] += range(low, high)
+            for problem, wrong in broken:
+                bad[problem] += records[wrong].tolist()
+    return bad
+
+
+def _read_properties(dump: Dump, unreadable: dict[str, list[int]]) -> None:
+    """Read all properties, chunk by chunk; `unreadable` gets the records for which that fails."""
+    for name in dump.properties:
+        chunk = (dump.arrays[f"properties/{name}"].chunks or (1,))[0]
+        for low in range(0, len(dump), chunk):
+            high = min(low + chunk, len(dump))
+            try:
+                dump.read_property(name, low, high)
+            except DumpError as error:
+                unreadable[_without_records(error, dump)] += range(low, high)
 
 
 def _schema(dump: Dump) -> tuple[list[str], list[str]]:

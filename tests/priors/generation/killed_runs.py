@@ -24,6 +24,7 @@ CONFIG = PriorConfig(
 FILES = (
     *("generate.py", "shards.py"),
     *("write.py", "join.py", "storage.py", "files.py", "hash.py", "read.py", "arrays.py", "outline.py"),
+    *("provenance.py", "schema.py"),
 )
 
 
