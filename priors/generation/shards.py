@@ -223,7 +223,7 @@ def _take_over(path: Path, folder: Path, plan: Plan, overwrite: bool) -> bool:
         if path.exists() and not replaces and is_whole(path, plan, 0, plan.num_datasets):
             return True
     else:
-        begun = old is not None or any(_files(folder, shards=True))
+        begun = old is not None or any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir())
         if begun and not overwrite:
             raise DumpError(f"{folder} holds {_difference(old, plan)}; --overwrite starts afresh")
         if overwrite and _is_index(path):

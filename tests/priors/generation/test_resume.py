@@ -176,6 +176,15 @@ def test_generation_goes_on_from_40_random_kill_points(tmp_path, undisturbed):
         assert run["left"] == (left if run["shards"] else left[:1])
 
 
+def test_a_run_that_was_killed_before_it_had_a_plan_is_resumed(tmp_path, undisturbed):
+    path = tmp_path / "dump.h5"
+    shards_folder(path).mkdir()
+    for name in ("lock", ".plan.json.partial"):
+        (shards_folder(path) / name).touch()
+    assert make(path) == undisturbed
+    assert [file.name for file in tmp_path.iterdir()] == ["dump.h5"]
+
+
 def test_the_folder_of_a_run_killed_while_it_tidied_up_goes_with_the_next_run(tmp_path):
     path = tmp_path / "dump.h5"
     make(path)
