@@ -32,10 +32,11 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.own_graph import OwnGraph
     from priors.presets import PRESETS
     from priors.registry import ConfigError
+    from priors.sampling.blocks import dataset_at
     from priors.sampling.dataset import Dataset, sample_dataset
     from priors.sampling.model import sample_scm
     from priors.sampling.scm import SCM
-    from priors.streams import stream
+    from priors.streams import PRIOR_VERSION, stream
 
 _MODULES = {
     "priors.audit.audit": ["Audit", "audit_dump", "audit_prior"],
@@ -61,10 +62,11 @@ _MODULES = {
     "priors.own_graph": ["OwnGraph"],
     "priors.presets": ["PRESETS"],
     "priors.registry": ["ConfigError"],
+    "priors.sampling.blocks": ["dataset_at"],
     "priors.sampling.dataset": ["Dataset", "sample_dataset"],
     "priors.sampling.model": ["sample_scm"],
     "priors.sampling.scm": ["SCM"],
-    "priors.streams": ["stream"],
+    "priors.streams": ["PRIOR_VERSION", "stream"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 _FOLDERS = ["audit", "dumps", "families", "generation", "plots", "sampling"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import networkx as nx
 from pydantic import (
@@ -26,8 +26,16 @@ from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import ACTIVATIONS, MECHANISMS
 from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
+from priors.frozen import FrozenDict, frozen
 from priors.own_graph import OwnGraph, from_networkx
-from priors.registry import ConfigError, imports_allowed, lookup, parameters_of
+from priors.registry import (
+    ConfigError,
+    check_parameter,
+    imports_allowed,
+    lookup,
+    parameter_type,
+    parameters_of,
+)
 from priors.settings import (
     as_parameter_range,
     as_range,
@@ -109,6 +117,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 ParameterRange = Annotated[
     tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str], BeforeValidator(as_parameter_range)
 ]
+HiddenShare = Annotated[float, Field(ge=0, le=0.9)]
+HiddenRange = Annotated[tuple[HiddenShare, HiddenShare], BeforeValidator(as_range), AfterValidator(_ordered)]
 ShareRange = Annotated[tuple[Share, Share], BeforeValidator(as_range), AfterValidator(_ordered)]
 FractionRange = Annotated[tuple[Fraction, Fraction], BeforeValidator(as_range), AfterValidator(_ordered)]
 ScaleRange = Annotated[tuple[Scale, Scale], BeforeValidator(as_range), AfterValidator(_ordered)]
@@ -137,7 +147,12 @@ class PriorConfig:
     """Classes, or the target's own real value (scaled by its training rows); `num_classes` is then unused."""
 
     num_nodes: IntRange = (6, 16)
-    """Nodes of the causal graph; a dataset with F features gets at least F + 1 (the target is a node too)."""
+    """Nodes of the causal graph. A dataset with F features gets more where these leave a smaller share hidden
+    than `hidden_fraction`: at least (F + 1) / (1 - hidden_fraction), for the target is a node too."""
+    hidden_fraction: HiddenRange = (0.05, 0.25)
+    """Smallest share of the nodes that the table does not show, drawn per dataset: hidden causes of several
+    columns, steps between cause and effect, and causes of nothing else that is seen, at every number of
+    features. 0 lets all nodes be columns where `num_nodes` is no more than F + 1."""
     graphs: Annotated[Weights, _weights_of(GRAPHS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["erdos_renyi", "barabasi_albert", "growing_network_with_redirection", "layered", "random_tree"],
@@ -238,6 +253,10 @@ class PriorConfig:
     """Why cells are missing, one per dataset: completely at random, at random given another column, or
     depending on the missing value itself."""
 
+    clip: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 100.0
+    """Largest absolute value of a cell, and of a target in regression, in training standard deviations. Real
+    pipelines have such a bound (TabICL's is 100); training rows reach it only where there are over 10,000."""
+
     learnability: ShareRange | None = None
     """Keep only datasets on which the out-of-bag ROC AUC of a small tree ensemble lies in this range, over
     all rows (R2 in regression); None asks nothing. Costs some tens of milliseconds per draw."""
@@ -279,7 +298,11 @@ class PriorConfig:
             if self.learnability is None:
                 raise ValueError(f"difficulty: needs a learnability to divide, got {self.difficulty}")
             _of_field("difficulty", _summable, dict(enumerate(self.difficulty)))
-        self._check_parameters()
+        object.__setattr__(self, "parameters", self._checked_parameters())
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, dict):
+                object.__setattr__(self, field.name, frozen(value))
         return self
 
     def _take_sizes_of(self, graph: OwnGraph) -> None:
@@ -297,32 +320,42 @@ class PriorConfig:
                 f"got {declared!r}"
             )
 
-    def _check_parameters(self) -> None:
+    def _checked_parameters(self) -> FrozenDict:
+        """`parameters` with real ranges of real parameters, each within its family's domains."""
         families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
+        checked = {}
         for name, ranges in self.parameters.items():
             own = parameters_of(_of_field("parameters", lookup, families, name))
-            kinds = {parameter: type(described.default) for parameter, described in own.items()}
+            checked[name] = {}
             for parameter, values in ranges.items():
                 where = f"parameters: {name}: {parameter}"
-                if parameter not in kinds:
-                    raise ValueError(f"{where} is unknown: {name} has {', '.join(kinds) or 'none'}")
-                kind = kinds[parameter]
-                if kind is float and isinstance(values, tuple):
-                    ranges[parameter] = values = (float(values[0]), float(values[1]))  # (0, 1): no integers
+                if parameter not in own:
+                    raise ValueError(f"{where} is unknown: {name} has {', '.join(own) or 'none'}")
+                kind = parameter_type(own[parameter])
+                if kind is float and isinstance(values, tuple) and not isinstance(values[0], str):
+                    values = (float(values[0]), float(values[1]))  # (0, 1) is no range of integers here
                 if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in values)):
                     raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
-                annotation = own[parameter].annotation
-                known = get_args(annotation) if get_origin(annotation) is Literal else values
-                if not set(values) <= set(known):
-                    raise ValueError(f"{where} must be among {', '.join(known)}, got {values}")
-                if isinstance(values, tuple):
+                check_parameter(where, own[parameter], values)
+                if not isinstance(values[0], str):
                     _of_field(where, _ordered, values)
+                checked[name][parameter] = values
+        return frozen(checked)
 
     @cached_property
     def parameter_slots(self) -> dict[tuple[str, str], int]:
         """A number for each (family, parameter) of `parameters`: its column among a dataset's named draws."""
         names = ((family, name) for family, ranges in self.parameters.items() for name in ranges)
         return {name: slot for slot, name in enumerate(names)}
+
+    @cached_property
+    def choice_slots(self) -> dict[int, int]:
+        """The number of choices of each slot of `parameter_slots` whose parameter has a list of them."""
+        return {
+            slot: len(self.parameters[family][name])
+            for (family, name), slot in self.parameter_slots.items()
+            if isinstance(self.parameters[family][name][0], str)
+        }
 
     @property
     def most_classes(self) -> int | None:

@@ -6,7 +6,7 @@ What is not said of a node is drawn from the families of the prior's config, ane
 import json
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import networkx as nx
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
@@ -17,7 +17,8 @@ from priors.families.categories import CONVERTERS
 from priors.families.graphs import ancestral_order
 from priors.families.mechanisms import MECHANISMS
 from priors.families.noise import NOISES
-from priors.registry import lookup, parameters_of
+from priors.frozen import frozen
+from priors.registry import check_parameter, lookup, parameter_type, parameters_of
 
 MOST_CHARACTERS = 100
 """Of a node's name, which becomes a column's."""
@@ -117,6 +118,8 @@ class OwnGraph:
         for name, attributes in self.nodes.items():
             check_node(name, attributes, len(parents_of[name]), weights_into(self.digraph, name))
         self._check_roles(parents_of, order)
+        object.__setattr__(self, "nodes", frozen(self.nodes))
+        object.__setattr__(self, "edges", frozen(self.edges))
         return self
 
     def _check_roles(self, parents_of: dict[str, list[str]], order: list[str]) -> None:
@@ -204,12 +207,10 @@ def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list
         where = f"node {name!r}: parameters: {parameter}"
         if parameter not in known:
             raise ValueError(f"{where} is unknown: {given['mechanism']} has {', '.join(known) or 'none'}")
-        annotation, kind = known[parameter].annotation, type(known[parameter].default)
-        if get_origin(annotation) is Literal:
-            if value not in get_args(annotation):
-                raise ValueError(f"{where} must be among {', '.join(get_args(annotation))}, got {value!r}")
-        elif kind in (int, float) and not isinstance(value, (int, float)[: 1 + (kind is float)]):
+        kind = parameter_type(known[parameter])
+        if kind in (int, float) and not isinstance(value, (int, float)[: 1 + (kind is float)]):
             raise ValueError(f"{where} must be {'an integer' if kind is int else 'a number'}, got {value!r}")
+        check_parameter(where, known[parameter], (value,))
 
 
 _NODES = TypeAdapter(Annotated[dict[Any, Node], BeforeValidator(_known_attributes)])

@@ -1,4 +1,4 @@
-"""Families by name: a registry's own or, by a dotted path, the user's; which parameters they have."""
+"""Families by name: a registry's own or, by a dotted path, the user's; their parameters and domains."""
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -6,12 +6,24 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 _may_import = ContextVar("may_import", default=True)
 
 
 class ConfigError(ValueError):
     """A value that no prior can have; the message names the field, the rule and the value."""
+
+
+class Domain(NamedTuple):
+    """The values, from low to high, that a parameter of a family can have.
+
+    It stands in the parameter's annotation: ``width: Annotated[int, Domain(1, 1024)] = 8``. A config whose
+    range leaves the domain is refused before anything is drawn.
+    """
+
+    low: float
+    high: float
 
 
 class UntrustedNameError(Exception):
@@ -81,3 +93,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def parameters_of(family: Callable) -> dict[str, Parameter]:
     """The parameters of a family: all but its first two arguments, of which one is the generator."""
     return dict([*signature(family).parameters.items()][2:])
+
+
+def parameter_type(parameter: Parameter) -> type:
+    """int, float or str: the type of a parameter's default."""
+    return type(parameter.default)
+
+
+def check_parameter(where: str, parameter: Parameter, values: tuple) -> None:
+    """Stop at a value of a family's parameter that is outside of its domain or not among its choices.
+
+    Domains and choices are annotations: ``Annotated[int, Domain(1, 16)]``, ``Literal["step", "linear"]``. A
+    parameter without one takes every value.
+
+    Raises:
+        ValueError: naming `where`, the rule and the values.
+    """
+    annotation: Any = parameter.annotation
+    shown = repr(values[0]) if len(values) == 1 else values
+    if get_origin(annotation) is Literal:
+        known = get_args(annotation)
+        if not set(values) <= set(known):
+            raise ValueError(f"{where} must be among {', '.join(known)}, got {shown}")
+    for domain in getattr(annotation, "__metadata__", ()):
+        if isinstance(domain, Domain) and not all(domain.low <= value <= domain.high for value in values):
+            raise ValueError(f"{where} must be in {domain.low:g}..{domain.high:g}, got {shown}")

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 # What stands at the top of a package, modules and folders: each may import itself and those before it.
 ORDER = {
     "priors": [
-        "streams", "registry", "settings", "families", "graph_files", "own_graph", "config", "presets",
-        "sampling", "dumps", "generation", "console", "audit", "plots", "cli", "__main__",
+        "streams", "frozen", "registry", "settings", "families", "graph_files", "own_graph", "config",
+        "presets", "sampling", "dumps", "generation", "console", "audit", "plots", "cli", "__main__",
     ],
     "nanotabpfn": [
         "model", "data", "estimators", "training", "evaluation", "studies", "cli", "__main__",

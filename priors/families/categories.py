@@ -5,20 +5,27 @@ of its category, a real number of its own, which the node's children read. A tab
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
+
+from priors.registry import Domain
 
 Converter = Callable[..., np.ndarray]
 
 
-def ordered_cuts(values: np.ndarray, rng: np.random.Generator, num_categories: int = 4) -> np.ndarray:
+def ordered_cuts(
+    values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
+) -> np.ndarray:
     """Categories are intervals, their values in the same order: sizes, grades, age groups."""
     cuts = np.sort(rng.standard_normal(num_categories - 1, dtype=np.float32))
     of_category = np.sort(rng.standard_normal(num_categories, dtype=np.float32))
     return of_category[np.searchsorted(cuts, values)]
 
 
-def prototypes(values: np.ndarray, rng: np.random.Generator, num_categories: int = 4) -> np.ndarray:
+def prototypes(
+    values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
+) -> np.ndarray:
     """Each category is the neighbourhood of two random points, so its intervals are scattered.
 
     References:
@@ -31,7 +38,9 @@ def prototypes(values: np.ndarray, rng: np.random.Generator, num_categories: int
     return of_point[np.searchsorted(borders, values)]
 
 
-def softmax_draw(values: np.ndarray, rng: np.random.Generator, num_categories: int = 4) -> np.ndarray:
+def softmax_draw(
+    values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
+) -> np.ndarray:
     """The category is drawn from a softmax of random affine functions of the value: it only leans on it."""
     slopes, offsets, of_category = rng.standard_normal((3, num_categories), dtype=np.float32)
     logits = values[:, None] * (2 * slopes) + offsets  # (R, K)

@@ -5,14 +5,19 @@ prior draws a family's parameters stand in its config (`PriorConfig.parameters`)
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Annotated
 
 import networkx as nx
 import numpy as np
 
+from priors.registry import Domain
+
 GraphFamily = Callable[..., nx.DiGraph]
 
 
-def erdos_renyi(num_nodes: int, rng: np.random.Generator, mean_parents: float = 1.5) -> nx.DiGraph:
+def erdos_renyi(
+    num_nodes: int, rng: np.random.Generator, mean_parents: Annotated[float, Domain(0, 1000)] = 1.5
+) -> nx.DiGraph:
     """Each of the possible edges i -> j, i < j, is there with the same probability.
 
     Args:
@@ -27,7 +32,9 @@ def erdos_renyi(num_nodes: int, rng: np.random.Generator, mean_parents: float = 
     return _digraph(num_nodes, _forward(rng.random((num_nodes, num_nodes)) < probability))
 
 
-def barabasi_albert(num_nodes: int, rng: np.random.Generator, num_edges: int = 2) -> nx.DiGraph:
+def barabasi_albert(
+    num_nodes: int, rng: np.random.Generator, num_edges: Annotated[int, Domain(1, 1000)] = 2
+) -> nx.DiGraph:
     """Preferential attachment: each new node gets `num_edges` parents, likelier those of high degree.
 
     Early nodes become hubs that cause much of the table.
@@ -53,7 +60,7 @@ def barabasi_albert(num_nodes: int, rng: np.random.Generator, num_edges: int = 2
 
 
 def growing_network_with_redirection(
-    num_nodes: int, rng: np.random.Generator, redirection: float = 0.5
+    num_nodes: int, rng: np.random.Generator, redirection: Annotated[float, Domain(0, 1)] = 0.5
 ) -> nx.DiGraph:
     """Each new node points to a uniformly drawn older one or, with some probability, to that one's successor.
 
@@ -78,7 +85,10 @@ def growing_network_with_redirection(
 
 
 def layered(
-    num_nodes: int, rng: np.random.Generator, num_layers: int = 3, dropout: float = 0.3
+    num_nodes: int,
+    rng: np.random.Generator,
+    num_layers: Annotated[int, Domain(1, 1000)] = 3,
+    dropout: Annotated[float, Domain(0, 1)] = 0.3,
 ) -> nx.DiGraph:
     """The graph of a multi-layer perceptron: each node has parents in the layer before its own.
 
@@ -150,7 +160,10 @@ def cauchy(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
 
 
 def watts_strogatz(
-    num_nodes: int, rng: np.random.Generator, num_neighbours: int = 2, rewiring: float = 0.3
+    num_nodes: int,
+    rng: np.random.Generator,
+    num_neighbours: Annotated[int, Domain(1, 1000)] = 2,
+    rewiring: Annotated[float, Domain(0, 1)] = 0.3,
 ) -> nx.DiGraph:
     """A small world: a chain with edges to the next `num_neighbours` nodes, some of them sent elsewhere.
 
@@ -246,3 +259,6 @@ GRAPHS: dict[str, GraphFamily] = {
     "cauchy": cauchy,
     "watts_strogatz": watts_strogatz,
 }
+
+BUILT_IN_GRAPHS = frozenset(GRAPHS.values())
+"""Families whose graphs are known to keep the rules; those of a user are checked."""

@@ -7,9 +7,11 @@ parameters stand in its config (`PriorConfig.parameters`).
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+
+from priors.registry import Domain
 
 Mechanism = Callable[..., np.ndarray]
 Matrix = Literal["normal", "uniform", "signs", "decaying"]
@@ -47,9 +49,9 @@ def _weights(num_parents: int, rng: np.random.Generator, matrix: Matrix) -> np.n
 def mlp(
     parents: np.ndarray,
     rng: np.random.Generator,
-    num_layers: int = 1,
-    width: int = 8,
-    gain: float = 1.5,
+    num_layers: Annotated[int, Domain(1, 16)] = 1,
+    width: Annotated[int, Domain(1, 1024)] = 8,
+    gain: Annotated[float, Domain(0, 100)] = 1.5,
     activation: Activation = "tanh",
 ) -> np.ndarray:
     """A random perceptron.
@@ -74,7 +76,10 @@ def mlp(
 
 
 def oblivious_trees(
-    parents: np.ndarray, rng: np.random.Generator, num_trees: int = 4, depth: int = 3
+    parents: np.ndarray,
+    rng: np.random.Generator,
+    num_trees: Annotated[int, Domain(1, 100)] = 4,
+    depth: Annotated[int, Domain(1, 20)] = 3,
 ) -> np.ndarray:
     """A sum of oblivious trees: all splits of one level share their feature and threshold.
 
@@ -97,7 +102,10 @@ def oblivious_trees(
 
 
 def decision_trees(
-    parents: np.ndarray, rng: np.random.Generator, num_trees: int = 2, depth: int = 4
+    parents: np.ndarray,
+    rng: np.random.Generator,
+    num_trees: Annotated[int, Domain(1, 100)] = 2,
+    depth: Annotated[int, Domain(1, 20)] = 4,
 ) -> np.ndarray:
     """A sum of ordinary trees: every inner node has a feature and a threshold of its own.
 
@@ -126,7 +134,7 @@ def decision_trees(
 def random_fourier_features(
     parents: np.ndarray,
     rng: np.random.Generator,
-    frequency: float = 0.7,
+    frequency: Annotated[float, Domain(0, 100)] = 0.7,
     spectrum: Literal["normal", "cauchy"] = "normal",
 ) -> np.ndarray:
     """A draw from a Gaussian process of unit variance, by 24 random frequencies, a sine and a cosine of each.
@@ -148,11 +156,15 @@ def random_fourier_features(
         raise ValueError(f"spectrum must be normal or cauchy, got {spectrum!r}")
     frequencies *= frequency / num_parents**0.5
     of_cosine, of_sine = rng.standard_normal((2, num_frequencies), dtype=np.float32) * num_frequencies**-0.5
+    # a cos(t) + b sin(t) is one cosine, of amplitude |(a, b)| and with a phase.
     angles = parents.dot(frequencies)  # (R, 24)
-    return np.cos(angles).dot(of_cosine) + np.sin(angles).dot(of_sine)
+    angles -= np.arctan2(of_sine, of_cosine)
+    return np.cos(angles, out=angles).dot(np.hypot(of_cosine, of_sine))
 
 
-def nearest_prototype(parents: np.ndarray, rng: np.random.Generator, num_prototypes: int = 6) -> np.ndarray:
+def nearest_prototype(
+    parents: np.ndarray, rng: np.random.Generator, num_prototypes: Annotated[int, Domain(1, 1000)] = 6
+) -> np.ndarray:
     """The value of the nearest of some random points: constant in each cell of a Voronoi tessellation.
 
     References:
@@ -164,7 +176,9 @@ def nearest_prototype(parents: np.ndarray, rng: np.random.Generator, num_prototy
     return rng.standard_normal(num_prototypes, dtype=np.float32)[distances.argmin(axis=1)]
 
 
-def product(parents: np.ndarray, rng: np.random.Generator, rank: int = 2) -> np.ndarray:
+def product(
+    parents: np.ndarray, rng: np.random.Generator, rank: Annotated[int, Domain(1, 64)] = 2
+) -> np.ndarray:
     """A sum of products of two affine forms: quadratic, with interactions of every pair of parents."""
     num_parents = parents.shape[1]
     weights = rng.standard_normal((num_parents + 1, 2 * rank), dtype=np.float32)
@@ -176,7 +190,7 @@ def product(parents: np.ndarray, rng: np.random.Generator, rank: int = 2) -> np.
 def piecewise(
     parents: np.ndarray,
     rng: np.random.Generator,
-    num_knots: int = 4,
+    num_knots: Annotated[int, Domain(1, 1000)] = 4,
     kind: Literal["linear", "step"] = "linear",
 ) -> np.ndarray:
     """A random function of one projection of the parents, by values at random knots.
@@ -196,7 +210,9 @@ def piecewise(
     raise ValueError(f"kind must be linear or step, got {kind!r}")
 
 
-def periodic(parents: np.ndarray, rng: np.random.Generator, frequency: float = 2.0) -> np.ndarray:
+def periodic(
+    parents: np.ndarray, rng: np.random.Generator, frequency: Annotated[float, Domain(0, 100)] = 2.0
+) -> np.ndarray:
     """A sine of one projection of the parents, with its first overtone, of random phases.
 
     Args:
@@ -268,3 +284,6 @@ MECHANISMS: dict[str, Mechanism] = {
     "piecewise": piecewise,
     "periodic": periodic,
 }
+
+BUILT_IN_MECHANISMS = frozenset(MECHANISMS.values())
+"""Families whose values are known to keep the rules; those of a user are checked."""

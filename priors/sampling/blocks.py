@@ -35,3 +35,24 @@ def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorCo
     # As `replace`, but for the checks, which take as long as two datasets: the range was checked.
     object.__setattr__(shared, "num_features", (num_features, num_features))
     return shared, single_eval_pos
+
+
+def dataset_at(config: PriorConfig, seed: int, index: int) -> Dataset:
+    """Dataset `index` of the dump of a config and seed, and of `generate`, without those before it.
+
+    Args:
+        index: from 0.
+
+    Raises:
+        ValueError: a negative index.
+
+    >>> from priors import PRESETS
+    >>> dataset = dataset_at(PRESETS["default"], seed=0, index=42)
+    >>> dataset.x.shape
+    (150, 5)
+    """
+    if index < 0:
+        raise ValueError(f"index must not be negative, got {index}")
+    block, place = divmod(index, config.block_size)
+    [dataset] = sample_block(config, seed, block, num_datasets=1, first=place)
+    return dataset

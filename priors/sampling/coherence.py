@@ -1,33 +1,70 @@
-"""Draws of one dataset under one name: how the values of its nodes belong together.
+"""Draws of one dataset under one name: how the values of its nodes depend on each other.
 
-TabICL draws, per dataset, the distribution from which the layers of its networks draw their settings (Qu et
-al., TabICL: a tabular foundation model for in-context learning on large data, 2025). Here that is a centre
-and a width for each named quantity, and new weights for each choice among families.
+The marginal distribution of every value is the declared one, whatever the coherence: uniform numbers are
+joined by a Gaussian copula whose correlation is drawn per dataset and name, and the weights of names are the
+means of a Dirichlet distribution. The idea that a dataset draws the distribution of its nodes' settings is
+TabICL's (Qu et al., TabICL: a tabular foundation model for in-context learning on large data, 2025).
 """
 
 from bisect import bisect
-from itertools import accumulate, cycle
-from operator import mul
+from collections.abc import Sequence
+from itertools import accumulate, islice
 
 import numpy as np
+from scipy.special import ndtr
+
+from priors.sampling.draws import choice_of
+from priors.streams import draw_states, generator_of
 
 MOST_NAMES = 24
-"""Names of one choice that have random weights of their own; more repeat them."""
+"""Names of equal weight whose flat Dirichlet draw is part of one draw for all choices."""
+BELOW_1 = 1 - 2**-53
 
 
-def coherent_uniforms(coherence: str, num_nodes: int, num_names: int, rng: np.random.Generator) -> np.ndarray:
-    """Numbers in [0, 1) for each node and name, (V, N).
+def coherent_uniforms(
+    coherence: str, num_nodes: int, num_names: int, rng: np.random.Generator, free: Sequence[int] = ()
+) -> np.ndarray:
+    """Uniform numbers in [0, 1) for each node and name, (V, N).
 
-    `independent`: uniform. `shared`: all nodes have the same uniform number. `meta`: uniform in an interval
-    whose width and place are drawn per name. All three draw the same random numbers.
+    `independent`: for all nodes. `shared`: all nodes have the same number. `meta`: a Gaussian copula with one
+    common factor, whose correlation between nodes is drawn uniformly in [0, 1] for each name. All three draw
+    the same random numbers.
+
+    Args:
+        free: names whose numbers are independent in `meta` too.
+
+    References:
+        Nelsen, An introduction to copulas, 2006.
+
+    >>> coherent_uniforms("shared", 3, 1, np.random.default_rng(0)).std(axis=0).tolist()
+    [0.0]
     """
-    draws = rng.random((num_nodes + 2, num_names))
-    centre, width, uniform = draws[0], draws[1], draws[2:]
-    if coherence == "independent":
-        return uniform
+    correlation = rng.random(num_names)
+    normals = rng.standard_normal((num_nodes + 1, num_names))
+    common, own = normals[0], normals[1:]
     if coherence == "shared":
-        return np.broadcast_to(centre, uniform.shape)
-    return centre + width * (uniform - centre)
+        own = np.broadcast_to(common, own.shape)
+    elif coherence == "meta":
+        correlation[list(free)] = 0
+        own = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
+    return np.minimum(ndtr(own), BELOW_1)
+
+
+def coherent_ends(coherence: str, nums_choices: Sequence[int], rng: np.random.Generator) -> list[list[float]]:
+    """For each of some lists of equal choices, their cumulated shares in one dataset, but for the last.
+
+    The shares are a flat Dirichlet draw in `meta`, and else equal.
+
+    >>> coherent_ends("independent", [4, 2], np.random.default_rng(0))
+    [[0.25, 0.5, 0.75], [0.5]]
+    """
+    if coherence != "meta":
+        return [[place / number for place in range(1, number)] for number in nums_choices]
+    draws, all_ends = iter(rng.standard_exponential(sum(nums_choices)).tolist()), []
+    for number in nums_choices:
+        *ends, total = accumulate(islice(draws, number))
+        all_ends.append([end / total for end in ends])
+    return all_ends
 
 
 def coherent_names(
@@ -35,32 +72,45 @@ def coherent_names(
 ) -> list[list[str]]:
     """For each of some choices among weighted names, the name that each node draws.
 
-    Other names for one choice leave what the others draw: all draw as many random numbers.
+    A node draws each name with its share of the weights. Other names for one choice leave what the others
+    draw: each draws its shares from a stream of its own.
 
     Args:
-        choices: name -> weight; the order of the names does not matter.
-        coherence: `meta` multiplies the weights, once per dataset, by standard exponentials (for equal
-            weights that is a flat Dirichlet draw); `shared` and `independent` leave them.
+        choices: name -> weight; the order of the names does not matter, nor do names of weight 0.
+        coherence: in `meta`, nodes of one dataset draw from shares that the dataset draws from a Dirichlet
+            distribution with the weights as means; for equal weights it is flat.
         mix: `dataset` gives all nodes the same name; so does `coherence` `shared`.
 
     Returns:
         One list of V names per choice.
+
+    >>> coherent_names([{"linear": 1}, {"a": 0, "b": 2}], "meta", "node", 2, np.random.default_rng(0))
+    [['linear', 'linear'], ['b', 'b']]
     """
     one_for_all = mix == "dataset" or coherence == "shared"
-    all_uniforms = rng.random((len(choices), num_nodes))
-    all_factors = rng.standard_exponential((len(choices), MOST_NAMES))
+    states = draw_states(rng, len(choices))
+    all_uniforms = rng.random((len(choices), num_nodes)).tolist()
+    all_factors = rng.standard_exponential((len(choices), MOST_NAMES)).tolist() if coherence == "meta" else []
     drawn = []
-    for weights, uniforms, factors in zip(choices, all_uniforms, all_factors, strict=True):
-        if len(weights) == 1:
-            drawn.append([*weights] * num_nodes)
-            continue
-        names = sorted(weights)
-        shares = map(weights.__getitem__, names)
-        if coherence == "meta":
-            shares = map(mul, shares, cycle(factors.tolist()))
-        *ends, total = accumulate(shares)  # whatever lies past the last of `ends` has the last name
-        if one_for_all:
-            drawn.append([names[bisect(ends, float(uniforms[0]) * total)]] * num_nodes)
+    for place, weights in enumerate(choices):
+        choice, uniforms = choice_of(weights), all_uniforms[place]
+        names = choice.names
+        if len(names) == 1:
+            drawn.append([*names] * num_nodes)
+        elif one_for_all:
+            drawn.append([choice.at(uniforms[0])] * num_nodes)
+        elif coherence == "independent":
+            drawn.append([choice.at(uniform) for uniform in uniforms])
         else:
-            drawn.append([names[bisect(ends, uniform)] for uniform in (uniforms * total).tolist()])
+            factors = all_factors[place][: len(names)]
+            if len(factors) < len(names) or min(choice.shares) < max(choice.shares):
+                factors = _dirichlet(choice.shares, generator_of(states[place]))
+            *ends, total = accumulate(factors)
+            drawn.append([names[bisect(ends, uniform * total)] for uniform in uniforms])
     return drawn
+
+
+def _dirichlet(means: Sequence[float], rng: np.random.Generator) -> Sequence[float]:
+    """A draw in proportion to a Dirichlet distribution of these means; its parameters sum to their number."""
+    gammas = rng.standard_gamma([len(means) * mean for mean in means]).tolist()
+    return gammas if sum(gammas) > 0 else means  # tiny weights can all underflow

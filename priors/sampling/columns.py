@@ -1,6 +1,8 @@
-"""The table of a dataset: from the values of nodes to the target's classes and the columns."""
+"""The table of a dataset: target and columns, fitted on training rows and applied to counterfactuals too."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,92 +12,267 @@ from priors.families.missingness import MISSING_KINDS
 from priors.registry import lookup
 from priors.sampling.draws import from_range, sample_name
 from priors.sampling.scm import all_finite, standardized
-from priors.sampling.table import add_outliers, category_codes, quantize, scale_columns, warp
+from priors.sampling.table import (
+    ColumnTreatment,
+    Outliers,
+    Scale,
+    clipped,
+    draw_outliers,
+    fit_codes,
+    fit_rounding,
+    fit_scale,
+    fit_warp,
+    fitted_columns,
+    with_noise_share,
+)
+from priors.streams import draw_states, generator_of
+
+CLASS_DRAWS = 20
+"""Times that classes are drawn for the values of one target until each occurs on both sides."""
+MASK_DRAWS = 20
+"""Times that missing cells are drawn for one table until each column varies among the training rows."""
 
 
-def classify(
-    method: Callable,
-    num_classes: int,
-    num_train: int,
-    ordered: bool,
-    values: np.ndarray,
-    rng: np.random.Generator,
-    reference: np.ndarray,
-) -> np.ndarray:
-    """The target's converter: each class has a value of its own, in the order of the classes or in none.
+@dataclass
+class Classifier:
+    """The target's converter: each class has a value of its own, in the order of the classes or in none."""
 
-    Args:
-        reference: (R,) values without intervention, whose training rows decide the cuts.
-    """
-    if not all_finite(values):
-        return np.full_like(values, np.nan)
-    of_class = rng.standard_normal(num_classes, dtype=np.float32)
-    if ordered:
-        of_class.sort()
-    return standardized(of_class)[method(values, num_classes, reference[:num_train], rng)]
+    method: Callable
+    """Of `priors.families.classes.CLASS_METHODS`."""
+    num_classes: int
+    num_train: int
+    is_ordered: bool
+    num_redrawn: int = 0
+    """Classes that were refused because one did not occur among the training or the test rows."""
+
+    def __call__(self, values: np.ndarray, rng: np.random.Generator, reference: np.ndarray) -> np.ndarray:
+        """The value of its class for each row (R,).
+
+        Args:
+            reference: (R,) values without intervention: their training rows decide the cuts, and classes are
+                drawn again until each occurs on both sides of them.
+        """
+        if not all_finite(values):
+            return np.full_like(values, np.nan)
+        value_of = rng.standard_normal(self.num_classes, dtype=np.float32)
+        if self.is_ordered:
+            value_of.sort()
+        training, is_factual = reference[: self.num_train], values is reference
+        for attempt in range(CLASS_DRAWS):
+            [state] = draw_states(rng, 1)
+            codes = self.method(reference, self.num_classes, training, generator_of(state))
+            if has_every_class(codes, self.num_classes, self.num_train):
+                break
+            if attempt == 0 and len(np.unique(training)) < self.num_classes:
+                break  # no cuts can help: the caller refuses the values
+            self.num_redrawn += is_factual
+        if not is_factual:
+            codes = self.method(values, self.num_classes, training, generator_of(state))
+        return standardized(value_of)[codes]
 
 
-def target_column(
+class Target(NamedTuple):
+    """A target column and what turns the values of its node into it."""
+
+    y: np.ndarray
+    """(R,) int64 classes, or float32."""
+    apply: Callable[[np.ndarray], np.ndarray]
+    """Counterfactual values (R,) of the target's node -> (R,), with the same label noise."""
+
+
+def fit_target(
     config: PriorConfig, values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
-) -> np.ndarray | None:
-    """The target column (R,): classes by the order of their values, or real; None if it is degenerate.
+) -> Target | None:
+    """The target of the values (R,) of its node: classes by the order of their values, or real.
 
-    Rows past the config's are a twin's: they get what the dataset's own decide.
+    Returns:
+        None if a class does not occur on both sides, or real values do not vary among the training rows.
     """
     if not all_finite(values):
         return None
-    num_rows = config.num_datapoints
     noise = from_range(config.label_noise, rng.random())
-    if noise > 0:  # random rows exchange their targets, which keeps the shares of the classes
-        chosen = np.flatnonzero(rng.random(num_rows) < noise)
-        exchanged, values = rng.permutation(chosen), values.copy()
-        for world in values.reshape(-1, num_rows):
-            world[chosen] = world[exchanged]
     if config.problem_type == "regression":
-        y = scale_columns(values[:, None], num_train)
-        return None if y is None else y[:, 0]
-    ordered = np.sort(values[:num_rows])
+        return _fit_real_target(values, noise, num_train, config.clip, rng)
+    is_noisy = rng.random(len(values)) < noise
+    rows = _exchanged_within_sides(is_noisy, num_train, rng) if noise > 0 else slice(None)
+    ordered = np.sort(values[:num_train])
     of_class = np.append(ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]])
+
+    def apply(values: np.ndarray) -> np.ndarray:
+        return of_class.searchsorted(values[rows])
+
     if len(of_class) < num_classes:
         return None
-    y = of_class.searchsorted(values)
-    return y if has_every_class(y[:num_rows], num_classes, num_train) else None
+    y = apply(values)
+    return Target(y, apply) if has_every_class(y, num_classes, num_train) else None
 
 
-def feature_columns(
+def _fit_real_target(
+    values: np.ndarray, noise_share: float, num_train: int, clip: float, rng: np.random.Generator
+) -> Target | None:
+    """The real target; of its variance, `noise_share` comes from other rows of the same side."""
+    scale = fit_scale(values[None].astype(np.float64), num_train)
+    if scale is None:
+        return None
+    noise = None
+    if noise_share > 0:
+        everywhere = np.ones(len(values), bool)
+        noise = scale.apply(values[None])[0][_exchanged_within_sides(everywhere, num_train, rng)]
+
+    def mixed(values: np.ndarray) -> np.ndarray:
+        y = scale.apply(values[None])
+        return y if noise is None else with_noise_share(y[0], noise, noise_share)[None]
+
+    of_mixed = fit_scale(mixed(values).astype(np.float64), num_train)
+    if of_mixed is None:
+        return None
+
+    def apply(values: np.ndarray) -> np.ndarray:
+        return clipped(of_mixed.apply(mixed(values))[0], clip)
+
+    return Target(apply(values), apply)
+
+
+def _exchanged_within_sides(is_chosen: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
+    """Row numbers (R,) in which the chosen training rows are permuted, and the chosen test rows."""
+    rows = np.arange(len(is_chosen))
+    for begin, side in ((0, is_chosen[:num_train]), (num_train, is_chosen[num_train:])):
+        chosen = begin + side.nonzero()[0]
+        rows[chosen] = rng.permutation(chosen)
+    return rows
+
+
+class Features(NamedTuple):
+    """The features of a dataset, and how the values of their nodes became columns."""
+
+    x: np.ndarray
+    """(R, F) float32."""
+    is_missing: np.ndarray | None
+    """(F, R)"""
+    treatments: list[ColumnTreatment | None]
+    outliers: Outliers | None
+    draw_missing: Callable[[np.ndarray], np.ndarray] | None
+    """Columns (F, R) -> missing cells (F, R); equal columns give equal cells."""
+    scale: Scale
+    clip: float
+
+    def apply(self, values: list[np.ndarray], is_missing: np.ndarray | None = None) -> np.ndarray:
+        """The columns (R, F) of counterfactual values, (R,) for each column, with the same treatment.
+
+        Args:
+            is_missing: (F, R); by default the missing cells follow from the values.
+        """
+        columns = _treated(values, self.treatments, self.outliers)
+        if is_missing is None and self.draw_missing is not None:
+            is_missing = self.draw_missing(columns)
+        return _as_table(self.scale.apply(columns), is_missing, self.clip)
+
+
+def fit_features(
     config: PriorConfig,
     values: list[np.ndarray],
-    categorical: list[bool],
+    is_categorical: list[bool],
     num_train: int,
     rng: np.random.Generator,
-) -> np.ndarray | None:
-    """The features (R, F) from their nodes' values: warped, rounded, coded, scaled; None if degenerate.
+) -> Features | None:
+    """The columns of the values (R,) of their nodes: warped, rounded, coded, cut, scaled, clipped.
 
-    Rows past the config's are a twin's: they get what the dataset's own decide.
+    Returns:
+        None if a column does not vary among the training rows, or is another column.
     """
-    num_rows = config.num_datapoints
+    treatments, outlier_share, missing_share = _fit_treatments(config, values, is_categorical, num_train, rng)
+    columns = _treated(values, treatments, None)
+    outliers = None
+    if outlier_share > 0:
+        is_real = [not categorical for categorical in is_categorical]
+        outliers = draw_outliers(columns, is_real, outlier_share, num_train, rng)
+        columns = np.where(outliers.is_outlier, outliers.values, columns)
+    fitted = fitted_columns(columns, num_train)
+    if fitted is None:
+        return None
+    scale, scaled = fitted
+    is_missing = draw_missing = None
+    if missing_share > 0:
+        drawn = _fit_missing(config, columns, missing_share, num_train, rng)
+        if drawn is None:
+            return None
+        draw_missing, is_missing, scale = drawn
+        scaled = scale.apply(columns)
+    x = _as_table(scaled, is_missing, config.clip)
+    return Features(x, is_missing, treatments, outliers, draw_missing, scale, config.clip)
+
+
+def _fit_treatments(
+    config: PriorConfig,
+    values: list[np.ndarray],
+    is_categorical: list[bool],
+    num_train: int,
+    rng: np.random.Generator,
+) -> tuple[list[ColumnTreatment | None], float, float]:
+    """A treatment of each column (None leaves it), and the shares of outliers and missing cells."""
     shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
     warped, quantized, outliers, missing = map(from_range, shares, rng.random(4).tolist())
     chances = rng.random((len(values), 2)).tolist()
-    columns = []
-    for column, is_category, (warp_chance, quantize_chance) in zip(values, categorical, chances, strict=True):
-        if is_category:
-            column = category_codes(column, rng, num_rows)
-        else:
-            if warp_chance < warped:
-                column = warp(column, num_train, rng)
-            if quantize_chance < quantized:
-                column = quantize(column, num_train, rng)
-        columns.append(column)
-    x = np.array(columns).T  # (R, F)
-    if outliers > 0:
-        x = add_outliers(x, outliers, num_train, rng)
-    x = scale_columns(x, num_train, num_rows)
-    if x is not None and missing > 0:
-        kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
-        is_missing = kind(x[:num_rows], missing, num_train, rng)
-        for start in range(0, len(x), num_rows):
-            x[start : start + num_rows][is_missing] = np.nan
-        if np.isnan(x[:num_train]).all(axis=0).any():
-            return None
-    return x
+    states = draw_states(rng, len(values))
+    treatments: list[ColumnTreatment | None] = []
+    for column, categorical, chance, state in zip(values, is_categorical, chances, states, strict=True):
+        steps = [fit_codes] if categorical else []
+        if not categorical and chance[0] < warped:
+            steps.append(fit_warp)
+        if not categorical and chance[1] < quantized:
+            steps.append(fit_rounding)
+        treatments.append(_fit_steps(steps, column, num_train, state) if steps else None)
+    return treatments, outliers, missing
+
+
+def _fit_steps(
+    steps: list[Callable], column: np.ndarray, num_train: int, state: np.ndarray
+) -> ColumnTreatment:
+    """Treatments one after the other, each fitted to what the one before gives."""
+    rng, fitted = generator_of(state), []
+    for fit in steps:
+        fitted.append(fit(column, num_train, rng))
+        column = fitted[-1](column)
+
+    def apply(column: np.ndarray) -> np.ndarray:
+        for treatment in fitted:
+            column = treatment(column)
+        return column
+
+    return apply
+
+
+def _fit_missing(
+    config: PriorConfig, columns: np.ndarray, share: float, num_train: int, rng: np.random.Generator
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, Scale] | None:
+    """Missing cells of columns (F, R) that leave every column with training rows that vary."""
+    kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
+    for _ in range(MASK_DRAWS):
+        [state] = draw_states(rng, 1)
+
+        def draw(columns: np.ndarray, state: np.ndarray = state) -> np.ndarray:
+            return kind(columns.T, share, num_train, generator_of(state)).T
+
+        is_missing = draw(columns)
+        scale = fit_scale(columns, num_train, is_missing)
+        if scale is not None:
+            return draw, is_missing, scale
+    return None
+
+
+def _treated(
+    values: list[np.ndarray], treatments: list[ColumnTreatment | None], outliers: Outliers | None
+) -> np.ndarray:
+    """Columns (F, R) float64: in float32 the mean of a constant would be off by rounding."""
+    columns = np.empty((len(values), len(values[0])))
+    for row, column, treatment in zip(columns, values, treatments, strict=True):
+        row[:] = column if treatment is None else treatment(column)
+    return columns if outliers is None else np.where(outliers.is_outlier, outliers.values, columns)
+
+
+def _as_table(scaled: np.ndarray, is_missing: np.ndarray | None, clip: float) -> np.ndarray:
+    """Scaled columns (F, R), which change, as a table (R, F)."""
+    clipped(scaled, clip)
+    if is_missing is not None:
+        scaled[is_missing] = np.nan
+    return scaled.T

@@ -1,9 +1,9 @@
-"""sample_dataset(config, rng): the prior as a pure function."""
+"""sample_dataset(config, rng): the prior as a pure function, stage by stage."""
 
 from bisect import bisect
-from collections.abc import Hashable
-from functools import partial
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, islice
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -11,21 +11,28 @@ import numpy as np
 from priors.config import PriorConfig
 from priors.families.classes import CLASS_METHODS
 from priors.registry import lookup
-from priors.sampling.columns import classify, feature_columns, target_column
-from priors.sampling.draws import sample_integer, sample_name
+from priors.sampling.columns import Classifier, Features, Target, fit_features, fit_target
+from priors.sampling.draws import choice_of, from_range, sample_integer
 from priors.sampling.interventions import sample_shift
 from priors.sampling.learnability import out_of_bag_score
 from priors.sampling.model import Model, sample_scm
-from priors.sampling.scm import all_finite
-from priors.sampling.structure import Structure, sample_structure
+from priors.sampling.scm import Sample, all_finite
+from priors.sampling.structure import OWN, Structure, sample_structures
+from priors.sampling.table import fitted_columns
 from priors.streams import split
 
-MAX_ATTEMPTS = 1000
-"""Draws in a row that are refused before `sample_dataset` gives up; the presets need one or two."""
+GRAPH_DRAWS = 1000
+"""Graphs in a row without a possible target before `sample_dataset` gives up."""
+STRUCTURES, MODELS_PER_STRUCTURE, VALUES_PER_MODEL = 10, 25, 4
+"""Values are drawn again with the same model, models with the same graph, at most so many times."""
+TABLE_DRAWS = 10
+"""Treatments of columns that are drawn for the same values."""
+INTERVENTION_DRAWS = 50
+"""Interventions that are drawn for the same table."""
 
 
 class Twin(NamedTuple):
-    """A dataset's table in the world in which one feature is set, with the same treatment of columns."""
+    """The counterfactual of a dataset in which one feature is set, with the same treatment of columns."""
 
     x: np.ndarray
     """(R, F) float32; missing where the dataset's is."""
@@ -37,7 +44,8 @@ class Dataset(NamedTuple):
     """One table, training rows first."""
 
     x: np.ndarray
-    """(R, F) float32, each column with mean 0 and variance 1 over the training rows; NaN where missing."""
+    """(R, F) float32, each column with mean 0 and variance 1 over its training cells; NaN where missing. Test
+    cells beyond the config's `clip` have that value."""
     y: np.ndarray
     """(R,) int64 in 0..K-1; every class occurs among the training rows and among the test rows. In
     regression float32, with mean 0 and variance 1 over the training rows."""
@@ -45,11 +53,55 @@ class Dataset(NamedTuple):
     """Number of training rows."""
     properties: dict[str, int | float | str]
     """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale (the mean
-    over the nodes), attempts; with a `learnability` also out_of_bag_score; with a `drift_fraction`
-    num_drifting_nodes; with a `shift` num_shifted_nodes and shift_size, both 0 where there was none; with
-    `twins` do_feature, the column that is set in the twin, and do_value, its value there."""
+    over the nodes that have parents); how often a stage was drawn again (redrawn_graph, redrawn_classes,
+    redrawn_values, redrawn_columns; with a `learnability` redrawn_score, with interventions
+    redrawn_intervention), and attempts, the draws of graphs and values; with a `learnability`
+    out_of_bag_score; with a `drift_fraction` num_drifting_nodes; with a `shift` num_shifted_nodes and
+    shift_size, both 0 where there was none; with `twins` do_feature, the column that is set in the twin, and
+    do_value, its value."""
     twin: Twin | None = None
     """With `twins`, the dataset under an intervention."""
+
+
+class Sizes(NamedTuple):
+    """What is drawn first and once: refused draws of later stages never change it."""
+
+    num_features: int
+    num_classes: int
+    num_nodes: int
+    num_train: int
+    family: str
+    """Of graphs; another one only if this one allows no target, see `sample_structures`."""
+    class_method: str
+    is_ordered: bool
+    """Whether labels keep the order of their classes."""
+    scores: tuple[float, float] | None
+    """The range in which the dataset's out-of-bag score must lie."""
+
+
+class Streams(NamedTuple):
+    """One generator for each stage after the sizes."""
+
+    graph: np.random.Generator
+    columns: np.random.Generator
+    model: np.random.Generator
+    nodes: np.random.Generator
+    target: np.random.Generator
+    table: np.random.Generator
+    intervention: np.random.Generator
+    score: np.random.Generator
+
+
+class Table(NamedTuple):
+    """An accepted draw of the values of nodes, and the columns made of them."""
+
+    sample: Sample
+    features: Features
+    target: Target
+
+
+class Refused(Exception):  # noqa: N818, it ends a draw, not the program
+    """A draw that is no dataset, by the stage that refused it."""
 
 
 def sample_dataset(
@@ -58,19 +110,25 @@ def sample_dataset(
     """Draw one dataset: a graph, its observed columns, the values of its nodes, a table made of them.
 
     The generator is split by stage, so that a change of one stage (other mechanisms, say) leaves what the
-    others draw (the graph): datasets of two configs and one seed are paired. A degenerate draw (no target
-    with enough relatives, a constant, repeated or empty column, a class missing on one side, an overflow,
-    a score outside of what `learnability` and `difficulty` ask for) is replaced by the next one from the
-    same generator; `properties["attempts"]` counts them.
+    stages before it draw (the graph): datasets of two configs and one seed are paired. Rejection sampling
+    draws a refused stage again and keeps all that was drawn before it: sizes, class count, split and graph
+    family are drawn once. What refuses a draw: no target with enough relatives (graph); a class missing on
+    one side (classes, values); a column that is constant, repeated or not finite before (values) or after its
+    treatment (columns); a score outside of `learnability` and `difficulty` (score). `properties` counts them.
 
     Args:
         config: the prior.
-        rng: moved on by the call; ``stream(seed, DATASET, i)`` for the i-th dataset of a dump.
+        rng: advanced by the call. For dataset i of a dump use `dataset_at`, which knows what a block shares.
         single_eval_pos: number of training rows; drawn from the config's `train_fraction` by default.
 
     Raises:
         ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
-        RuntimeError: every one of 1000 draws was refused: the config asks for what it cannot give.
+        RuntimeError: every one of about 1000 draws was refused; the message says by which stage.
+
+    >>> from priors.streams import stream
+    >>> dataset = sample_dataset(PriorConfig(num_datapoints=50), stream(0), single_eval_pos=30)
+    >>> dataset.x.shape, dataset.y.shape, dataset.single_eval_pos
+    ((50, 5), (50,), 30)
     """
     return sample_with_structure(config, rng, single_eval_pos)[0]
 
@@ -79,6 +137,30 @@ def sample_with_structure(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
 ) -> tuple[Dataset, Structure]:
     """What `sample_dataset` draws, and the graph that it comes from."""
+    _check_split(config, single_eval_pos)
+    size_rng, *stage_rngs = split(rng, 1 + len(Streams._fields))
+    streams, sizes = Streams(*stage_rngs), _sample_sizes(config, size_rng, single_eval_pos)
+    redrawn = dict.fromkeys(["graph", "classes", "values", "columns"], 0)
+    redrawn |= {"score": 0} if sizes.scores else {}
+    redrawn |= {"intervention": 0} if config.shift or config.twins else {}
+    structures = _accepted_structures(config, sizes, streams, redrawn)
+    with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite, which is refused
+        for structure in islice(structures, STRUCTURES):
+            for _ in range(MODELS_PER_STRUCTURE):
+                model = _sample_model(config, sizes, structure, streams.model)
+                for _ in range(VALUES_PER_MODEL):
+                    try:
+                        dataset = _sample_rows(config, sizes, structure, model, streams, redrawn)
+                    except Refused as refused:
+                        redrawn[str(refused)] += 1
+                        if str(refused) == "score":  # other values of this model would score alike
+                            break
+                    else:
+                        return dataset, structure
+    raise _too_narrow(sizes, redrawn)
+
+
+def _check_split(config: PriorConfig, single_eval_pos: int | None) -> None:
     is_classification = config.problem_type == "classification"
     least = config.num_classes[0] if is_classification else 2  # one row has no variance
     if single_eval_pos is not None and not least <= single_eval_pos <= config.num_datapoints - least:
@@ -87,166 +169,206 @@ def sample_with_structure(
             f"single_eval_pos must leave {rows} on both sides of num_datapoints={config.num_datapoints}, "
             f"got {single_eval_pos}"
         )
-    scores = _score_range(config, rng.random())
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        drawn = _sample_once(config, rng, single_eval_pos, scores)
-        if drawn is not None:
-            drawn[0].properties["attempts"] = attempt
-            return drawn
-    raise RuntimeError(f"{MAX_ATTEMPTS} draws in a row were refused; this prior is too narrow: {config}")
+
+
+def _sample_sizes(config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None) -> Sizes:
+    uniforms = iter(rng.random(9).tolist())  # one for each, so that no range moves the other draws
+    num_features = from_range(config.num_features, next(uniforms))
+    num_classes = from_range(config.num_classes, next(uniforms))
+    num_nodes = from_range(config.num_nodes, next(uniforms))
+    hidden_fraction = from_range(config.hidden_fraction, next(uniforms))
+    num_train = from_range(config.split_range, next(uniforms))
+    family = choice_of(config.graphs).at(next(uniforms))
+    class_method = choice_of(config.class_methods).at(next(uniforms))
+    is_ordered = next(uniforms) < config.ordered_labels
+    scores = _score_range(config, next(uniforms))
+    num_nodes = max(num_nodes, ceil((num_features + 1) / (1 - hidden_fraction)))
+    if config.graph is not None:
+        family = OWN
+    if single_eval_pos is not None:
+        num_train = single_eval_pos
+    return Sizes(num_features, num_classes, num_nodes, num_train, family, class_method, is_ordered, scores)
 
 
 def _score_range(config: PriorConfig, uniform: float) -> tuple[float, float] | None:
-    """Where the score of a dataset has to lie: the range `learnability`, or the part of it that it drew."""
+    """Where the score of a dataset has to lie: in `learnability`, or in the interval of it that it drew."""
     if config.difficulty is None:
         return config.learnability
     low, high = config.learnability
     width = (high - low) / len(config.difficulty)
     *ends, total = accumulate(config.difficulty)
-    part = bisect(ends, uniform * total)
-    return low + part * width, low + (part + 1) * width
+    interval = bisect(ends, uniform * total)
+    return low + interval * width, low + (interval + 1) * width
 
 
-class Sizes(NamedTuple):
-    """What is drawn first, before the graph."""
+def _accepted_structures(
+    config: PriorConfig, sizes: Sizes, streams: Streams, redrawn: dict[str, int]
+) -> Iterator[Structure]:
+    """Structures with a target, until too many in a row have none."""
+    drawn = sample_structures(
+        config, sizes.family, sizes.num_nodes, sizes.num_features, streams.graph, streams.columns
+    )
+    in_a_row = 0
+    for structure in drawn:
+        if structure is not None:
+            yield structure
+        redrawn["graph"] += 1  # also where all models of an accepted one were refused
+        in_a_row = 0 if structure is not None else in_a_row + 1
+        if in_a_row == GRAPH_DRAWS:
+            return
 
-    num_features: int
-    num_classes: int
-    num_nodes: int
-    num_train: int
+
+def _sample_model(config: PriorConfig, sizes: Sizes, structure: Structure, rng: np.random.Generator) -> Model:
+    classifier = None
+    if config.problem_type == "classification":
+        method = lookup(CLASS_METHODS, sizes.class_method)
+        classifier = Classifier(method, sizes.num_classes, sizes.num_train, sizes.is_ordered)
+    attributes = config.graph.nodes if config.graph is not None else {}
+    return sample_scm(config, structure.graph, rng, structure.target, classifier, attributes)
 
 
-def _sample_sizes(config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None) -> Sizes:
-    num_features = sample_integer(config.num_features, rng)
-    num_classes = sample_integer(config.num_classes, rng)
-    num_nodes = max(sample_integer(config.num_nodes, rng), num_features + 1)
-    if single_eval_pos is None:
-        single_eval_pos = sample_integer(config.split_range, rng)
-    return Sizes(num_features, num_classes, num_nodes, single_eval_pos)
-
-
-def _sample_once(
+def _sample_rows(
     config: PriorConfig,
-    rng: np.random.Generator,
-    single_eval_pos: int | None,
-    scores: tuple[float, float] | None,
-) -> tuple[Dataset, Structure] | None:
-    """One draw of everything; None if it is degenerate."""
-    size_rng, graph_rng, column_rng, model_rng, node_rng, target_rng, table_rng = split(rng, 7)
-    sizes = _sample_sizes(config, size_rng, single_eval_pos)
-    structure = sample_structure(config, sizes.num_nodes, sizes.num_features, graph_rng, column_rng)
-    if structure is None:
-        return None
-    model = _sample_model(config, sizes, structure, model_rng, target_rng)
-    with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite, which is refused below
-        observed = _observed_values(config, sizes, structure, model, node_rng)
-        table = observed and _table(config, sizes, structure, model, observed.values, target_rng, table_rng)
-    if not table:
-        return None
-    x, y = table
+    sizes: Sizes,
+    structure: Structure,
+    model: Model,
+    streams: Streams,
+    redrawn: dict[str, int],
+) -> Dataset:
+    """One draw of the rows of a model, as a dataset.
+
+    Raises:
+        Refused: by the stage that must be drawn again.
+    """
+    table = _sample_table(config, sizes, structure, model, streams, redrawn)
+    x, y, twin = table.features.x, table.target.y, None
     properties = {
         "graph": structure.family,
-        "num_nodes": sizes.num_nodes,
-        "num_edges": structure.graph.number_of_edges(),
+        "num_nodes": len(structure.graph),
+        "num_edges": sum(map(len, model.scm.parents.values())),
         "num_classes": sizes.num_classes,
         "noise_scale": model.noise_scale,
     }
     if config.drift_fraction[1] > 0:
         properties["num_drifting_nodes"] = model.num_drifting
-    properties |= observed.properties
-    num_rows = config.num_datapoints
-    if scores is not None:
-        score = out_of_bag_score(x[:num_rows], y[:num_rows], table_rng)
-        if not scores[0] <= score <= scores[1]:
-            return None
+    if sizes.scores is not None:
+        score = out_of_bag_score(x, y, streams.score)
+        if not sizes.scores[0] <= score <= sizes.scores[1]:
+            raise Refused("score")
         properties["out_of_bag_score"] = score
-    twin = None
     if config.twins:
-        twin = Twin(x[num_rows:], y[num_rows:])
+        twin, properties["do_feature"] = _sample_twin(structure, table, streams.intervention, redrawn)
         properties["do_value"] = float(np.nanmax(twin.x[:, properties["do_feature"]]))  # equal in all rows
-    return Dataset(x[:num_rows], y[:num_rows], sizes.num_train, properties, twin), structure
+    if config.shift:
+        shifted = _sample_shifted(config, sizes, structure, model, table, streams.intervention, redrawn)
+        x, y, properties["num_shifted_nodes"], properties["shift_size"] = shifted
+    properties["attempts"] = 1 + sum(redrawn.get(stage, 0) for stage in ("graph", "values", "score"))
+    properties |= {f"redrawn_{stage}": count for stage, count in redrawn.items()}
+    return Dataset(x, y, sizes.num_train, properties, twin)
 
 
-def _sample_model(
-    config: PriorConfig,
-    sizes: Sizes,
-    structure: Structure,
-    model_rng: np.random.Generator,
-    target_rng: np.random.Generator,
-) -> Model:
-    converter = None
-    if config.problem_type == "classification":
-        method = lookup(CLASS_METHODS, sample_name(config.class_methods, target_rng))
-        ordered = target_rng.random() < config.ordered_labels
-        converter = partial(classify, method, sizes.num_classes, sizes.num_train, ordered)
-    attributes = config.graph.nodes if config.graph is not None else {}
-    return sample_scm(config, structure.graph, model_rng, structure.target, converter, attributes)
-
-
-class Observed(NamedTuple):
-    """The values of the nodes that a table shows, and what happened to them."""
-
-    values: dict[Hashable, np.ndarray]
-    """(R,) of each node; (2 R,) with twins: the rows of the counterfactual follow those of the dataset."""
-    properties: dict[str, int | float]
-
-
-def _observed_values(
-    config: PriorConfig, sizes: Sizes, structure: Structure, model: Model, rng: np.random.Generator
-) -> Observed | None:
-    """The values of features and target, under an intervention where the prior draws one."""
-    sample = model.scm.draw(config.num_datapoints, rng)
-    nodes = model.scm.with_ancestors([*structure.features, structure.target])
-    values = {node: sample.values(node) for node in nodes}
-    done = {"num_shifted_nodes": 0, "shift_size": 0.0} if config.shift else {}
-    # The draws of an intervention come last: without one the dataset is the same.
-    if not config.twins and not (config.shift and rng.random() < config.shift):
-        return Observed(values, done)
-    if not all(map(all_finite, values.values())):
-        return None
-    done, do = _intervention(config, values, structure.features, structure.target, model.categorical, rng)
-    after = sample.under(do)
-    # The counterfactual rows follow those of the dataset; in a shift they take the place of its test rows.
-    before, begin = (config.num_datapoints, 0) if config.twins else (sizes.num_train, sizes.num_train)
-    values = {node: np.concatenate([values[node][:before], after.values(node)[begin:]]) for node in values}
-    return Observed(values, done)
-
-
-def _table(
+def _sample_table(
     config: PriorConfig,
     sizes: Sizes,
     structure: Structure,
     model: Model,
-    values: dict[Hashable, np.ndarray],
-    target_rng: np.random.Generator,
-    table_rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The features (R, F) and the target (R,); None if one of them is degenerate."""
-    y = target_column(config, values[structure.target], sizes.num_classes, sizes.num_train, target_rng)
-    if y is None:
-        return None
-    columns = [values[node] for node in structure.features]
-    categorical = [node in model.categorical for node in structure.features]
-    x = feature_columns(config, columns, categorical, sizes.num_train, table_rng)
-    return None if x is None else (x, y)
-
-
-def _intervention(
-    config: PriorConfig,
-    values: dict[Hashable, np.ndarray],
-    features: list[Hashable],
-    target: Hashable,
-    categorical: set[Hashable],
-    rng: np.random.Generator,
-) -> tuple[dict[str, int | float], dict[Hashable, float | np.ndarray]]:
-    """Draw the intervention of a twin, or of a shift: the properties that tell of it, and what is set."""
-    if config.twins:
-        feature, row = int(rng.random() * len(features)), int(rng.random() * config.num_datapoints)
-        return {"do_feature": feature}, {features[feature]: values[features[feature]][row]}
-    low, high = config.shift_size
-    size = low * (high / low) ** rng.random()
-    num_nodes = sample_integer(config.shift_nodes, rng)
-    do = sample_shift(
-        {node: column for node, column in values.items() if node != target}, categorical, num_nodes, size, rng
+    streams: Streams,
+    redrawn: dict[str, int],
+) -> Table:
+    """Draw the values of the observed nodes, the target first, and make columns of them."""
+    sample = model.scm.draw(config.num_datapoints, streams.nodes)
+    target = fit_target(
+        config, sample.values(structure.target), sizes.num_classes, sizes.num_train, streams.target
     )
-    return {"num_shifted_nodes": len(do), "shift_size": size}, do
+    classifier = model.scm.converters.get(structure.target)
+    if isinstance(classifier, Classifier):
+        redrawn["classes"] += classifier.num_redrawn
+        classifier.num_redrawn = 0
+    if target is None:
+        raise Refused("values")
+    values = [sample.values(node) for node in structure.features]
+    is_categorical = [node in model.categorical for node in structure.features]
+    for attempt in range(TABLE_DRAWS):
+        features = fit_features(config, values, is_categorical, sizes.num_train, streams.table)
+        if features is not None:
+            return Table(sample, features, target)
+        if attempt == 0 and fitted_columns(np.array(values, np.float64), sizes.num_train) is None:
+            break  # no treatment can make different columns of these values
+        redrawn["columns"] += 1
+    raise Refused("values")
+
+
+def _sample_twin(
+    structure: Structure, table: Table, rng: np.random.Generator, redrawn: dict[str, int]
+) -> tuple[Twin, int]:
+    """The dataset in which a random feature has the value of a random row in all rows; which feature."""
+    for _ in range(INTERVENTION_DRAWS):
+        feature, place = rng.random(2).tolist()
+        feature = int(feature * len(structure.features))
+        values = table.sample.values(structure.features[feature])
+        do = {structure.features[feature]: values[int(place * len(values))]}
+        after = table.sample.under(do)
+        columns, target = _observed(structure, after)
+        if all_finite(target) and all(map(all_finite, columns)):
+            x = table.features.apply(columns, table.features.is_missing)
+            return Twin(x, table.target.apply(target)), feature
+        redrawn["intervention"] += 1
+    raise Refused("values")
+
+
+def _sample_shifted(
+    config: PriorConfig,
+    sizes: Sizes,
+    structure: Structure,
+    model: Model,
+    table: Table,
+    rng: np.random.Generator,
+    redrawn: dict[str, int],
+) -> tuple[np.ndarray, np.ndarray, int, float]:
+    """x, y with the test rows under an intervention, where one is drawn; how many nodes it moves, how far."""
+    x, y, num_train = table.features.x, table.target.y, sizes.num_train
+    is_shifted, uniform = rng.random(2).tolist()
+    num_nodes = sample_integer(config.shift_nodes, rng)
+    if is_shifted >= config.shift:
+        return x, y, 0, 0.0
+    low, high = config.shift_size
+    size = low * (high / low) ** uniform
+    nodes = model.scm.with_ancestors([*structure.features, structure.target])
+    values = {node: table.sample.values(node) for node in nodes if node != structure.target}
+    for _ in range(INTERVENTION_DRAWS):
+        do = sample_shift(values, model.categorical, num_nodes, size, rng)
+        before, after = _observed(structure, table.sample), _observed(structure, table.sample.under(do))
+        columns = [np.append(a[:num_train], b[num_train:]) for a, b in zip(before[0], after[0], strict=True)]
+        target = np.append(before[1][:num_train], after[1][num_train:])
+        if all_finite(target) and all(map(all_finite, columns)):
+            x, y = table.features.apply(columns), table.target.apply(target)
+            if config.problem_type == "regression" or set(y[num_train:]) == set(y[:num_train]):
+                return x, y, len(do), size
+        redrawn["intervention"] += 1
+    raise Refused("values")
+
+
+def _observed(structure: Structure, sample: Sample) -> tuple[list[np.ndarray], np.ndarray]:
+    """The values (R,) of the features and of the target."""
+    return [sample.values(node) for node in structure.features], sample.values(structure.target)
+
+
+REMEDIES = {
+    "graph": "relevant_fraction, target_position, allow_descendants, num_nodes or graphs",
+    "classes": "num_classes, train_fraction, class_methods or num_datapoints",
+    "values": "mechanisms, categorical_fraction, num_classes, train_fraction or num_datapoints",
+    "columns": "quantized_fraction, warp_fraction, missing_fraction or num_datapoints",
+    "score": "learnability or difficulty",
+    "intervention": "shift_size or shift_nodes",
+}
+"""For each stage, the fields of a config that make it refuse less."""
+
+
+def _too_narrow(sizes: Sizes, redrawn: dict[str, int]) -> RuntimeError:
+    stage = max(redrawn, key=redrawn.__getitem__)
+    counts = ", ".join(f"{name} {count}" for name, count in redrawn.items() if count)
+    return RuntimeError(
+        f"all of {sum(redrawn.values())} draws of a dataset with {sizes.num_features} features, "
+        f"{sizes.num_nodes} nodes and graphs such as {sizes.family} were refused (by stage: {counts}): "
+        f"widen {REMEDIES[stage]}"
+    )

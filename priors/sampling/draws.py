@@ -1,19 +1,29 @@
 """Draws from what a config declares, each by one uniform number: a range, a list, or names with weights."""
 
 from bisect import bisect
+from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
+from priors.frozen import FrozenDict
 
-def from_range(values: tuple[float, float] | list[str], uniform: float) -> int | float | str:
-    """The element of a range of integers or reals, or of a list of choices, at `uniform` in [0, 1).
 
-    >>> from_range((2, 5), 0.5), from_range((2.0, 5.0), 0.5), from_range(["relu", "tanh"], 0.5)
+def from_range(
+    values: tuple[float, float] | tuple[str, ...], uniform: float, ends: list[float] | None = None
+) -> int | float | str:
+    """The element of a range of integers or reals, or of some choices, at `uniform` in [0, 1).
+
+    Args:
+        ends: cumulated shares of the choices but for the last; equal ones by default.
+
+    >>> from_range((2, 5), 0.5), from_range((2.0, 5.0), 0.5), from_range(("relu", "tanh"), 0.5)
     (4, 3.5, 'tanh')
     """
-    if isinstance(values, list):
-        return values[int(uniform * len(values))]
+    if isinstance(values[0], str):
+        place = int(uniform * len(values)) if ends is None else bisect(ends, uniform)
+        return values[place]
     low, high = values
     if isinstance(low, int):
         return low + int(uniform * (high - low + 1))
@@ -28,8 +38,37 @@ def sample_integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
     return from_range(bounds, rng.random())
 
 
+class Choice(NamedTuple):
+    """Names with weights above 0, in alphabetical order."""
+
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+    """They sum to one."""
+    ends: tuple[float, ...]
+    """Cumulated shares of all names but the last: a number past the last end stands for the last name."""
+
+    def at(self, uniform: float) -> str:
+        """The name at a number in [0, 1)."""
+        return self.names[bisect(self.ends, uniform)]
+
+
+def choice_of(weights: dict[str, float]) -> Choice:
+    """The choice among weighted names; those of a config are prepared once.
+
+    >>> choice_of({"b": 3, "a": 1, "never": 0})
+    Choice(names=('a', 'b'), shares=(0.25, 0.75), ends=(0.25,))
+    """
+    return _prepared(weights if isinstance(weights, FrozenDict) else FrozenDict(weights))
+
+
+@lru_cache(maxsize=1000)
+def _prepared(weights: FrozenDict) -> Choice:
+    names = tuple(sorted(name for name, weight in weights.items() if weight > 0))
+    total = sum(weights[name] for name in names)
+    shares = tuple(weights[name] / total for name in names)
+    return Choice(names, shares, tuple(accumulate(shares[:-1])))
+
+
 def sample_name(weights: dict[str, float], rng: np.random.Generator) -> str:
     """Draw a name by weight, with one uniform number, whatever the weights and their order."""
-    names = sorted(weights)
-    ends = list(accumulate(weights[name] for name in names))
-    return names[min(bisect(ends, rng.random() * ends[-1]), len(names) - 1)]
+    return choice_of(weights).at(rng.random())

@@ -9,11 +9,18 @@ import numpy as np
 
 from priors.config import PriorConfig
 from priors.families.categories import CONVERTERS
-from priors.families.mechanisms import MECHANISMS, Mechanism, aggregate, drifting, weighted_sum
+from priors.families.mechanisms import (
+    BUILT_IN_MECHANISMS,
+    MECHANISMS,
+    Mechanism,
+    aggregate,
+    drifting,
+    weighted_sum,
+)
 from priors.families.noise import NOISE_KINDS, NOISES, Noise
 from priors.own_graph import Node, nodes_of, weights_into
 from priors.registry import lookup
-from priors.sampling.coherence import coherent_names, coherent_uniforms
+from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
 from priors.sampling.draws import from_range
 from priors.sampling.scm import SCM
 from priors.streams import split
@@ -29,7 +36,8 @@ class Model(NamedTuple):
     categorical: set[Hashable]
     """Nodes that are categories; the target, which is converted to classes, is not among them."""
     noise_scale: float
-    """Mean standard deviation of the exogenous noise over all nodes."""
+    """Mean standard deviation of the exogenous noise over the nodes with parents and drawn noise; 0 if there
+    are none."""
 
     @property
     def num_drifting(self) -> int:
@@ -52,6 +60,8 @@ class NodeDraw(NamedTuple):
     drifts: bool
     uniforms: list[float]
     """One number in [0, 1) for each parameter of a family, see `PriorConfig.parameter_slots`."""
+    ends: dict[int, list[float]]
+    """By slot, for parameters with a list of choices: the cumulated shares, the same for all nodes."""
 
 
 def sample_scm(
@@ -88,11 +98,11 @@ def sample_scm(
     """
     attributes = nodes_of(graph) if attributes is None else attributes
     draws = _draw_nodes(config, graph, rng, bool(attributes))
-    noise_scales = [draw.noise_scale for draw in draws]
+    noise_scales = []
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, converters = {}, {}
-    for place, (node, draw) in enumerate(zip(graph, draws, strict=True)):
-        known, num_parents = attributes.get(node, {}), len(graph.pred[node])
+    for node, draw in zip(graph, draws, strict=True):
+        known, num_parents = attributes.get(node, {}), sum(1 for _ in graph.predecessors(node))
         if not num_parents:
             noises.setdefault(node, lookup(NOISES, known.get("noise", draw.root)))
         else:
@@ -100,7 +110,8 @@ def sample_scm(
                 weights = weights_into(graph, node) if attributes else []
                 mechanisms[node] = _mechanism(config, draw, num_parents, known, weights)
             if node not in noises:
-                scale = noise_scales[place] = known.get("noise_scale", draw.noise_scale)
+                scale = known.get("noise_scale", draw.noise_scale)
+                noise_scales.append(scale)
                 noises[node] = partial(_scaled, lookup(NOISES, known.get("noise", draw.noise)), scale)
             if draw.noise_kind != "additive":
                 noise_kinds[node] = lookup(NOISE_KINDS, draw.noise_kind)
@@ -112,7 +123,7 @@ def sample_scm(
     if classify is not None:
         converters[target], relative = classify, frozenset([target])
     scm = SCM(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
-    return Model(scm, categorical, sum(noise_scales) / len(graph))
+    return Model(scm, categorical, sum(noise_scales) / max(1, len(noise_scales)))
 
 
 def _draw_nodes(
@@ -121,8 +132,12 @@ def _draw_nodes(
     """Draw all that a config leaves open, for each node of `graph` in order."""
     num_nodes = len(graph)
     parameter_rng, name_rng, category_rng = split(rng, 3)
-    num_slots = len(config.parameter_slots)
-    uniforms = coherent_uniforms(config.coherence, num_nodes, num_slots + 1, parameter_rng)  # (V, slots + 1)
+    num_slots, choices_of = len(config.parameter_slots), config.choice_slots
+    uniforms = coherent_uniforms(  # (V, slots + 1)
+        config.coherence, num_nodes, num_slots + 1, parameter_rng, free=[*choices_of]
+    )
+    all_ends = coherent_ends(config.coherence, [*choices_of.values()], parameter_rng)
+    ends = dict(zip(choices_of, all_ends, strict=True))
     low, high = config.noise_scale
     noise_scales = (low * (high / low) ** uniforms[:, -1]).tolist()  # log-uniform
     # Where no node can be a category, no converter is drawn.
@@ -137,15 +152,15 @@ def _draw_nodes(
     ]
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     is_category = _nodes_by_share(config.categorical_fraction, num_nodes, category_rng)
-    drifts = [False] * num_nodes
-    if config.drift_fraction[1] > 0:
-        drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
+    drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
     per_node = zip(*names, noise_scales, is_category, drifts, uniforms.tolist(), strict=True)
-    return [NodeDraw(*values) for values in per_node]
+    return [NodeDraw(*values, ends) for values in per_node]
 
 
 def _nodes_by_share(fraction: tuple[float, float], num_nodes: int, rng: np.random.Generator) -> list[bool]:
     """Draw a share from its range, and each node with that probability."""
+    if fraction[1] == 0:
+        return [False] * num_nodes
     share = from_range(fraction, rng.random())
     return (rng.random(num_nodes) < share).tolist()
 
@@ -177,11 +192,35 @@ def _with_parameters(
 ) -> Callable:
     """A family with its known parameters, and the others drawn from their ranges."""
     family, ranges = lookup(registry, name), config.parameters.get(name, {})
+    if registry is MECHANISMS and family not in BUILT_IN_MECHANISMS:
+        family = partial(_checked_mechanism, name, family)
     if not ranges and not known:
         return family
-    slots, uniforms = config.parameter_slots, draw.uniforms
-    drawn = {p: from_range(ranges[p], uniforms[slots[name, p]]) for p in ranges if p not in known}
+    drawn = {}
+    for parameter in ranges:
+        if parameter not in known:
+            slot = config.parameter_slots[name, parameter]
+            drawn[parameter] = from_range(ranges[parameter], draw.uniforms[slot], draw.ends.get(slot))
     return partial(family, **drawn, **known)
+
+
+def _checked_mechanism(
+    name: str, mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator, **parameters: Any
+) -> np.ndarray:
+    """The values (R,) of a user's mechanism, or an error that names it and the rule that they break."""
+    values = np.asarray(mechanism(parents, rng, **parameters))
+    if values.shape != (len(parents),) or values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"mechanism {name} must return ({len(parents)},) numbers, one for each row of its parents "
+            f"{parents.shape}, got {values.dtype} {values.shape}"
+        )
+    if np.isfinite(parents).all() and not np.isfinite(values).all():
+        row = int(np.isfinite(values).argmin())
+        raise ValueError(
+            f"mechanism {name} must return finite numbers, got {values[row]} for the parents "
+            f"{parents[row].tolist()}"
+        )
+    return values
 
 
 def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:

@@ -96,6 +96,12 @@ class SCM:
         return [[places[parent] for parent in parents] for parents in self.parents.values()]
 
     @cached_property
+    def ranks(self) -> list[int]:
+        """For each place, that of the node in `order`."""
+        rank_of = {node: rank for rank, node in enumerate(self.order)}
+        return [rank_of[node] for node in self.nodes]
+
+    @cached_property
     def order(self) -> list[Hashable]:
         """All nodes, each after its parents."""
         return ancestral_order(self.parents)
@@ -228,16 +234,17 @@ class Sample:
         return Sample(self.scm, self.num_datapoints, self.states, given, self)
 
     def _compute_with_ancestors(self, place: int) -> None:
-        parents, stack = self.scm.parent_places, [place]
+        scm, computed = self.scm, self.computed
+        parents, stack, needed = scm.parent_places, [place], []
         while stack:
-            waiting = [parent for parent in parents[stack[-1]] if parent not in self.computed]
-            if waiting:
-                stack += waiting
-            else:
-                last = stack.pop()
-                if last not in self.computed:
-                    self._compute(last)
-                    self.computed.add(last)
+            found = stack.pop()
+            if found not in computed:
+                computed.add(found)
+                needed.append(found)
+                stack += parents[found]
+        needed.sort(key=scm.ranks.__getitem__)
+        for found in needed:
+            self._compute(found)
 
     def _compute(self, place: int) -> None:
         parents, factual = self.scm.parent_places[place], self.factual

@@ -1,16 +1,22 @@
 """The structure of a dataset: its causal graph, and which nodes are the features and the target."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from functools import partial
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.families.graphs import GRAPHS
+from priors.families.graphs import BUILT_IN_GRAPHS, GRAPHS, GraphFamily
 from priors.registry import lookup
 from priors.sampling.draws import from_range, sample_name
+
+KEPT = 100
+"""Graphs that are drawn of the same family with the same parameters."""
+OWN = "own"
+"""In the place of a family's name, for a graph that the config gives."""
 
 
 class Structure(NamedTuple):
@@ -21,33 +27,79 @@ class Structure(NamedTuple):
     """The node behind each column of x."""
     target: Hashable
     family: str
-    """Name of the graph's family; "own" for a graph that the config gives."""
+    """Name of the graph's family; `OWN` for a graph that the config gives."""
 
 
-def sample_structure(
+def sample_structures(
     config: PriorConfig,
+    family: str,
     num_nodes: int,
     num_features: int,
     graph_rng: np.random.Generator,
     column_rng: np.random.Generator,
-) -> Structure | None:
-    """Draw a graph and its observed nodes; None if no node can be the target (see `choose_columns`)."""
+) -> Iterator[Structure | None]:
+    """Draw graphs and their observed nodes; None where no node can be the target.
+
+    `KEPT` graphs in a row have the same family, parameters of the family and share of relevant features, so
+    that refused graphs favour none of them; those that allow no target in all of these are drawn again.
+    """
     own = config.graph
-    if own is not None:
-        return Structure(own.digraph, own.feature_names, own.target_name, "own")
-    family = sample_name(config.graphs, graph_rng)
-    ranges = config.parameters.get(family, {})
-    parameters = {name: from_range(ranges[name], graph_rng.random()) for name in ranges}
-    graph = lookup(GRAPHS, family)(num_nodes, graph_rng, **parameters)
-    columns = choose_columns(
-        graph,
-        num_features,
-        from_range(config.relevant_fraction, column_rng.random()),
-        column_rng,
-        config.target_position,
-        config.allow_descendants,
-    )
-    return columns and Structure(graph, *columns, family)
+    while own is not None:
+        yield Structure(own.digraph, own.feature_names, own.target_name, OWN)
+    while True:
+        ranges, function = config.parameters.get(family, {}), graph_family(family)
+        parameters = {name: from_range(ranges[name], graph_rng.random()) for name in ranges}
+        relevant_fraction = from_range(config.relevant_fraction, column_rng.random())
+        for _ in range(KEPT):
+            graph = function(num_nodes, graph_rng, **parameters)
+            columns = choose_columns(
+                graph,
+                num_features,
+                relevant_fraction,
+                column_rng,
+                config.target_position,
+                config.allow_descendants,
+            )
+            yield columns and Structure(graph, *columns, family)
+        family = sample_name(config.graphs, graph_rng)
+
+
+def graph_family(name: str) -> GraphFamily:
+    """The graph family of a name; one that is not the library's own is checked each time that it is called.
+
+    The check raises a ValueError that names the family and the rule: it must return a networkx.DiGraph on the
+    nodes 0..num_nodes-1 whose edges go from low to high numbers.
+
+    >>> graph_family("random_tree") is GRAPHS["random_tree"]
+    True
+    """
+    family = lookup(GRAPHS, name)
+    return family if family in BUILT_IN_GRAPHS else partial(_checked_graph, name, family)
+
+
+def _checked_graph(
+    name: str, family: GraphFamily, num_nodes: int, rng: np.random.Generator, **parameters: Any
+) -> nx.DiGraph:
+    graph = family(num_nodes, rng, **parameters)
+    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        raise ValueError(f"graph family {name} must return a networkx.DiGraph, got {type(graph).__name__}")
+    if set(graph) != set(range(num_nodes)):
+        shown = ", ".join(map(repr, list(graph)[:10]))
+        raise ValueError(
+            f"graph family {name} must return a graph on the nodes 0..{num_nodes - 1} "
+            f"(num_nodes={num_nodes}), got {len(graph)} nodes: {shown}"
+        )
+    for cause, effect in graph.edges:
+        if cause >= effect:
+            raise ValueError(
+                f"graph family {name} must return edges from low to high numbers, got {cause} -> {effect}"
+            )
+    if list(graph) != list(range(num_nodes)):
+        ordered = nx.DiGraph()
+        ordered.add_nodes_from(range(num_nodes))
+        ordered.add_edges_from(graph.edges)
+        return ordered
+    return graph
 
 
 def choose_columns(
@@ -108,7 +160,7 @@ def _ancestor_bits(graph: nx.DiGraph) -> list[int]:
     ancestors = []
     for node in range(len(graph)):
         bits = 1 << node
-        for parent in graph.pred[node]:
+        for parent in graph.predecessors(node):
             bits |= ancestors[parent]
         ancestors.append(bits)
     return ancestors

@@ -1,89 +1,181 @@
-"""What happens to columns on the way to a real table: codes, warps, rounding, outliers, scaling.
+"""Treatments of columns, fitted on training rows: codes, warps, rounding, outliers, scaling.
 
-Whatever the treatment of a column depends on comes from the training rows, the first `num_train`.
-Axis letters: R rows, F features.
+The first `num_train` rows are the training rows, and all that a treatment depends on comes from them: what
+happens in test rows never changes a training row. Axis letters: R rows, F features.
 """
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from priors.sampling.scm import all_finite
+
+ColumnTreatment = Callable[[np.ndarray], np.ndarray]
+"""A fitted treatment: (R,) -> (R,), row by row."""
 
 REPEATED = 0.9999
 """Columns that correlate by more than this are one column, shifted, scaled or turned; below 1 because files
 may hold half precision."""
 
 
-def category_codes(values: np.ndarray, rng: np.random.Generator, num_rows: int | None = None) -> np.ndarray:
-    """The categories (R,) behind the values of a categorical node, as codes 0, 1, ... in random order.
+def fit_codes(values: np.ndarray, num_train: int, rng: np.random.Generator) -> ColumnTreatment:
+    """The categories of a column (R,) as codes 0, 1, ...: those of the training rows in random order.
 
-    Args:
-        num_rows: how many of the first rows decide the codes, all by default; what is new after them has the
-            next codes.
+    Categories that first occur in test rows, or in other rows that the treatment is applied to, get the next
+    codes.
+
+    >>> codes = fit_codes(np.array([5.0, 1.0, 5.0, 2.0]), 3, np.random.default_rng(0))
+    >>> sorted(codes(np.array([5.0, 1.0, 2.0, 0.5])).tolist())
+    [0.0, 1.0, 2.0, 3.0]
     """
-    distinct, codes = np.unique(values[:num_rows], return_inverse=True)
-    code_of = rng.permutation(len(distinct)).astype(np.float32)
-    if len(codes) == len(values):
-        return code_of[codes]
-    more = np.setdiff1d(values, distinct)
-    code_of = np.concatenate([code_of, np.arange(len(distinct), len(distinct) + len(more), dtype=np.float32)])
-    distinct = np.concatenate([distinct, more])
-    order = np.argsort(distinct)
-    return code_of[order][np.searchsorted(distinct[order], values)]
+    known = np.unique(values[:num_train])
+    code_of = rng.permutation(len(known)).astype(np.float32)
+    known, code_of = _with_new_categories(known, code_of, values)
+
+    def apply(column: np.ndarray) -> np.ndarray:
+        distinct, codes = _with_new_categories(known, code_of, column)
+        return codes[distinct.searchsorted(column)]
+
+    return apply
 
 
-def warp(column: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
-    """Warp a column (R,) monotonely: Kumaraswamy's distribution function, an exponential, or a signed power.
+def _with_new_categories(
+    known: np.ndarray, code_of: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted categories and their codes, after those among `values` that are not known got the next ones."""
+    places = known.searchsorted(values)
+    is_known = known.take(places, mode="clip") == values
+    if is_known.all():
+        return known, code_of
+    new = np.unique(values[~is_known])
+    codes = np.concatenate([code_of, np.arange(len(known), len(known) + len(new), dtype=np.float32)])
+    categories = np.concatenate([known, new])
+    order = categories.argsort()
+    return categories[order], codes[order]
+
+
+def fit_warp(values: np.ndarray, num_train: int, rng: np.random.Generator) -> ColumnTreatment:
+    """A monotone warp: Kumaraswamy's distribution function, an exponential, or a signed power.
 
     References:
         Hollmann et al., Nature 2025 (Kumaraswamy warping of features); Kumaraswamy, J. of Hydrology 1980.
     """
     kind, first, second = rng.random(3).tolist()
-    train = column[:num_train]
+    train = values[:num_train]
     if kind < 1 / 3:
         low, high = train.min(), train.max()
-        unit = np.clip((column - low) / max(high - low, 1e-6), 0, 1)
         a, b = np.exp(1.5 * (2 * first - 1)), np.exp(1.5 * (2 * second - 1))
-        return 1 - (1 - unit**a) ** b
-    z = (column - train.mean()) / max(train.std(), 1e-6)
+        return lambda column: 1 - (1 - np.clip((column - low) / max(high - low, 1e-6), 0, 1) ** a) ** b
+    mean, scale = train.mean(), max(train.std(), 1e-6)
     if kind < 2 / 3:
-        return np.exp(np.clip((0.3 + 1.2 * first) * z, -10, 10)) * (1 if second < 0.5 else -1)
-    return np.sign(z) * np.abs(z) ** (0.4 + 2.1 * first)
+        sign, rate = (1 if second < 0.5 else -1), 0.3 + 1.2 * first
+        return lambda column: np.exp(np.clip(rate * ((column - mean) / scale), -10, 10)) * sign
+    power = 0.4 + 2.1 * first
+    return lambda column: np.sign(column - mean) * np.abs((column - mean) / scale) ** power
 
 
-def quantize(column: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
-    """Round a column (R,) to 4 to 40 equal steps over its training rows' range, as counts and scores are."""
-    low, high = column[:num_train].min(), column[:num_train].max()
+def fit_rounding(values: np.ndarray, num_train: int, rng: np.random.Generator) -> ColumnTreatment:
+    """Rounding to 4 to 40 equal steps over the training rows' range, as counts and scores have them."""
+    low, high = values[:num_train].min(), values[:num_train].max()
     num_steps = 4 + int(rng.random() * 37)
-    return np.rint((column - low) * (num_steps / max(high - low, 1e-6)))
+    return lambda column: np.rint((column - low) * (num_steps / max(high - low, 1e-6)))
 
 
-def add_outliers(x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator) -> np.ndarray:
-    """Move a share of the cells of x (R, F) to 5 to 20 training deviations from their column's mean."""
-    mean, deviation = x[:num_train].mean(axis=0), x[:num_train].std(axis=0)
-    far = mean + deviation * rng.uniform(5, 20, x.shape) * np.sign(rng.random(x.shape) - 0.5)
-    return np.where(rng.random(x.shape) < fraction, far, x)
+class Outliers(NamedTuple):
+    """Cells that are moved far out, and the values that they get."""
+
+    is_outlier: np.ndarray
+    """(F, R)"""
+    values: np.ndarray
+    """(F, R)"""
 
 
-def scale_columns(x: np.ndarray, num_train: int, num_rows: int | None = None) -> np.ndarray | None:
-    """Bring columns (R, F) to mean 0 and variance 1 over the training rows.
+def draw_outliers(
+    columns: np.ndarray, is_real: Sequence[bool], fraction: float, num_train: int, rng: np.random.Generator
+) -> Outliers:
+    """Draw a share of the cells of the real columns, and move each 5 to 20 training standard deviations.
 
     Args:
-        num_rows: among how many of the first rows columns must differ, all by default.
-
-    Returns:
-        The scaled columns as float32; None if one does not vary among the training rows, is another one
-        (as it is or mirrored, as two codings of one category are), or is not finite.
+        columns: (F, R).
+        is_real: of each column; the cells of others, which are codes of categories, stay.
     """
-    columns = np.array(x.T, np.float64, order="C")  # (F, R); in float32 a constant's mean is off by rounding
-    training = columns[:, :num_train]
-    columns -= np.add.reduce(training, axis=1, keepdims=True) / num_train
-    deviations = np.sqrt(np.vecdot(training, training) / num_train)
-    if not deviations.min() > 1e-6:
-        return None
-    columns /= deviations[:, None]
-    columns = columns.astype(np.float32)
-    own = columns[:, :num_rows]
-    products = own @ own.T  # (F, F)
+    train = columns[:, :num_train]
+    mean, scale = train.mean(axis=1, keepdims=True), train.std(axis=1, keepdims=True)
+    sizes, signs, chances = rng.random((3, columns.shape[1], len(columns))).swapaxes(1, 2)  # (F, R) each
+    values = mean + scale * (5 + 15 * sizes) * np.where(signs < 0.5, -1, 1)
+    return Outliers((chances < fraction) & np.asarray(is_real)[:, None], values)
+
+
+class Scale(NamedTuple):
+    """Means and standard deviations of the training rows of columns, (F, 1) each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def apply(self, columns: np.ndarray) -> np.ndarray:
+        """The columns (F, R) as float32, with mean 0 and variance 1 over the rows that were fitted."""
+        centred = (columns - self.mean).astype(np.float32)
+        centred *= (1 / self.std).astype(np.float32)
+        return centred
+
+
+def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None = None) -> Scale | None:
+    """The scale of columns (F, R) float64 on their training rows; None if one of them does not vary there.
+
+    Args:
+        is_missing: (F, R), cells that do not count.
+
+    >>> scale = fit_scale(np.array([[1.0, 3.0, 5.0]]), 2)
+    >>> scale.apply(np.array([[1.0, 3.0, 5.0]])).tolist()
+    [[-1.0, 1.0, 3.0]]
+    """
+    train = columns[:, :num_train]
+    if is_missing is None:
+        mean = np.add.reduce(train, axis=1, keepdims=True) / num_train
+        centred = train - mean
+        count = num_train
+    else:
+        is_present = ~is_missing[:, :num_train]
+        count = np.maximum(is_present.sum(axis=1), 1)
+        mean = np.add.reduce(train * is_present, axis=1, keepdims=True) / count[:, None]
+        centred = (train - mean) * is_present
+    std = np.sqrt(np.vecdot(centred, centred) / count)
+    return Scale(mean, std[:, None]) if std.min() > 1e-6 else None
+
+
+def are_distinct(columns: np.ndarray) -> bool:
+    """Whether no column (F, R) of about mean 0 is another one, as it is, scaled or mirrored."""
+    products = columns @ columns.T  # (F, F)
     lengths = np.sqrt(products.diagonal())
     alike = np.abs(products) > REPEATED * lengths * lengths[:, None]  # each is like itself
-    return columns.T if np.count_nonzero(alike) == len(columns) and all_finite(columns) else None
+    return np.count_nonzero(alike) == len(columns)
+
+
+def clipped(values: np.ndarray, bound: float) -> np.ndarray:
+    """Values, of any shape, brought into -bound..bound; those that are missing (NaN) stay."""
+    return np.clip(values, -bound, bound, out=values)
+
+
+def with_noise_share(values: np.ndarray, noise: np.ndarray, share: float) -> np.ndarray:
+    """Values (R,) of variance 1, of which a share is replaced by independent noise (R,) of variance 1.
+
+    The correlation of the result with `values` has the square ``1 - share``.
+    """
+    return sqrt(1 - share) * values + sqrt(share) * noise
+
+
+def fitted_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarray] | None:
+    """The scale of columns (F, R) that a table can show, and the scaled columns.
+
+    Returns:
+        None if a column is not finite, does not vary among the training rows, or is another column.
+    """
+    if not all_finite(columns):
+        return None
+    scale = fit_scale(columns, num_train)
+    if scale is None:
+        return None
+    scaled = scale.apply(columns)
+    return (scale, scaled) if are_distinct(scaled) else None

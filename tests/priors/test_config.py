@@ -1,6 +1,7 @@
 """PriorConfig: JSON both ways, and every value that no prior can have is refused by field, rule and value."""
 
 import json
+import pickle
 from dataclasses import FrozenInstanceError, asdict, fields, replace
 from inspect import signature
 from itertools import product
@@ -36,6 +37,9 @@ BAD = [
     ({"train_fraction": (0.9, 0.1)}, ["train_fraction", "low must not exceed high", "(0.9, 0.1)"]),
     ({"noise_scale": (1, 0.5)}, ["noise_scale", "low must not exceed high", "(1.0, 0.5)"]),
     ({"relevant_fraction": (1, 0)}, ["relevant_fraction", "low must not exceed high", "(1.0, 0.0)"]),
+    ({"hidden_fraction": (0.3, 0.1)}, ["hidden_fraction", "low must not exceed high", "(0.3, 0.1)"]),
+    ({"hidden_fraction": (0, 1)}, ["hidden_fraction", "less than or equal to 0.9", "1"]),
+    ({"clip": 0}, ["clip", "greater than or equal to 1", "0"]),
     ({"num_features": (0, 5)}, ["num_features", "at least 1", "(0, 5)"]),
     ({"num_features": (-3, 5)}, ["num_features", "at least 1", "(-3, 5)"]),
     ({"num_classes": (1, 2)}, ["num_classes", "at least 2", "(1, 2)"]),
@@ -361,6 +365,27 @@ def test_configs_are_frozen():
     with pytest.raises(FrozenInstanceError):
         config.num_datapoints = 10
     assert config.num_datapoints == 150
+
+
+def test_what_is_inside_of_a_config_is_frozen_too():
+    config = PriorConfig()
+    for change in (
+        lambda: config.graphs.update(layered=7),
+        config.mechanisms.clear,
+        lambda: config.parameters["mlp"].__setitem__("width", (1, 2)),
+        lambda: config.parameters["mlp"]["activation"].append("relu"),
+    ):
+        with pytest.raises((TypeError, AttributeError)):
+            change()
+    assert config == PriorConfig()
+
+
+def test_equal_configs_have_equal_hashes():
+    assert len({PriorConfig(), PriorConfig(), PriorConfig.from_json(PriorConfig().to_json())}) == 1
+    assert len(set(PRESETS.values())) == len(PRESETS)
+    assert hash(pickle.loads(pickle.dumps(PRESETS["mixed"]))) == hash(PRESETS["mixed"])
+    graph = {"nodes": {"y": {"role": "target"}, "a": {}}, "edges": [("y", "a")]}
+    assert hash(PriorConfig(graph=graph)) == hash(PriorConfig(graph=graph))
 
 
 def test_a_config_does_not_follow_the_dict_it_was_made_from():

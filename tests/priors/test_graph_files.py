@@ -71,7 +71,7 @@ def test_graphml_and_dot_tell_the_same(write, name, text):
         "income": {"mechanism": "mlp", "parameters": {"width": 3}},
         "default": {"role": "target"},
     }
-    assert graph.edges == [("age", "income"), ("job type", "income"), ("income", "default", -1.0)]
+    assert graph.edges == (("age", "income"), ("job type", "income"), ("income", "default", -1.0))
 
 
 def test_what_networkx_writes_is_read(tmp_path):

@@ -97,7 +97,7 @@ def test_parameters_are_merged_by_default_and_replaced_on_request(tmp_path):
     found = with_overrides(
         DEFAULT, {"parameters.mlp.activation": "tanh", "parameters.mlp.gain": 1}
     ).parameters
-    assert (found["mlp"]["activation"], found["mlp"]["gain"]) == (["tanh"], (1.0, 1.0))
+    assert (found["mlp"]["activation"], found["mlp"]["gain"]) == (("tanh",), (1.0, 1.0))
 
 
 def test_settings_are_applied_in_their_order():
@@ -162,7 +162,7 @@ def test_the_examples_of_errors_are_right(field):
 def test_printed_differences_make_the_other_config(name):
     config = replace(
         PRESETS[name],
-        parameters={"mlp": {"width": (30, 40), "activation": ["tanh"]}},
+        parameters={"mlp": {"width": (30, 40), "activation": ("tanh",)}},
         learnability=(0.5, 1),
         difficulty=(1, 1),
     )

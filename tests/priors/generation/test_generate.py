@@ -8,7 +8,7 @@ import pytest
 
 from priors.config import PriorConfig
 from priors.generation.generate import BLOCKS_PER_TASK, generate, generate_blocks
-from priors.sampling.blocks import sample_block
+from priors.sampling.blocks import dataset_at, sample_block
 from priors.sampling.dataset import sample_dataset
 from priors.streams import DATASET, stream
 
@@ -136,3 +136,11 @@ def test_splits_are_those_of_the_config():
     low, high = SMALL.split_range
     splits = np.array([dataset.single_eval_pos for dataset in generate(replace(SMALL, block_size=1), 50, 0)])
     assert low <= splits.min() < splits.max() <= high
+
+
+def test_dataset_at_is_the_dataset_of_the_dump_with_its_block_s_split_and_width():
+    config = replace(SMALL, num_features=(2, 6), block_size=5)
+    for index, dataset in enumerate(generate(config, 12, seed=7)):
+        assert_equal_datasets([dataset_at(config, 7, index)], [dataset])
+    with pytest.raises(ValueError, match="index must not be negative, got -1"):
+        dataset_at(config, 7, -1)

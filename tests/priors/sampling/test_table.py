@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from priors.sampling.table import (
-    add_outliers,
-    category_codes,
-    quantize,
-    scale_columns,
-    warp,
-)
+from priors.sampling.table import draw_outliers, fit_codes, fit_rounding, fit_warp, fitted_columns
 from priors.streams import stream
 
-# category_codes
+# Codes
 
 
 def test_category_codes_are_as_many_as_values_and_in_every_order():
@@ -29,7 +23,29 @@ def test_category_codes_are_as_many_as_values_and_in_every_order():
     assert len(orders) == 6
 
 
-# warp
+def category_codes(column, rng, num_train=None):
+    return fit_codes(column, num_train or len(column), rng)(column)
+
+
+def warp(column, num_train, rng):
+    return fit_warp(column, num_train, rng)(column)
+
+
+def quantize(column, num_train, rng):
+    return fit_rounding(column, num_train, rng)(column)
+
+
+def add_outliers(x, fraction, num_train, rng, is_real=None):
+    outliers = draw_outliers(x.T, is_real or [True] * x.shape[1], fraction, num_train, rng)
+    return np.where(outliers.is_outlier, outliers.values, x.T).T
+
+
+def scale_columns(x, num_train):
+    fitted = fitted_columns(x.T.astype(np.float64), num_train)
+    return None if fitted is None else fitted[1].T
+
+
+# Warps
 
 
 def test_warps_are_monotone_and_of_three_kinds():
@@ -87,7 +103,7 @@ def test_constant_columns_survive_warps_and_rounding():
         assert len(np.unique(quantize(column, 30, stream(draw)))) == 1
 
 
-# quantize
+# Rounding
 
 
 def test_quantize_rounds_to_4_to_40_equal_steps_of_the_training_range():
@@ -121,10 +137,10 @@ def test_test_rows_may_lie_beyond_the_training_rows_steps():
     assert rounded[4] == 3 * rounded[3]
 
 
-# add_outliers
+# Outliers
 
 
-def test_outliers_are_the_asked_share_and_5_to_20_deviations_out():
+def test_outliers_are_the_asked_share_and_5_to_20_standard_deviations_out():
     x = stream(0).normal([0, 50], [1, 10], (20_000, 2)).astype(np.float32)
     found = add_outliers(x, 0.1, 10_000, stream(1))
     moved = found != x
@@ -145,7 +161,13 @@ def test_outliers_of_training_rows_are_decided_by_training_rows():
     np.testing.assert_array_equal(x, before)
 
 
-# scale_columns
+def test_outliers_touch_real_columns_alone():
+    x = stream(0).standard_normal((100, 3), dtype=np.float32)
+    found = add_outliers(x, 0.5, 60, stream(1), [True, False, True])
+    assert ((found != x).mean(axis=0) > 0.3).tolist() == [True, False, True]
+
+
+# Scaling
 
 
 def test_training_rows_get_mean_0_and_variance_1():
@@ -200,7 +222,6 @@ def test_copies_are_refused_and_single_columns_are_not():
     assert scale_columns(x, 60) is None  # mirrored, shifted and scaled
     x[70, 2] += 1
     assert scale_columns(x, 60) is not None  # one row differs
-    assert scale_columns(x, 60, num_rows=70) is None  # but it is not among these
     assert scale_columns(x[:, :1], 60).shape == (100, 1)
 
 

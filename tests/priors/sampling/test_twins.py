@@ -1,4 +1,4 @@
-"""Twins: the same rows in another world, in memory and in files; the datasets stay what they are."""
+"""Twins: counterfactual rows of a dataset, in memory and in files; the datasets stay what they are."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
 from priors.sampling.dataset import Dataset, Twin, sample_dataset
-from priors.sampling.table import category_codes
+from priors.sampling.table import fit_codes
 from priors.streams import DATASET, stream
 
 SETTINGS = {
@@ -92,8 +92,9 @@ def test_columns_and_targets_upstream_of_the_intervention_are_the_same_and_downs
 
 def test_new_categories_of_a_twin_have_the_next_codes():
     values = np.float32([5, 1, 3, 1, 5, 3, 4, 1, 0.5, 3])
-    codes = category_codes(values, stream(0), 6)
-    np.testing.assert_array_equal(codes[:6], category_codes(values[:6], stream(0)))
+    coded = fit_codes(values[:6], 4, stream(0))
+    codes = coded(values)
+    np.testing.assert_array_equal(codes[:6], coded(values[:6]))
     assert codes[7] == codes[1]
     assert codes[9] == codes[2]
     assert sorted(codes[[6, 8]].tolist()) == [3, 4]
