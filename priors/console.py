@@ -1,5 +1,9 @@
 """What the two command lines share: groups that load a command when it runs, errors in plain lines, seeds."""
 
+import _thread
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -112,6 +116,32 @@ class PlainGroup(click.Group):
             if not isinstance(error, self.errors() if callable(self.errors) else self.errors):
                 raise
             raise PlainError(printable(str(error))) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside it SIGTERM raises KeyboardInterrupt, as Ctrl-C does, and no KeyboardInterrupt is lost.
+
+    By itself Python ends at once on SIGTERM, without closing anything. And if a KeyboardInterrupt is raised
+    in a `__del__` or in the callback of a weak reference, Python prints it and drops it. Here it is raised
+    again.
+    """
+    before, report = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
+
+    def raise_again(dropped: Any) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            report(dropped)
+            return
+        again = threading.Timer(0.05, _thread.interrupt_main)  # by then the callback has returned
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        signal.signal(signal.SIGTERM, before)
 
 
 def printable(text: str) -> str:

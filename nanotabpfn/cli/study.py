@@ -19,7 +19,7 @@ from nanotabpfn.studies.run import run_study
 from nanotabpfn.studies.spec import StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.studies.workers import Workers
-from priors.console import PlainGroup, printable, refuse_existing
+from priors.console import PlainGroup, interruptible, printable, refuse_existing
 from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
 
 SECONDS_BETWEEN_UPDATES = 2
@@ -187,9 +187,9 @@ def run_command(
 ) -> None:
     """Train and score every cell that is missing, and write records.parquet and records.csv.
 
-    After Ctrl-C, kill -9 or a power cut the same command resumes. A cell that fails is reported and does not
-    stop the others; the same command tries it again. After a change of the file, results that the change does
-    not affect are kept: another arm trains that arm alone.
+    After Ctrl-C, SIGTERM, kill -9 or a power cut the same command resumes. A cell that fails is reported and
+    does not stop the others; the same command tries it again. After a change of the file, results that the
+    change does not affect are kept: another arm trains that arm alone.
 
     \b
     nanotabpfn study run mine.yaml --workers 2
@@ -203,13 +203,14 @@ def run_command(
     study, folder = load_study(*file), _folder(file[0], out)
     view = ProgressView(folder)
     try:
-        outcomes = run_study(
-            study,
-            folder,
-            Workers(backend, workers, scheduler, threads, device),
-            on_plan=view.begin,
-            on_outcome=view.show,
-        )
+        with interruptible():
+            outcomes = run_study(
+                study,
+                folder,
+                Workers(backend, workers, scheduler, threads, device),
+                on_plan=view.begin,
+                on_outcome=view.show,
+            )
     except (KeyboardInterrupt, WorkerLostError) as error:
         reason = str(error) or "stopped"
         raise click.ClickException(f"{reason}; the same command resumes") from error

@@ -1,7 +1,6 @@
 """`priors generate`, `inspect`, `presets`: sample datasets, show a dump, show the named priors."""
 
 import json
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from priors.cli.options import EXISTING, NEW, Prior, describe_changes, prior_options, seed_option
-from priors.console import PlainError, printable
+from priors.console import PlainError, interruptible, printable
 from priors.dumps.read import open_dump
 from priors.dumps.summary import describe
 from priors.generation.engines import BACKENDS, WorkerLostError
@@ -172,13 +171,10 @@ def presets(name: str | None) -> None:
 @contextmanager
 def _stopped_plainly() -> Iterator[None]:
     """Ctrl-C, SIGTERM and a killed worker end the command in one line and with exit code 1."""
-    # As Ctrl-C does: Python by itself would end at once, and leave the workers to themselves.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        with interruptible():
+            yield
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command resumes it") from None
     except WorkerLostError as error:
         raise click.ClickException(f"{error}; the same command resumes it") from error
-    finally:
-        signal.signal(signal.SIGTERM, before)

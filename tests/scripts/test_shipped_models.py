@@ -146,10 +146,10 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
     assert f"{sum(weights.numel() for weights in model.parameters()):,} parameters |" in card
     listed = "12 to 18 training rows, 2 to 5 features" + (", 2 to 2 classes" if classes else "")
     assert f"| trained range | {listed} |" in card
-    scored = history(work / name)[3]
+    scored = history(work / name)[4]
     for figure in [figure for figure in scored if figure.startswith("held_out_")]:
         assert f"{scored[figure]:.4f}" in card
-    assert "after 4 steps, on 8 datasets of each prior" in card
+    assert "after 5 steps, on 8 datasets of each prior" in card
     priors = json.loads(card.partition("```json\n")[2].partition("\n```")[0])
     assert [(prior["name"], prior["weight"]) for prior in priors] == [("few", 0.7), ("many", 0.3)]
     assert priors[1]["config"]["num_datapoints"] == 30
