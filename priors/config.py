@@ -82,7 +82,12 @@ def _own_graph(graph: Any) -> Any:
 
 
 def default_parameters() -> dict[str, dict[str, Any]]:
-    """The ranges of the families' parameters, wide enough to reach from plain to wild."""
+    """The ranges of the families' parameters, wide enough to reach from plain to wild.
+
+    Examples:
+        >>> default_parameters()["decision_trees"]
+        {'num_trees': (1, 2), 'depth': (2, 6)}
+    """
     return {
         "erdos_renyi": {"mean_parents": (0.5, 3.0)},
         "barabasi_albert": {"num_edges": (1, 3)},
@@ -132,6 +137,13 @@ class PriorConfig:
 
     Raises:
         pydantic.ValidationError: (a ValueError) naming each field that is wrong, its rule and its value.
+
+    Examples:
+        >>> config = PriorConfig(num_features=(2, 10), mechanisms="mlp")
+        >>> config.num_features, config.mechanisms, config.num_datapoints
+        ((2, 10), {'mlp': 1.0}, 150)
+        >>> PriorConfig.from_json(config.to_json()) == config
+        True
     """
 
     num_datapoints: Annotated[int, Field(ge=4)] = 150
@@ -433,6 +445,15 @@ def load_config(path: str | Path) -> PriorConfig:
 
     Raises:
         ConfigError: the file cannot be read or holds no valid config; the message names the file.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "mine.json")
+        ...     _ = path.write_text('{"num_features": [2, 10], "mechanisms": "mlp"}')
+        ...     config = load_config(path)
+        >>> config.num_features, config.mechanisms
+        ((2, 10), {'mlp': 1.0})
     """
     try:
         return _config_of(Path(path).read_text(encoding="utf-8"))

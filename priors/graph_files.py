@@ -28,6 +28,15 @@ def read_graph(
 
     Raises:
         ConfigError: the file cannot be read, or a node that is named is not in it; the message names both.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "credit.txt")
+        ...     _ = path.write_text("age income\\nincome default  # cause, effect")
+        ...     graph = read_graph(path, target="default")
+        >>> list(graph.edges), graph.nodes["default"]
+        ([('age', 'income'), ('income', 'default')], {'role': 'target'})
     """
     path = Path(path)
     readers = {".graphml": _read_graphml, ".dot": _read_dot, ".gv": _read_dot}
@@ -52,7 +61,13 @@ def read_graph(
 
 
 def with_roles(graph: nx.DiGraph, target: str | None, features: Sequence[str] | None) -> nx.DiGraph:
-    """A copy of `graph` whose nodes have the roles that are given, and else keep theirs."""
+    """A copy of `graph` whose nodes have the roles that are given, and else keep theirs.
+
+    Examples:
+        >>> graph = with_roles(nx.DiGraph([("age", "income")]), target="income", features=None)
+        >>> graph.nodes["income"]
+        {'role': 'target'}
+    """
     graph = graph.copy()
     for name, attributes in graph.nodes(data=True):
         if features is not None and attributes.get("role") != "target":

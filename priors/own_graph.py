@@ -89,6 +89,12 @@ class OwnGraph:
         pydantic.ValidationError: (a ValueError) no nodes, an unknown attribute or value, an edge of a node
             that is not there, a cycle, not exactly one target, no feature, something said of a node that
             cannot hold of it, or a target that no feature can tell anything of; the message names it.
+
+    Examples:
+        >>> nodes = {"age": {}, "income": {}, "default": {"role": "target"}}
+        >>> graph = OwnGraph(nodes, [("age", "income"), ("income", "default")])
+        >>> graph.feature_names, graph.target_name
+        (['age', 'income'], 'default')
     """
 
     nodes: Annotated[dict[str, Node], BeforeValidator(_known_attributes)]
@@ -172,6 +178,11 @@ def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list
 
     Raises:
         ValueError: naming the node, the attribute and the value.
+
+    Examples:
+        >>> check_node("age", {"mechanism": "mlp"}, num_parents=0, weights=[])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: node 'age' must not have mechanism='mlp': it has no parents, ...
     """
     given = {attribute: value for attribute, value in attributes.items() if attribute != "role"}
     if not num_parents:
@@ -221,6 +232,10 @@ def nodes_of(graph: nx.DiGraph) -> dict[Hashable, Node]:
 
     Raises:
         ValueError: an unknown attribute or value, or one that cannot hold of its node.
+
+    Examples:
+        >>> nodes_of(nx.DiGraph([("age", "income")]))
+        {'age': {}, 'income': {}}
     """
     nodes = _NODES.validate_python({name: dict(attributes) for name, attributes in graph.nodes(data=True)})
     for name, attributes in nodes.items():
@@ -229,7 +244,14 @@ def nodes_of(graph: nx.DiGraph) -> dict[Hashable, Node]:
 
 
 def weights_into(graph: nx.DiGraph, node: Hashable) -> list[float]:
-    """The weights of a node's incoming edges, in the order of its parents; empty where they have none."""
+    """The weights of a node's incoming edges, in the order of its parents; empty where they have none.
+
+    Examples:
+        >>> graph = nx.DiGraph()
+        >>> graph.add_edge("age", "income", weight=0.5)
+        >>> weights_into(graph, "income"), weights_into(graph, "age")
+        ([0.5], [])
+    """
     return [edge["weight"] for edge in graph.pred[node].values() if "weight" in edge]
 
 
@@ -238,6 +260,10 @@ def from_networkx(graph: nx.Graph) -> dict[str, Any]:
 
     Raises:
         ValueError: it is no DiGraph, two nodes have the same name, or an edge an attribute but `weight`.
+
+    Examples:
+        >>> from_networkx(nx.DiGraph([(1, 2)]))
+        {'nodes': {'1': {}, '2': {}}, 'edges': [('1', '2')]}
     """
     if not graph.is_directed() or graph.is_multigraph():
         raise ValueError(f"must be a networkx.DiGraph, got a {type(graph).__name__}")

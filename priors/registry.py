@@ -12,7 +12,13 @@ _may_import = ContextVar("may_import", default=True)
 
 
 class ConfigError(ValueError):
-    """A value that no prior can have; the message names the field, the rule and the value."""
+    """A value that no prior can have; the message names the field, the rule and the value.
+
+    Examples:
+        >>> lookup({"linear": sum, "mlp": max}, "linaer")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        priors.registry.ConfigError: unknown family 'linaer'; did you mean linear?...
+    """
 
 
 class Domain(NamedTuple):
@@ -61,6 +67,10 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
     Raises:
         ConfigError: no such family; the message lists those there are.
         UntrustedNameError: a dotted path where `imports_allowed` forbids it.
+
+    Examples:
+        >>> lookup({"sum": sum}, "sum")([1, 2]), lookup({}, "math:sqrt")(9)
+        (3, 3.0)
     """
     if name in registry:
         return registry[name]
@@ -91,7 +101,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def parameters_of(family: Callable) -> dict[str, Parameter]:
-    """The parameters of a family: all but its first two arguments, of which one is the generator."""
+    """The parameters of a family: all but its first two arguments, of which one is the generator.
+
+    Examples:
+        >>> def noisy(parents, rng, width=3, kind="step"):
+        ...     pass
+        >>> list(parameters_of(noisy)), [parameter_type(p) for p in parameters_of(noisy).values()]
+        (['width', 'kind'], [<class 'int'>, <class 'str'>])
+    """
     return dict([*signature(family).parameters.items()][2:])
 
 
@@ -108,6 +125,12 @@ def check_parameter(where: str, parameter: Parameter, values: tuple) -> None:
 
     Raises:
         ValueError: naming `where`, the rule and the values.
+
+    Examples:
+        >>> from priors.families.mechanisms import mlp
+        >>> check_parameter("mlp: width", parameters_of(mlp)["width"], (3, 5000))
+        Traceback (most recent call last):
+        ValueError: mlp: width must be in 1..1024, got (3, 5000)
     """
     annotation: Any = parameter.annotation
     shown = repr(values[0]) if len(values) == 1 else values

@@ -206,6 +206,16 @@ def test_public_names_are_those_that_editors_see_and_no_module_shadows_one(packa
         assert getattr(module, folder).__name__ == f"{package}.{folder}"
 
 
+@pytest.mark.parametrize("package", ORDER)
+def test_every_public_name_has_an_example(package):
+    """In its docstring, where `--doctest-modules` runs it; dicts of families and the like have no docstring."""
+    module = import_module(package)
+    values = {name: getattr(module, name) for name in module.__all__}
+    described = {name: value.__doc__ for name, value in values.items() if callable(value)}
+    assert len(described) > 10
+    assert [name for name, text in described.items() if ">>>" not in (text or "")] == []
+
+
 def test_no_test_imports_from_a_conftest():
     """Folders have conftest.py files of their own: which one the name means depends on what is collected."""
     for path in ROOT.glob("tests/**/*.py"):

@@ -296,6 +296,13 @@ def evaluate(
     Raises:
         ValueError: nothing to score, `row_samples` below 1, or a table that does not fit the protocol (see
             `prepare`). An error from an estimator carries a note that names it and the table.
+
+    Examples:
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from nanotabpfn.evaluation.suites import load_suite
+        >>> tables = load_suite("builtin")[1:2]
+        >>> evaluate({"tree": DecisionTreeClassifier(random_state=0)}, tables, progress=False)[0]
+        Score(table='iris_versicolor', estimator='tree', roc_auc=0.93, num_rows=150, num_features=4)
     """
     if not estimators or not tables:
         raise ValueError(

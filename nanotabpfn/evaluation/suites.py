@@ -43,7 +43,12 @@ if TYPE_CHECKING:
 
 
 class Table(NamedTuple):
-    """One real table. Cells are raw: text where the source has categories, NaN where a cell is missing."""
+    """One real table. Cells are raw: text where the source has categories, NaN where a cell is missing.
+
+    Examples:
+        >>> load_suite("builtin")[1].name, load_suite("builtin")[1].x.shape
+        ('iris_versicolor', (150, 4))
+    """
 
     name: str
     x: "pd.DataFrame | np.ndarray"  # (R, F)
@@ -62,6 +67,14 @@ def load_suite(name: str) -> list[Table]:
         ValueError: no such suite; the message lists those there are.
         ModuleNotFoundError: the suite needs an extra that is not installed; the message says which.
         OpenMLError: OpenML's tables cannot be had, or do not fit.
+
+    Examples:
+        >>> for table in load_suite("builtin"):
+        ...     print(table.name, table.x.shape)
+        breast_cancer (569, 30)
+        iris_versicolor (150, 4)
+        wine_class_1 (178, 13)
+        diabetes_median (442, 10)
     """
     check_suite(name)
     suites = SUITES | REGRESSION_SUITES
@@ -98,6 +111,12 @@ def check_suite(name: str, has_classes: bool = False) -> None:
 
     Raises:
         ValueError: no such suite, or a task of OpenML named twice; the message lists the suites there are.
+
+    Examples:
+        >>> check_suite("open")
+        >>> check_suite("opne")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: unknown suite 'opne'; known: builtin, open, ...
     """
     suites = SUITES if has_classes else SUITES | REGRESSION_SUITES
     match = OPENML_NAME.fullmatch(name)

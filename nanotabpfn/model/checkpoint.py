@@ -33,7 +33,13 @@ _NOT_A_MODEL = (AttributeError, KeyError, IndexError, TypeError, ValueError, Run
 
 
 class CheckpointError(Exception):
-    """A file from which no model can be loaded; the message names it and says what is wrong."""
+    """A file from which no model can be loaded; the message names it and says what is wrong.
+
+    Examples:
+        >>> load_model("absent.safetensors")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        nanotabpfn.model.checkpoint.CheckpointError: absent.safetensors: no such file; ...
+    """
 
 
 def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
@@ -75,6 +81,13 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
     Raises:
         CheckpointError: no such file, not readable, holding other things than weights, or not the weights of
             its architecture.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     model = load_model(save_model(NanoTabPFNModel(8, 2, 8, 1, num_outputs=3), folder))
+        >>> model.num_outputs, model.training
+        (3, False)
     """
     file = _model_file(Path(path))
     metadata: dict[str, str] = {}
@@ -120,6 +133,14 @@ def save_checkpoint(model: NanoTabPFNModel, state: dict[str, Any], path: str | P
         model: the averaged one.
         state: dicts (with strings as keys), lists, tensors, and plain values that JSON can hold.
         path: of the file.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "checkpoint.safetensors")
+        ...     save_checkpoint(NanoTabPFNModel(8, 2, 8, 1, num_outputs=3), {"step": 7}, path)
+        ...     load_state(path), load_model(path).num_outputs
+        ({'step': 7}, 3)
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _without_tensors(state, STATE_PREFIX.rstrip("/"), tensors)
@@ -132,6 +153,14 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
     Raises:
         CheckpointError: not readable, or a file without a state.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "checkpoint.safetensors")
+        ...     save_checkpoint(NanoTabPFNModel(8, 2, 8, 1, num_outputs=3), {"seen": torch.arange(2)}, path)
+        ...     load_state(path)
+        {'seen': tensor([0, 1])}
     """
     metadata, tensors = _read(Path(path))
     try:

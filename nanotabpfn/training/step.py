@@ -20,7 +20,17 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class TrainingError(RuntimeError):
-    """The loss or its gradient is not finite. Names the step and the datasets."""
+    """The loss or its gradient is not finite. Names the step and the datasets.
+
+    Examples:
+        >>> from nanotabpfn.training.loop import train
+        >>> x, y = torch.full((1, 4, 2), torch.nan), torch.zeros(1, 4)
+        >>> prior = [{"x": x, "y": y, "train_test_split_index": 2}]
+        >>> model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=2)
+        >>> train(model, prior, lr=4e-3, device="cpu")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        nanotabpfn.training.step.TrainingError: step 1: the loss (nan) or its gradient's norm ...
+    """
 
 
 class Passes(NamedTuple):

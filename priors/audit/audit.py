@@ -43,7 +43,14 @@ Split = Literal["half", "own"]
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a dump, or in datasets drawn from a prior."""
+    """What was found in a dump, or in datasets drawn from a prior.
+
+    Examples:
+        >>> from priors import PRESETS
+        >>> found = audit_prior(PRESETS["linear"], "linear", num_datasets=1)
+        >>> found.num_records, found.scores().shape, found.summary()["scored"]
+        (1, (1, 2), 1)
+    """
 
     source: str
     """The file, or the name of the prior."""

@@ -14,7 +14,13 @@ from priors.dumps.schema import COUNT_KEYS, NAMES, DumpError
 
 @dataclass(frozen=True)
 class Outline:
-    """What holds for all records of a dump, in whatever kind of file they lie."""
+    """What holds for all records of a dump, in whatever kind of file they lie.
+
+    Examples:
+        >>> outline = Outline(64, max_rows=150, max_features=5, max_num_classes=2, block_size=32)
+        >>> outline.num_datasets, outline.allow_missing
+        (64, False)
+    """
 
     num_datasets: int
     """D."""

@@ -35,7 +35,20 @@ from priors.dumps.schema import (
 
 @dataclass(frozen=True, eq=False)
 class Dump:
-    """An open dump that keeps the schema's rules; `open_dump` makes it. A context manager."""
+    """An open dump that keeps the schema's rules; `open_dump` makes it. A context manager.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         nodes = dump.read_property("num_nodes")
+        >>> len(dump), dump.block_size, nodes.shape
+        (3, 32, (3,))
+    """
 
     path: Path
     num_datasets: int

@@ -81,7 +81,14 @@ READ_ERRORS = (
 
 
 class DumpError(Exception):
-    """A dump that cannot be written or read; the message names the file, and the key or the record."""
+    """A dump that cannot be written or read; the message names the file, and the key or the record.
+
+    Examples:
+        >>> from priors.dumps.read import open_dump
+        >>> open_dump("absent.h5")
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: absent.h5: no such file
+    """
 
 
 @contextmanager

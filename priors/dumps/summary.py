@@ -193,6 +193,20 @@ def describe(dump: Dump) -> str:
 
     Raises:
         DumpError: the file is damaged; the message names the records.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         text = describe(dump)
+        >>> text.splitlines()[1][:59]
+        '3 datasets of at most 20 rows x 5 features, classification,'
     """
     found = summary(dump)
     count = found["num_datasets"]

@@ -41,7 +41,14 @@ class Twin(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """One table, training rows first."""
+    """One table, training rows first.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset = sample_dataset(PriorConfig(num_datapoints=50), stream(0))
+        >>> dataset.x.shape, dataset.y.dtype, dataset.properties["num_classes"]
+        ((50, 5), dtype('int64'), 2)
+    """
 
     x: np.ndarray
     """(R, F) float32, each column with mean 0 and variance 1 over its training cells; NaN where missing. Test

@@ -39,6 +39,14 @@ class SCM:
         ValueError: the graph is empty, undirected or has a cycle, a node lacks its mechanism or a root its
             noise, or something is given for an unknown node, or a relative node has no converter; the message
             names the nodes.
+
+    Examples:
+        >>> graph = nx.DiGraph([("x", "y")])
+        >>> double = lambda parents, rng: 2 * parents[:, 0]
+        >>> scm = SCM(graph, {"y": double}, {"x": lambda num_datapoints, rng: rng.random(num_datapoints)})
+        >>> values = scm.sample(4, np.random.default_rng(0))
+        >>> bool((values["y"] == 2 * values["x"]).all()), scm.order
+        (True, ['x', 'y'])
     """
 
     graph: nx.DiGraph
