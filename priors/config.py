@@ -42,7 +42,7 @@ from priors.settings import (
     as_weights,
     changed_fields,
     differences,
-    example,
+    explain,
 )
 
 
@@ -424,7 +424,7 @@ def with_overrides(config: PriorConfig, overrides: dict[str, Any]) -> PriorConfi
     try:
         return replace(config, **changed_fields(present, overrides))
     except ValidationError as error:
-        raise ConfigError(explain(error, with_examples=True)) from error
+        raise ConfigError(explain(error, PriorConfig())) from error
 
 
 def changes_from(config: PriorConfig, base: PriorConfig) -> dict[str, tuple[Any, Any]]:
@@ -473,34 +473,3 @@ def _config_of(text: str) -> PriorConfig:
     default = PriorConfig()
     present = {field.name: getattr(default, field.name) for field in fields(PriorConfig)}
     return PriorConfig.from_json(json.dumps(changed_fields(present, values)))
-
-
-MESSAGES = {
-    "tuple_type": "needs a number or a range (low, high)",
-    "dict_type": "needs a name, a list of names, or weights by name",
-}
-"""For pydantic's words on types, by the type of its error."""
-
-
-def explain(error: ValidationError, with_examples: bool = False) -> str:
-    """What pydantic found, in one line: `field: rule, got value; field: ...`.
-
-    Args:
-        with_examples: whether a right value follows, once for each field; for errors of a PriorConfig.
-    """
-    default = PriorConfig() if with_examples else None
-    findings, shown_examples = [], set()
-    for finding in error.errors(include_url=False):
-        message = MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
-        message = message[:1].lower() + message[1:]
-        field = ".".join(str(part) for part in finding["loc"])
-        text = f"{field + ': ' if field else ''}{message}"
-        # Our own rules name the value already; a text that is not JSON may be a whole file.
-        if finding["type"] not in ("value_error", "json_invalid"):
-            text += f", got {finding['input']!r}"
-            name = finding["loc"][0] if finding["loc"] else None
-            if with_examples and name not in shown_examples and hasattr(default, str(name)):
-                shown_examples.add(name)
-                text += f" (such as {example(name, getattr(default, name))})"
-        findings.append(text)
-    return "; ".join(findings)

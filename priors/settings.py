@@ -17,9 +17,12 @@ The command line (`--set`), study files, JSON configs and Python share it:
 import json
 import re
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from priors.registry import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError  # which takes a while to load
 
 REPLACE = "replace."
 """Before a field: its value takes the place of the old one, where it would be merged otherwise."""
@@ -282,6 +285,44 @@ def example(field: str, default: Any) -> str:
     else:
         values = [default]
     return " or ".join(f"{field}={write_value(value)}" for value in values)
+
+
+MESSAGES = {
+    "tuple_type": "needs a number or a range (low, high)",
+    "dict_type": "needs a name, a list of names, or weights by name",
+}
+"""For pydantic's words on types, by the type of its error."""
+
+
+def explain(error: "ValidationError", defaults: Any = None) -> str:
+    """What pydantic found, in one line: `field: rule, got value; field: ...`.
+
+    Args:
+        defaults: a config with the default values. With it, a right value follows each error, once a field.
+
+    Examples:
+        >>> from pydantic import TypeAdapter, ValidationError
+        >>> try:
+        ...     TypeAdapter(int).validate_python("two")
+        ... except ValidationError as error:
+        ...     print(explain(error))
+        input should be a valid integer, unable to parse string as an integer, got 'two'
+    """
+    findings, shown_examples = [], set()
+    for finding in error.errors(include_url=False):
+        message = MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
+        message = message[:1].lower() + message[1:]
+        field = ".".join(str(part) for part in finding["loc"])
+        text = f"{field + ': ' if field else ''}{message}"
+        # Our own rules name the value already; a text that is not JSON may be a whole file.
+        if finding["type"] not in ("value_error", "json_invalid"):
+            text += f", got {finding['input']!r}"
+            name = str(finding["loc"][0]) if finding["loc"] else ""
+            if defaults is not None and name not in shown_examples and hasattr(defaults, name):
+                shown_examples.add(name)
+                text += f" (such as {example(name, getattr(defaults, name))})"
+        findings.append(text)
+    return "; ".join(findings)
 
 
 def write_differences(found: dict[str, tuple[Any, Any]]) -> str:

@@ -208,7 +208,7 @@ def test_public_names_are_those_that_editors_see_and_no_module_shadows_one(packa
 
 @pytest.mark.parametrize("package", ORDER)
 def test_every_public_name_has_an_example(package):
-    """In its docstring, where `--doctest-modules` runs it; dicts of families and the like have no docstring."""
+    """In its docstring, where `--doctest-modules` runs it. Dicts of families have no docstring."""
     module = import_module(package)
     values = {name: getattr(module, name) for name in module.__all__}
     described = {name: value.__doc__ for name, value in values.items() if callable(value)}

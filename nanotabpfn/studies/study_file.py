@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.spec import Study, StudyError
-from priors.config import explain
+from priors.settings import explain
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 30
 
