@@ -41,7 +41,12 @@ def _decoded(value: Any) -> Any:
 
 
 class Node(TypedDict, total=False):
-    """What the user says of a node. docs/own-graph.md tells what each attribute means."""
+    """What the user says of a node. docs/own-graph.md tells what each attribute means.
+
+    Examples:
+        >>> Node(role="target")
+        {'role': 'target'}
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

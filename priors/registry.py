@@ -26,6 +26,14 @@ class Domain(NamedTuple):
 
     It stands in the parameter's annotation: ``width: Annotated[int, Domain(1, 1024)] = 8``. A config whose
     range leaves the domain is refused before anything is drawn.
+
+    Examples:
+        >>> from typing import Annotated
+        >>> def wave(parents, rng, frequency: Annotated[float, Domain(0, 10)] = 1.0):
+        ...     return np.sin(frequency * parents[:, 0])
+        >>> check_parameter("wave: frequency", parameters_of(wave)["frequency"], (0.5, 20))
+        Traceback (most recent call last):
+        ValueError: wave: frequency must be in 0..10, got (0.5, 20)
     """
 
     low: float
@@ -113,7 +121,14 @@ def parameters_of(family: Callable) -> dict[str, Parameter]:
 
 
 def parameter_type(parameter: Parameter) -> type:
-    """int, float or str: the type of a parameter's default."""
+    """int, float or str: the type of a parameter's default.
+
+    Examples:
+        >>> def noisy(parents, rng, width=3, kind="step"):
+        ...     pass
+        >>> [parameter_type(parameter) for parameter in parameters_of(noisy).values()]
+        [<class 'int'>, <class 'str'>]
+    """
     return type(parameter.default)
 
 

@@ -63,6 +63,17 @@ def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
     Args:
         dump: the file.
         num_datasets: how many of its datasets count, from the first on.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     config = PriorConfig(num_datapoints=20, train_fraction=(0.5, 0.5))
+        ...     _ = generate_dump(f"{folder}/my.h5", config, num_datasets=3, seed=0)
+        ...     with open_dump(f"{folder}/my.h5") as dump:
+        ...         dump_range(dump, num_datasets=3)
+        TrainedRange(rows=(10, 10), features=(5, 5), classes=(2, 2))
     """
     splits, features = dump.single_eval_pos[:num_datasets], dump.num_features[:num_datasets]
     found = TrainedRange(

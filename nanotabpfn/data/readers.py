@@ -27,7 +27,12 @@ class PriorError(Exception):
 
 
 class Record(NamedTuple):
-    """One dataset of a batch, without padding."""
+    """One dataset of a batch, without padding.
+
+    Examples:
+        >>> Record(np.zeros((4, 2), np.float32), np.zeros(4, np.float32), single_eval_pos=3, index=0).x.shape
+        (4, 2)
+    """
 
     x: np.ndarray  # (R, F) float32
     y: np.ndarray  # (R,) float32
@@ -36,7 +41,16 @@ class Record(NamedTuple):
 
 
 class MixedBatch(dict):
-    """A batch in `parts`. Reading a key of a uniform batch is an error that names `parts`."""
+    """A batch in `parts`. Reading a key of a uniform batch is an error that names `parts`.
+
+    Examples:
+        >>> batch = MixedBatch(parts=[{"x": 1}, {"x": 2}], datasets=[0, 1])
+        >>> [part["x"] for part in batch["parts"]]
+        [1, 2]
+        >>> batch["x"]
+        Traceback (most recent call last):
+        KeyError: 'x: the datasets of this batch differ in shape or split; see its `parts`'
+    """
 
     def __missing__(self, key: str) -> None:
         raise KeyError(f"{key}: the datasets of this batch differ in shape or split; see its `parts`")
@@ -92,6 +106,17 @@ class DumpReader:
     Args:
         filename: the dump.
         num_datasets: only the first so many are read.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = generate_dump(f"{folder}/my.h5", PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     reader = DumpReader(f"{folder}/my.h5", num_datasets=3)
+        ...     records, damaged = reader[[2, 0], slice(None)]
+        ...     reader.close()
+        >>> [record.index for record in records], damaged
+        ([2, 0], [])
     """
 
     def __init__(self, filename: str | Path, num_datasets: int):
@@ -167,7 +192,13 @@ class DumpReader:
 
 
 class PriorReader:
-    """Datasets of (config, seed) by their numbers, sampled when they are read."""
+    """Datasets of (config, seed) by their numbers, sampled when they are read.
+
+    Examples:
+        >>> reader = PriorReader(PriorConfig(num_datapoints=20), seed=0)
+        >>> [(record.index, record.x.shape) for record in reader.read([0, 1])]
+        [(0, (20, 5)), (1, (20, 5))]
+    """
 
     def __init__(self, config: PriorConfig, seed: int):
         self.config = config

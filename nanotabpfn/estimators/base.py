@@ -208,6 +208,14 @@ def warn_outside(
         features: its features.
         classes: its classes; None in regression.
         note: more to say.
+
+    Examples:
+        >>> trained = TrainedRange(rows=(15, 135), features=(5, 5))
+        >>> with warnings.catch_warnings(record=True) as found:
+        ...     warnings.simplefilter("always")
+        ...     warn_outside(trained, rows=500, features=5, classes=None)
+        >>> str(found[0].message)[:55]
+        'this table has 500 training rows (trained on 15 to 135)'
     """
     if trained is None:
         return

@@ -14,7 +14,12 @@ from nanotabpfn.estimators.cells import DAY_IN_MICROSECONDS
 
 
 class Column(NamedTuple):
-    """A column as it was read: numbers, or cells of any kind, with their order where they have one."""
+    """A column as it was read: numbers, or cells of any kind, with their order where they have one.
+
+    Examples:
+        >>> Column("price", np.array([1.5, np.nan])).levels is None
+        True
+    """
 
     name: str
     cells: np.ndarray  # (N,) float64 with NaN where missing, or objects
@@ -35,6 +40,11 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
     Raises:
         ValueError: no rows or columns, other columns than in `fit`, two of one name, complex numbers.
         TypeError: a sparse matrix or a lazy frame.
+
+    Examples:
+        >>> columns = read_table(BaseEstimator(), [[1, 2.5], [3, 4.5]], reset=True)
+        >>> [(column.name, column.cells.tolist()) for column in columns]
+        [('0', [1.0, 3.0]), ('1', [2.5, 4.5])]
     """
     if nw.dependencies.is_into_dataframe(X):
         return _read_frame(estimator, X, reset)

@@ -38,6 +38,10 @@ class Member(NamedTuple):
         codes: (K,) the number that stands for each class; several classes share a number where K is above O.
             Empty in regression.
         view: a key of VIEWS.
+
+    Examples:
+        >>> Member(features=np.arange(3), codes=np.array([1, 0]), view="columns").view in VIEWS
+        True
     """
 
     features: np.ndarray
@@ -184,6 +188,14 @@ def fit_ensemble(
         x: (T, F) float32, finite.
         targets: (M, T) the targets in each member's form: codes of the classes, or real numbers.
         device: where to compute.
+
+    Examples:
+        >>> x = np.arange(12, dtype=np.float32).reshape(6, 2)
+        >>> members = draw_members(2, np.arange(2), np.random.default_rng(0), num_classes=2, num_outputs=2)
+        >>> model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=2).eval()
+        >>> ensemble = fit_ensemble(model, members, x, np.zeros((2, 6)), torch.device("cpu"))
+        >>> ensemble.predict(x[:3]).shape
+        torch.Size([2, 3, 2])
     """
     powered = [member.features for member in members if VIEWS[member.view].power]
     normalizer = fit_normalizer(x, np.unique(np.concatenate(powered))) if powered else None

@@ -29,6 +29,10 @@ class View(NamedTuple):
         power: each column is made nearly normal by a power (Yeo-Johnson), so that outliers count little; else
             it is left as it is, and the model standardizes it.
         components: the columns are rotated onto their principal axes.
+
+    Examples:
+        >>> VIEWS["power components"]
+        View(power=True, components=True)
     """
 
     power: bool
@@ -102,7 +106,14 @@ class Normalizer(NamedTuple):
 
 
 def fit_normalizer(x: np.ndarray, features: np.ndarray) -> Normalizer:
-    """Powers for some features (P,) of the training rows (T, F)."""
+    """Powers for some features (P,) of the training rows (T, F).
+
+    Examples:
+        >>> x = np.exp(np.arange(8.0))[:, None]
+        >>> normalizer = fit_normalizer(x, features=np.array([0]))
+        >>> bool(np.abs(normalizer.transform(x)).max() < 3)
+        True
+    """
     # Standardized first: the search for the power overflows far from 0.
     transformer = make_pipeline(StandardScaler(), PowerTransformer())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of powers that are tried
@@ -111,7 +122,12 @@ def fit_normalizer(x: np.ndarray, features: np.ndarray) -> Normalizer:
 
 
 def rotate(tables: Sequence[np.ndarray], components: Sequence[Components | None]) -> np.ndarray:
-    """The tables (N, f) of all members, rotated where a member has components: (M, N, f) float32."""
+    """The tables (N, f) of all members, rotated where a member has components: (M, N, f) float32.
+
+    Examples:
+        >>> rotate([np.zeros((4, 2)), np.ones((4, 2))], [None, None]).shape
+        (2, 4, 2)
+    """
     rotated = [
         table if axes is None else cut(axes.transform(table))
         for table, axes in zip(tables, components, strict=True)

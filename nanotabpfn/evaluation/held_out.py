@@ -33,6 +33,15 @@ def score_held_out(
         the mean as prediction: 1 - the squared errors of all datasets' test rows, in those units, over
         their squared distances from their dataset's test mean. Summed before dividing, since a small
         dataset's own R2 has no lower bound.
+
+    Examples:
+        >>> from nanotabpfn.data.loaders import PriorDataLoader
+        >>> from priors.config import PriorConfig
+        >>> config = PriorConfig(num_datapoints=20, num_features=(2, 2), num_nodes=(5, 5), block_size=4)
+        >>> loader = PriorDataLoader(config, 1, 4, "cpu", held_out=4)
+        >>> model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=2).eval()
+        >>> list(score_held_out(model, loader.held_out_batches(), "cpu"))
+        ['held_out_loss', 'held_out_accuracy', 'held_out_roc_auc']
     """
     if model.problem_type == "regression":
         return _score_regression(model, batches, device)

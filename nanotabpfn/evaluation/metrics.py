@@ -64,7 +64,13 @@ def accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def balanced_accuracy(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over the classes that occur of the accuracy on their rows."""
+    """Mean over the classes that occur of the accuracy on their rows.
+
+    Examples:
+        >>> y, probabilities = np.array([0, 0, 0, 1]), np.array([[0.9, 0.1]] * 4)
+        >>> balanced_accuracy(y, probabilities), accuracy(y, probabilities)
+        (0.5, 0.75)
+    """
     right = probabilities.argmax(axis=1) == y
     return float(np.mean([right[y == k].mean() for k in np.unique(y)]))
 
@@ -94,6 +100,10 @@ def calibration_error(y: np.ndarray, probabilities: np.ndarray) -> float:
 
     The confidence of a row is the probability of its most probable class; NUM_BINS bins of equal width. With
     few rows it is biased upwards, so compare it on equal numbers of rows only.
+
+    Examples:
+        >>> round(calibration_error(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])), 3)
+        0.4
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == y

@@ -103,7 +103,14 @@ def load_tasks(task_ids: Sequence[int]) -> list[OpenMLTable]:
 
 
 def misfit(task: Any, dataset: Any) -> str | None:
-    """Why a task is none that the published experiment would take; None where it would."""
+    """Why a task is none that the published experiment would take; None where it would.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> task = SimpleNamespace(task_type="Supervised Regression")
+        >>> misfit(task, SimpleNamespace(qualities={}))
+        'it is Supervised Regression, and must be Supervised Classification'
+    """
     if task.task_type != "Supervised Classification":
         return f"it is {task.task_type}, and must be Supervised Classification"
     qualities = dataset.qualities or {}

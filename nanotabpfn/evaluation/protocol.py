@@ -51,7 +51,14 @@ class Fold(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A table prepared for the protocol: rows drawn, folds cut, cells encoded. Made once, scored often."""
+    """A table prepared for the protocol: rows drawn, folds cut, cells encoded. Made once, scored often.
+
+    Examples:
+        >>> from nanotabpfn.evaluation.suites import load_suite
+        >>> task = prepare(load_suite("builtin")[1])
+        >>> task.name, task.y.shape, len(task.folds), task.problem_type
+        ('iris_versicolor', (150,), 5, 'classification')
+    """
 
     name: str
     y: np.ndarray  # (R,) of the rows drawn: labels, or float64 in regression
@@ -172,7 +179,14 @@ def _stratified_rows(y: np.ndarray, sample: int) -> np.ndarray:
 
 
 def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> Fold:
-    """A split of a table x (R, F), y (R,), encoded as `prepare` says."""
+    """A split of a table x (R, F), y (R,), encoded as `prepare` says.
+
+    Examples:
+        >>> x = np.array([["a"], ["b"], ["c"]], object)
+        >>> fold = encode_fold(x, np.arange(3), train_rows=np.array([0, 1]), test_rows=np.array([2]))
+        >>> fold.x_train.tolist(), fold.x_test.tolist()
+        ([[0.0], [1.0]], [[-1.0]])
+    """
     encoder = _encoder(x)
     x_train = encoder.fit_transform(take_rows(x, train_rows)).astype(np.float64)
     x_test = encoder.transform(take_rows(x, test_rows)).astype(np.float64)
@@ -183,6 +197,12 @@ def predict_out_of_fold(estimator: Any, task: Task) -> np.ndarray:
     """Each row's probabilities (R, K) of `task.classes`, learned on the other folds.
 
     `estimator` is refitted in each fold (fit resets all that was learned) and is left fitted on the last one.
+
+    Examples:
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> task = prepare(Table("made", np.arange(40.0)[:, None], np.arange(40) >= 20))
+        >>> predict_out_of_fold(KNeighborsClassifier(1), task).shape
+        (40, 2)
     """
     probabilities = np.empty((len(task.y), len(task.classes)))
     for fold in task.folds:
@@ -213,7 +233,14 @@ def score_table(estimator: Any, table: Table | Task) -> float:
 
 
 def score_classification(name: str, estimator: Any, table: Table | Task) -> Score:
-    """What `estimator`, called `name` and refitted in each fold, reaches on one table with classes."""
+    """What `estimator`, called `name` and refitted in each fold, reaches on one table with classes.
+
+    Examples:
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> table = Table("made", np.arange(40.0)[:, None], np.arange(40) >= 20)
+        >>> score_classification("neighbour", KNeighborsClassifier(1), table).roc_auc
+        0.95
+    """
     task = prepare(table)
     return Score(task.name, name, score_table(estimator, task), len(task.y), task.num_features)
 
@@ -223,6 +250,12 @@ def score_regression(name: str, estimator: Any, table: Table | Task) -> Regressi
 
     Raises:
         ValueError: the table does not fit the protocol (see `prepare`), or a prediction is NaN.
+
+    Examples:
+        >>> from sklearn.linear_model import LinearRegression
+        >>> table = Table("made", np.arange(40.0)[:, None], np.arange(40.0))
+        >>> round(score_regression("line", LinearRegression(), table).r2, 3)
+        1.0
     """
     task = prepare(table, "regression")
     predictions, log_densities = np.empty(len(task.y)), np.full(len(task.y), np.nan)
@@ -266,6 +299,12 @@ def mean_score(
 
     Raises:
         ValueError: no tables, or one that does not fit the protocol (see `prepare`).
+
+    Examples:
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> table = Table("made", np.arange(40.0)[:, None], np.arange(40) >= 20)
+        >>> mean_score(KNeighborsClassifier(1), [table])
+        {'roc_auc': 0.95}
     """
     if not tables:
         raise ValueError(f"tables must hold at least one table, got {tables!r}")

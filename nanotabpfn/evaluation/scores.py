@@ -7,7 +7,12 @@ import numpy as np
 
 
 class Score(NamedTuple):
-    """What one estimator reached on one table with classes."""
+    """What one estimator reached on one table with classes.
+
+    Examples:
+        >>> Score("iris", "forest", roc_auc=0.9, num_rows=150, num_features=4).roc_auc
+        0.9
+    """
 
     table: str
     estimator: str
@@ -17,7 +22,12 @@ class Score(NamedTuple):
 
 
 class RegressionScore(NamedTuple):
-    """What one estimator reached on one table with a real target."""
+    """What one estimator reached on one table with a real target.
+
+    Examples:
+        >>> RegressionScore("diabetes", "ridge", 0.5, 54.0, None, num_rows=442, num_features=10).r2
+        0.5
+    """
 
     table: str
     estimator: str

@@ -27,7 +27,12 @@ CHUNK_BYTES = 2**26
 
 
 class TrainedRange(NamedTuple):
-    """Sizes of the tables that a model was trained on, (low, high) each; its quality beyond is unknown."""
+    """Sizes of the tables that a model was trained on, (low, high) each; its quality beyond is unknown.
+
+    Examples:
+        >>> TrainedRange(rows=(15, 135), features=(5, 5), classes=(2, 2)).rows
+        (15, 135)
+    """
 
     rows: tuple[int, int]  # training rows of a table
     features: tuple[int, int]
@@ -35,7 +40,14 @@ class TrainedRange(NamedTuple):
 
 
 class TrainingRows(NamedTuple):
-    """The cache of `NanoTabPFNModel.encode_training`: what `predict` needs of the training rows."""
+    """The cache of `NanoTabPFNModel.encode_training`: what `predict` needs of the training rows.
+
+    Examples:
+        >>> model = NanoTabPFNModel(8, 2, 8, num_layers=3, num_outputs=2)
+        >>> rows = model.encode_training(torch.zeros(1, 4, 2), torch.zeros(1, 4))
+        >>> len(rows.keys_and_values), rows.mean.shape
+        (3, torch.Size([1, 1, 2]))
+    """
 
     mean: torch.Tensor  # (B, 1, F) of each feature
     deviation: torch.Tensor  # (B, 1, F) standard deviation of each feature, infinite if it does not vary

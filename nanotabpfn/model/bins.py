@@ -63,7 +63,13 @@ def standardize_targets(y: torch.Tensor, num_train: int) -> torch.Tensor:
 
 
 def target_statistics(y_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (B, 1) of training targets (B, T), as `standardize_targets` uses them."""
+    """Mean and standard deviation (B, 1) of training targets (B, T), as `standardize_targets` uses them.
+
+    Examples:
+        >>> mean, std = target_statistics(torch.tensor([[1.0, 3.0], [5.0, 5.0]]))
+        >>> mean.tolist(), std.tolist()
+        ([[2.0], [5.0]], [[1.0], [1.0]])
+    """
     mean = y_train.mean(dim=1, keepdim=True)
     std = y_train.std(dim=1, keepdim=True, correction=0)
     rounding = 8 * torch.finfo(y_train.dtype).eps * y_train.abs().amax(dim=1, keepdim=True)
@@ -107,7 +113,13 @@ def cdf(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor) -> torc
 
 
 def mean(logits: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Mean of each distribution: (..., K) -> (...)."""
+    """Mean of each distribution: (..., K) -> (...).
+
+    Examples:
+        >>> edges, logits = torch.tensor([-1.0, 0.0, 1.0]), torch.zeros(2)
+        >>> mean(logits, edges).item()
+        0.0
+    """
     left, right = _scales(edges)
     centres = (edges[:-1] + edges[1:]) / 2
     centres[0] = edges[1] - left * sqrt(2 / pi)

@@ -11,7 +11,12 @@ from torch import nn
 
 
 class NumberEncoder(nn.Module):
-    """Embeds a cell by its numbers: numbers @ weights + bias."""
+    """Embeds a cell by its numbers: numbers @ weights + bias.
+
+    Examples:
+        >>> NumberEncoder(embedding_size=8, num_numbers=3).basis().shape
+        torch.Size([4, 8])
+    """
 
     def __init__(self, embedding_size: int, num_numbers: int = 1):
         super().__init__()
@@ -66,5 +71,11 @@ def feature_statistics(x_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 
 
 def normalize_features(x: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Z-scores of (B, R, F), clipped to +-100."""
+    """Z-scores of (B, R, F), clipped to +-100.
+
+    Examples:
+        >>> x = torch.tensor([[[1.0], [3.0], [9000.0]]])
+        >>> normalize_features(x, torch.tensor([[[2.0]]]), torch.tensor([[[1.0]]])).flatten().tolist()
+        [-1.0, 1.0, 100.0]
+    """
     return ((x - mean) / std).clip(-100, 100)

@@ -21,6 +21,12 @@ class TransformerLayer(nn.Module):
     """Attention across the features of a row, attention across the rows of a column, MLP.
 
     A norm follows each sum, as published, or with `pre_norm` precedes each attention and the MLP.
+
+    Examples:
+        >>> layer = TransformerLayer(8, num_attention_heads=2, mlp_hidden_size=16, pre_norm=False)
+        >>> k, v = layer.keys_and_values(torch.zeros(1, 5, 3, 8))
+        >>> k.shape, layer.attend_between_rows(torch.zeros(1, 7, 3, 8), k, v).shape
+        (torch.Size([1, 6, 5, 4]), torch.Size([1, 7, 3, 8]))
     """
 
     def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int, pre_norm: bool):
@@ -58,7 +64,13 @@ class TransformerLayer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention; parameters named as in `nn.MultiheadAttention`."""
+    """Multi-head attention; parameters named as in `nn.MultiheadAttention`.
+
+    Examples:
+        >>> attention = Attention(embedding_size=8, num_heads=2)
+        >>> attention.between_columns(torch.zeros(1, 5, 3, 8)).shape
+        torch.Size([1, 5, 3, 8])
+    """
 
     def __init__(self, embedding_size: int, num_heads: int):
         super().__init__()
@@ -135,7 +147,13 @@ class Attention(nn.Module):
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the fastest kernel."""
+    """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the fastest kernel.
+
+    Examples:
+        >>> q, k = torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 7, 4)
+        >>> attend(q, k, torch.ones(1, 2, 7, 4)).shape
+        torch.Size([1, 2, 5, 4])
+    """
     if k.shape[2] <= MAX_KEYS_EXPLICIT:
         return attend_explicitly(q, k, v, scale=1 / math.sqrt(q.shape[-1]))
     if q.device.type != "cpu":
@@ -161,7 +179,12 @@ def attend_explicitly(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: 
 
 
 class Decoder(nn.Module):
-    """Two layers from the embedding of a row to its logits."""
+    """Two layers from the embedding of a row to its logits.
+
+    Examples:
+        >>> Decoder(embedding_size=8, mlp_hidden_size=16, num_outputs=3)(torch.zeros(1, 5, 8)).shape
+        torch.Size([1, 5, 3])
+    """
 
     def __init__(self, embedding_size: int, mlp_hidden_size: int, num_outputs: int):
         super().__init__()

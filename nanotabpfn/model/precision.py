@@ -25,7 +25,12 @@ def resolve_precision(precision: str, device: str | torch.device) -> str:
 
 
 def has_native_bfloat16(device: str | torch.device) -> bool:
-    """Whether the device computes in bfloat16: NVIDIA from Ampere on, x86 with AVX512-BF16 or AMX."""
+    """Whether the device computes in bfloat16: NVIDIA from Ampere on, x86 with AVX512-BF16 or AMX.
+
+    Examples:
+        >>> isinstance(has_native_bfloat16("cpu"), bool)
+        True
+    """
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -42,6 +47,11 @@ def autocast(device: str | torch.device, precision: str) -> AbstractContextManag
 
     Raises:
         ValueError: as `resolve_precision`.
+
+    Examples:
+        >>> with autocast("cpu", "bfloat16"):
+        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+        torch.bfloat16
     """
     if resolve_precision(precision, device) == "float32":
         return nullcontext()
@@ -49,17 +59,36 @@ def autocast(device: str | torch.device, precision: str) -> AbstractContextManag
 
 
 def without_autocast(tensor: torch.Tensor) -> AbstractContextManager:
-    """The context for operations that must not run in bfloat16, on the device of `tensor`."""
+    """The context for operations that must not run in bfloat16, on the device of `tensor`.
+
+    Examples:
+        >>> matrix = torch.ones(2, 2)
+        >>> with autocast("cpu", "bfloat16"), without_autocast(matrix):
+        ...     (matrix @ matrix).dtype
+        torch.float32
+    """
     kind = tensor.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def in_float32(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in float32 if it is in bfloat16; float64 stays."""
+    """The tensor in float32 if it is in bfloat16; float64 stays.
+
+    Examples:
+        >>> ones = torch.ones(2)
+        >>> in_float32(ones.bfloat16()).dtype, in_float32(ones.double()).dtype
+        (torch.float32, torch.float64)
+    """
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
 def in_autocast(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in the number format of the linear layers: bfloat16 under `autocast`, else unchanged."""
+    """The tensor in the number format of the linear layers: bfloat16 under `autocast`, else unchanged.
+
+    Examples:
+        >>> with autocast("cpu", "bfloat16"):
+        ...     in_autocast(torch.ones(2)).dtype
+        torch.bfloat16
+    """
     kind = tensor.device.type
     return tensor.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else tensor

@@ -16,6 +16,11 @@ class PlainNanoTabPFNModel(nn.Module):
 
     One difference is intended: a column that does not vary among the training rows is divided by (0 + 1e-20)
     here, as published; in `NanoTabPFNModel` its z-scores are 0.
+
+    Examples:
+        >>> model = PlainNanoTabPFNModel(8, 2, 8, 1, num_outputs=3)
+        >>> model((torch.zeros(1, 6, 2), torch.zeros(1, 4)), train_test_split_index=4).shape
+        torch.Size([1, 2, 3])
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class PlainNanoTabPFNModel(nn.Module):
 
 
 class PlainFeatureEncoder(nn.Module):
+    """Embeds each cell of a feature by its z-score among the training rows."""
+
     def __init__(self, embedding_size: int, group_size: int):
         super().__init__()
         self.group_size = group_size
@@ -77,6 +84,8 @@ class PlainFeatureEncoder(nn.Module):
 
 
 class PlainTargetEncoder(nn.Module):
+    """Embeds each target; the test rows' are filled with the training rows' mean."""
+
     def __init__(self, embedding_size: int):
         super().__init__()
         self.linear_layer = nn.Linear(1, embedding_size)
@@ -89,6 +98,8 @@ class PlainTargetEncoder(nn.Module):
 
 
 class PlainTransformerLayer(nn.Module):
+    """Attention across features, attention across rows, MLP; norms as `TransformerLayer` has them."""
+
     def __init__(self, embedding_size: int, num_attention_heads: int, mlp_hidden_size: int, pre_norm: bool):
         super().__init__()
         self.pre_norm = pre_norm
@@ -131,6 +142,8 @@ class PlainTransformerLayer(nn.Module):
 
 
 class PlainDecoder(nn.Module):
+    """Two layers from the embedding of a row to its logits."""
+
     def __init__(self, embedding_size: int, mlp_hidden_size: int, num_outputs: int):
         super().__init__()
         self.linear1 = nn.Linear(embedding_size, mlp_hidden_size)

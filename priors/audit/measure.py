@@ -23,7 +23,14 @@ LINEAR = {"classification": "logistic regression", "regression": "ridge regressi
 
 
 class Measures(NamedTuple):
-    """What is measured of one dataset."""
+    """What is measured of one dataset.
+
+    Examples:
+        >>> x = np.arange(40.0).reshape(20, 2) % 7
+        >>> found = measure(x, x[:, 0] > 3, num_train=10, is_classification=True, record=0)
+        >>> found.num_datapoints, found.constant, found.missing
+        (20, 0.0, 0.0)
+    """
 
     record: int
     """Its number in the dump, or among the datasets of the prior and the seed."""
@@ -124,6 +131,12 @@ def scores(
         The forest's and the linear model's ROC AUC; for more than two classes, the mean over the classes of
         one against the rest; in regression R2. If the training rows have a single class, both are 0.5. If the
         test rows all have the same target, both are NaN.
+
+    Examples:
+        >>> x = np.arange(20.0)[:, None]
+        >>> forest, linear = scores(x, x[:, 0] % 2, 10, False, stream(0))
+        >>> forest < 1, linear < 1
+        (True, True)
     """
     # scikit-learn takes half a second to import, and most commands do not need it.
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor

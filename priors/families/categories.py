@@ -17,7 +17,14 @@ Converter = Callable[..., np.ndarray]
 def ordered_cuts(
     values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
 ) -> np.ndarray:
-    """Categories are intervals, their values in the same order: sizes, grades, age groups."""
+    """Categories are intervals, their values in the same order: sizes, grades, age groups.
+
+    Examples:
+        >>> values = np.linspace(-2, 2, 9, dtype=np.float32)
+        >>> of_rows = ordered_cuts(values, np.random.default_rng(0), num_categories=3)
+        >>> len(np.unique(of_rows)) <= 3, bool((np.diff(of_rows) >= 0).all())
+        (True, True)
+    """
     cuts = np.sort(rng.standard_normal(num_categories - 1, dtype=np.float32))
     of_category = np.sort(rng.standard_normal(num_categories, dtype=np.float32))
     return of_category[np.searchsorted(cuts, values)]
@@ -30,6 +37,11 @@ def prototypes(
 
     References:
         Qu et al., TabICLv2, 2026 (a converter that writes the category's value back into its node).
+
+    Examples:
+        >>> values = np.linspace(-2, 2, 9, dtype=np.float32)
+        >>> len(np.unique(prototypes(values, np.random.default_rng(0), num_categories=3))) <= 3
+        True
     """
     points = np.sort(rng.standard_normal(2 * num_categories, dtype=np.float32))
     borders = (points[1:] + points[:-1]) / 2
@@ -41,7 +53,13 @@ def prototypes(
 def softmax_draw(
     values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
 ) -> np.ndarray:
-    """The category is drawn from a softmax of random affine functions of the value: it only leans on it."""
+    """The category is drawn from a softmax of random affine functions of the value: it only leans on it.
+
+    Examples:
+        >>> values = np.zeros(1000, np.float32)
+        >>> len(np.unique(softmax_draw(values, np.random.default_rng(0), num_categories=3)))
+        3
+    """
     slopes, offsets, of_category = rng.standard_normal((3, num_categories), dtype=np.float32)
     logits = values[:, None] * (2 * slopes) + offsets  # (R, K)
     gumbel = -np.log(rng.standard_exponential((len(values), num_categories), dtype=np.float32) + 1e-30)

@@ -26,6 +26,12 @@ def linear(parents: np.ndarray, rng: np.random.Generator, matrix: Matrix = "norm
     Args:
         matrix: how the weights are drawn: `normal`; `uniform` in -1..1; `signs`, all of one size;
             `decaying`, normal times 1/rank, so that few parents count.
+
+    Examples:
+        >>> parents = np.eye(2, dtype=np.float32)
+        >>> weights = linear(parents, np.random.default_rng(0))
+        >>> np.allclose(linear(3 * parents, np.random.default_rng(0)), 3 * weights)
+        True
     """
     return parents @ _weights(parents.shape[1], rng, matrix)
 
@@ -64,6 +70,11 @@ def mlp(
 
     References:
         Hollmann et al., TabPFN, ICLR 2023 (random networks as mechanisms).
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> mlp(parents, np.random.default_rng(1), num_layers=2, activation="relu").shape
+        (150,)
     """
     function = ACTIVATIONS[activation]
     hidden = parents
@@ -87,6 +98,12 @@ def oblivious_trees(
 
     References:
         Popov et al., Neural oblivious decision ensembles, ICLR 2020.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> values = oblivious_trees(parents, np.random.default_rng(1), num_trees=1, depth=2)
+        >>> len(np.unique(values)) <= 4
+        True
     """
     num_datapoints, num_splits, num_leaves = len(parents), num_trees * depth, num_trees << depth
     features = (rng.random(num_splits) * parents.shape[1]).astype(np.intp)
@@ -113,6 +130,12 @@ def decision_trees(
 
     References:
         Breejen et al., Why in-context learning transformers are tabular data classifiers, 2024.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> values = decision_trees(parents, np.random.default_rng(1), num_trees=1, depth=3)
+        >>> len(np.unique(values)) <= 8
+        True
     """
     num_datapoints, num_parents = parents.shape
     num_inner, num_leaves = (1 << depth) - 1, 1 << depth
@@ -146,6 +169,11 @@ def random_fourier_features(
 
     References:
         Rahimi and Recht, Random features for large-scale kernel machines, NeurIPS 2007.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> random_fourier_features(parents, np.random.default_rng(1), frequency=0.5).shape
+        (150,)
     """
     num_parents, num_frequencies = parents.shape[1], 24
     if spectrum == "normal":
@@ -169,6 +197,11 @@ def nearest_prototype(
 
     References:
         Qu et al., TabICLv2, 2026 (discretization).
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> len(np.unique(nearest_prototype(parents, np.random.default_rng(1), num_prototypes=4))) <= 4
+        True
     """
     prototypes = rng.standard_normal((parents.shape[1], num_prototypes), dtype=np.float32)
     # |x - p|^2 without |x|^2, which is the same for every prototype
@@ -179,7 +212,13 @@ def nearest_prototype(
 def product(
     parents: np.ndarray, rng: np.random.Generator, rank: Annotated[int, Domain(1, 64)] = 2
 ) -> np.ndarray:
-    """A sum of products of two affine forms: quadratic, with interactions of every pair of parents."""
+    """A sum of products of two affine forms: quadratic, with interactions of every pair of parents.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> product(parents, np.random.default_rng(1), rank=1).shape
+        (150,)
+    """
     num_parents = parents.shape[1]
     weights = rng.standard_normal((num_parents + 1, 2 * rank), dtype=np.float32)
     weights[:num_parents] *= num_parents**-0.5
@@ -199,6 +238,12 @@ def piecewise(
         num_knots: at least 1.
         kind: `step`, constant between knots; `linear`, by lines between the knots and one more (a single
             knot would give a constant), and constant outside of them.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> values = piecewise(parents, np.random.default_rng(1), num_knots=2, kind="step")
+        >>> len(np.unique(values)) <= 3
+        True
     """
     projection = parents @ _weights(parents.shape[1], rng, "normal")
     if kind == "linear":
@@ -217,6 +262,11 @@ def periodic(
 
     Args:
         frequency: angular, along the projection.
+
+    Examples:
+        >>> parents = np.random.default_rng(0).standard_normal((150, 3), dtype=np.float32)
+        >>> bool(np.abs(periodic(parents, np.random.default_rng(1))).max() <= 2)
+        True
     """
     projection = parents @ (frequency * _weights(parents.shape[1], rng, "normal"))
     phase, overtone_phase = rng.random(2, dtype=np.float32) * (2 * np.pi)
@@ -225,7 +275,13 @@ def periodic(
 
 
 def weighted_sum(weights: list[float], parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The sum of the parents (R, P) times known weights (P,)."""
+    """The sum of the parents (R, P) times known weights (P,).
+
+    Examples:
+        >>> parents = np.array([[3, 1], [0, 1]], np.float32)
+        >>> weighted_sum([1.0, -2.0], parents, np.random.default_rng(0)).tolist()
+        [1.0, -2.0]
+    """
     return parents @ np.array(weights, np.float32)
 
 
@@ -235,6 +291,12 @@ def drifting(mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator
     Row by row cos(angle) times one draw of `mechanism` plus sin(angle) times a second, the angle growing
     evenly from 0 in the first row to a quarter turn in the last: two independent draws of one variance give
     that variance in every row, and two linear functions the linear one of the turned weights.
+
+    Examples:
+        >>> parents = np.ones((5, 1), np.float32)
+        >>> values = drifting(linear, parents, np.random.default_rng(0))
+        >>> len(np.unique(values))
+        5
     """
     first, last = mechanism(parents, rng), mechanism(parents, rng)
     angle = np.linspace(0, np.pi / 2, len(parents), dtype=np.float32)
@@ -248,6 +310,12 @@ def aggregate(kind: str, mechanism: Mechanism, parents: np.ndarray, rng: np.rand
         kind: `sum`, `product` (of the squashed values: a product of many would be a few outliers) or
             `maximum`.
         mechanism: draws each function.
+
+    Examples:
+        >>> parents = np.array([[1, 2], [4, 3]], np.float32)
+        >>> triple = lambda parents, rng: 3 * parents[:, 0]
+        >>> aggregate("maximum", triple, parents, np.random.default_rng(0)).tolist()
+        [6.0, 12.0]
     """
     values = np.stack([mechanism(parents[:, [p]], rng) for p in range(parents.shape[1])])  # (P, R)
     if kind == "sum":

@@ -11,12 +11,25 @@ import numpy as np
 def missing_completely_at_random(
     x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Every cell with the same probability (MCAR)."""
+    """Every cell with the same probability (MCAR).
+
+    Examples:
+        >>> x = np.zeros((1000, 2))
+        >>> round(float(missing_completely_at_random(x, 0.2, 500, np.random.default_rng(0)).mean()), 1)
+        0.2
+    """
     return rng.random(x.shape) < fraction
 
 
 def missing_at_random(x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator) -> np.ndarray:
-    """Likelier where another, complete column is high (MAR); one column of at least two stays complete."""
+    """Likelier where another, complete column is high (MAR); one column of at least two stays complete.
+
+    Examples:
+        >>> x = np.random.default_rng(0).standard_normal((1000, 3))
+        >>> missing = missing_at_random(x, 0.2, 500, np.random.default_rng(1))
+        >>> sorted(missing.any(axis=0).tolist()), round(float(missing.mean()), 1)
+        ([False, True, True], 0.2)
+    """
     num_features = x.shape[1]
     guide = int(rng.random() * num_features)
     # The others make up for the complete one, as far as they can.
@@ -29,7 +42,14 @@ def missing_at_random(x: np.ndarray, fraction: float, num_train: int, rng: np.ra
 def missing_not_at_random(
     x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Likelier where the value that is missing is high (MNAR)."""
+    """Likelier where the value that is missing is high (MNAR).
+
+    Examples:
+        >>> x = np.arange(1000.0)[:, None]
+        >>> missing = missing_not_at_random(x, 0.2, 1000, np.random.default_rng(0))
+        >>> bool(missing[500:].mean() > missing[:500].mean())
+        True
+    """
     return rng.random(x.shape) < _rising_probability(x, fraction, num_train)
 
 

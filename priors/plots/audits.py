@@ -23,6 +23,12 @@ def plot_audit(audit: Audit, out: str | Path | None = None) -> "Figure":
     Raises:
         PlotError: as `check_figure`, or no dataset could be scored.
         DumpError: the file cannot be written.
+
+    Examples:
+        >>> from priors import PRESETS, audit_prior
+        >>> figure = plot_audit(audit_prior(PRESETS["linear"], "linear", num_datasets=1))
+        >>> len(figure.axes)
+        4
     """
     _check_scored(audit)
     is_classification = audit.problem_type == "classification"
@@ -103,6 +109,12 @@ def plot_audits(audits: Sequence[Audit], out: str | Path | None = None) -> "Figu
     Raises:
         PlotError: as `check_figure`; no audits, or of both classification and regression.
         DumpError: the file cannot be written.
+
+    Examples:
+        >>> from priors import PRESETS, audit_prior
+        >>> figure = plot_audits([audit_prior(PRESETS["linear"], "linear", num_datasets=1)])
+        >>> len(figure.axes)
+        3
     """
     if len({audit.problem_type for audit in audits}) != 1:
         raise PlotError("audits to compare must be of one problem type, and there must be one at least")

@@ -25,6 +25,12 @@ def plot_datasets(
 
     Raises:
         As `plot_graphs`.
+
+    Examples:
+        >>> from priors import PriorConfig
+        >>> figure = plot_datasets(PriorConfig(num_datapoints=20, num_features=2), "small", num_draws=1)
+        >>> len(figure.axes)
+        4
     """
     check_draws(num_draws)
     draws = sample_draws(config, num_draws, seed)

@@ -54,6 +54,15 @@ def plot_dump(
     Raises:
         PlotError: as `check_figure`, or every record is damaged.
         DumpError: the dump cannot be opened, or the figure not be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors import PRESETS, generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = generate_dump(f"{folder}/mine.h5", PRESETS["linear"], 2, seed=0)
+        ...     figure = plot_dump(f"{folder}/mine.h5", num_datasets=1)
+        >>> figure.get_suptitle()
+        'mine.h5: 2 datasets, all of 150 rows and 5 features'
     """
     check_figure(out)
     found = audit_dump(path, num_datasets, seed, "own", num_workers, on_read, on_measured)

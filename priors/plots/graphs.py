@@ -66,6 +66,12 @@ def plot_graphs(
         PlotError: matplotlib is not installed, or `out` has an unknown ending.
         DumpError: the file cannot be written.
         ValueError: fewer than one draw.
+
+    Examples:
+        >>> from priors import PRESETS
+        >>> figure = plot_graphs(PRESETS["default"], "default", num_draws=2)
+        >>> len(figure.axes)
+        2
     """
     check_draws(num_draws)
     is_own = config.graph is not None

@@ -31,6 +31,12 @@ def plot_mechanisms(
 
     Raises:
         As `plot_graphs`.
+
+    Examples:
+        >>> from priors import PRESETS
+        >>> figure = plot_mechanisms(PRESETS["linear"], "linear", num_draws=1)
+        >>> figure.axes[0].get_title(loc="left")
+        'linear'
     """
     check_draws(num_draws)
     families = [family for family, weight in config.mechanisms.items() if weight > 0]
@@ -82,6 +88,12 @@ def mechanism_values(
 
     They have mean 0 and variance 1 for standard normal causes, as a node standardizes them; if the mechanism
     is constant, they are 0.
+
+    Examples:
+        >>> causes = np.array([[-1.0], [0.0], [1.0]], np.float32)
+        >>> values = mechanism_values(PriorConfig(), "linear", causes, stream(0))
+        >>> bool(abs(values[0] + values[2] - 2 * values[1]) < 1e-4)
+        True
     """
     num_parents = causes.shape[1]
     graph = nx.DiGraph()

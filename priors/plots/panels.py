@@ -16,6 +16,15 @@ MOST_NAMES = 10  # bars in one panel of named bars
 
 
 def histogram(axes: "Axes", values: np.ndarray, bins: Any, label: str, colour: str = BLUE) -> None:
+    """How often values fall into each bin.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().subplots()
+        >>> histogram(axes, np.array([0.2, 0.4, 0.4]), bins=2, label="share")
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('share', 'datasets')
+    """
     axes.hist(values, bins=bins, color=colour, edgecolor="white", linewidth=0.4)
     axes.set(xlabel=label, ylabel="datasets")
     axes.margins(x=0)
@@ -23,7 +32,15 @@ def histogram(axes: "Axes", values: np.ndarray, bins: Any, label: str, colour: s
 
 
 def bars(axes: "Axes", values: np.ndarray, label: str, colour: str) -> None:
-    """How often each whole number occurs; if they lie far apart, a histogram."""
+    """How often each whole number occurs; if they lie far apart, a histogram.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().subplots()
+        >>> bars(axes, np.array([2, 3, 3]), "classes", BLUE)
+        >>> [int(bar.get_height()) for bar in axes.patches]
+        [1, 2]
+    """
     if np.ptp(values) > 30:
         histogram(axes, values, 26, label, colour)
         return
@@ -35,7 +52,15 @@ def bars(axes: "Axes", values: np.ndarray, label: str, colour: str) -> None:
 
 
 def named_bars(axes: "Axes", names: np.ndarray, label: str, colour: str) -> None:
-    """How often each name occurs, the most frequent ones on top."""
+    """How often each name occurs, the most frequent ones on top.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().subplots()
+        >>> named_bars(axes, np.array(["layered", "random_tree", "layered"]), "datasets", BLUE)
+        >>> [label.get_text() for label in axes.get_yticklabels()]
+        ['layered', 'random tree']
+    """
     found, counts = np.unique(names.astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_NAMES]
     shown = [printable(name.rpartition(":")[2].replace("_", " ")) for name in found[order]]
@@ -46,7 +71,15 @@ def named_bars(axes: "Axes", names: np.ndarray, label: str, colour: str) -> None
 
 
 def quantile_lines(axes: "Axes", places: np.ndarray, quantiles: np.ndarray, colour: str) -> None:
-    """For each place on the vertical axis its quantiles (n, LEVELS): thin 5-95%, thick 25-75%, the median."""
+    """For each place on the vertical axis its quantiles (n, LEVELS): thin 5-95%, thick 25-75%, the median.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().subplots()
+        >>> quantile_lines(axes, np.array([0]), np.array([[0.1, 0.2, 0.3, 0.4, 0.5]]), BLUE)
+        >>> axes.lines[0].get_xdata().tolist()
+        [0.3]
+    """
     at = {level: quantiles[:, i] for i, level in enumerate(LEVELS)}
     axes.hlines(places, at[0.05], at[0.95], color=colour, linewidth=1)
     axes.hlines(places, at[0.25], at[0.75], color=colour, linewidth=3.5)

@@ -41,7 +41,13 @@ DPI = 130
 
 
 class PlotError(Exception):
-    """A figure that cannot be drawn; the message says why, and what helps."""
+    """A figure that cannot be drawn; the message says why, and what helps.
+
+    Examples:
+        >>> check_figure("graphs.txt")
+        Traceback (most recent call last):
+        priors.plots.style.PlotError: graphs.txt: a figure must end in one of .png, .svg, .pdf
+    """
 
 
 def check_figure(out: str | Path | None) -> None:
@@ -49,6 +55,9 @@ def check_figure(out: str | Path | None) -> None:
 
     Raises:
         PlotError: matplotlib is not installed, or `out` has another ending than .png, .svg or .pdf.
+
+    Examples:
+        >>> check_figure("graphs.svg")
     """
     if out is not None and Path(out).suffix not in ENDINGS:
         raise PlotError(f"{out}: a figure must end in one of {', '.join(ENDINGS)}")
@@ -66,6 +75,12 @@ def drawn(
 
     Args:
         width: in inches; so is `height`.
+
+    Examples:
+        >>> with drawn(None, 4, 3, "Rows", "Ten datasets.") as figure:
+        ...     axes = figure.subplots()
+        >>> figure.get_suptitle()
+        'Rows'
     """
     check_figure(out)
     import matplotlib as mpl
