@@ -110,10 +110,23 @@ def number_in_text(text: str, decimal: str = ".") -> float | None:
         number = _written_number(text, mark)
         if number is not None:
             return number
-    try:
-        return _days(datetime.datetime.fromisoformat(text))
-    except ValueError:
-        return None
+    date = _written_date(text)
+    return None if date is None else _days(date)
+
+
+def is_date(cell: Any) -> bool:
+    """Whether a cell is a date, or text that `number_in_text` reads as one.
+
+    >>> is_date("2026-01-31"), is_date(datetime.date(2026, 1, 31)), is_date("20260131"), is_date(5.0)
+    (True, True, False, False)
+    """
+    if isinstance(cell, bytes):
+        cell = cell.decode(errors="replace")
+    if isinstance(cell, str):
+        text = cell.strip()
+        is_number = any(_written_number(text, mark) is not None for mark in (".", ","))
+        return not is_number and _written_date(text) is not None
+    return isinstance(cell, datetime.date | np.datetime64)
 
 
 def decimal_mark(texts: Iterable[str]) -> str:
@@ -142,6 +155,14 @@ def _written_number(text: str, decimal: str) -> float | None:
         return None
     try:
         return float(text)
+    except ValueError:
+        return None
+
+
+def _written_date(text: str) -> datetime.datetime | None:
+    """An ISO date, or None."""
+    try:
+        return datetime.datetime.fromisoformat(text)
     except ValueError:
         return None
 

@@ -24,6 +24,7 @@ class Column(NamedTuple):
     name: str
     cells: np.ndarray  # (N,) float64 with NaN where missing, or objects
     levels: tuple[Any, ...] | None = None  # of ordered categories, lowest first
+    dates: bool = False  # whether the numbers are dates, in days since 1970
 
 
 def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]:
@@ -56,6 +57,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
     kind = getattr(getattr(X, "dtype", None), "kind", None)
     if kind is None:
         kind = "O" if _holds_other_than_numbers(X) else "f"
+    dates = kind == "M"
     if kind in "mM":
         X = np.where(np.isnat(X), np.nan, X.astype(f"{np.dtype(X.dtype).kind}8[us]").astype(np.float64))
         X = X / DAY_IN_MICROSECONDS
@@ -64,7 +66,7 @@ def read_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> list[Column]
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:  # an array in `fit`, or SHAP has set it to None to be free of warnings
         names = range(X.shape[1])
-    return [Column(str(name), X[:, i]) for i, name in enumerate(names)]
+    return [Column(str(name), X[:, i], dates=dates) for i, name in enumerate(names)]
 
 
 def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
@@ -132,7 +134,7 @@ def _read_series(series: nw.Series) -> Column:
         return Column(name, _to_float(series))
     if dtype in (nw.Date, nw.Datetime):
         series = series.cast(nw.Datetime("us")) if dtype == nw.Date else series
-        return Column(name, _to_float(series.dt.timestamp("us")) / DAY_IN_MICROSECONDS)
+        return Column(name, _to_float(series.dt.timestamp("us")) / DAY_IN_MICROSECONDS, dates=True)
     if dtype == nw.Duration:
         return Column(name, _to_float(series.dt.total_microseconds()) / DAY_IN_MICROSECONDS)
     cells = np.empty(len(series), dtype=object)

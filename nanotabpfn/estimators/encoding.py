@@ -11,9 +11,10 @@ becomes of each column:
 - all else: a category, numbered in alphabetical order.
 
 A cell that cannot be read as its column's kind, such as a category that the training rows lack, counts as
-missing; a warning lists such cells of the training rows, and columns of which most test cells are unreadable.
-Missing numbers become the median, missing categories the most frequent one, and a column with
-missing cells in training gets an indicator column, 0 or 1: that a cell is missing can be informative.
+missing. So do numbers where the training rows have dates, and dates where they have numbers. A warning lists
+such cells of the training rows, and columns of which most test cells are unreadable. Missing numbers become
+the median, missing categories the most frequent one, and a column with missing cells in training gets an
+indicator column, 0 or 1: that a cell is missing can be informative.
 
 A table of plain finite numbers is left unchanged.
 """
@@ -30,7 +31,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from nanotabpfn.estimators.cells import NA_VALUES, decimal_mark, number_in_cell, text_of_cell
+from nanotabpfn.estimators.cells import NA_VALUES, decimal_mark, is_date, number_in_cell, text_of_cell
 from nanotabpfn.estimators.columns import Column
 
 PLAIN_EXPONENT = 40
@@ -61,6 +62,7 @@ class TableEncoder(BaseEstimator):
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
         decimals_: of each column, the decimal mark of its numbers in text.
+        dates_: of each column, whether most of its cells are dates.
         num_features_: G.
 
     >>> columns = [Column("size", np.array(["1,5", "2,5", "?"], dtype=object))]
@@ -75,6 +77,7 @@ class TableEncoder(BaseEstimator):
         """Learn the kinds of the columns, and what replaces missing cells."""
         self.levels_ = [column.levels for column in columns]
         self.decimals_ = [_decimal(column) for column in columns]
+        self.dates_ = list(map(self._holds_dates, columns))
         self.kinds_ = list(map(self._kind, columns, self.decimals_))
         numbers, categories = self._split(columns)
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
@@ -103,13 +106,15 @@ class TableEncoder(BaseEstimator):
         """Numbers as float64 with NaN, and categories as text with NaN, each (N, its columns)."""
         num_rows = len(columns[0].cells)
         numbers, categories = [], []
-        settings = zip(columns, self.kinds_, self.levels_, self.decimals_, strict=True)
-        for column, kind, levels, decimal in settings:
+        settings = zip(columns, self.kinds_, self.levels_, self.decimals_, self.dates_, strict=True)
+        for column, kind, levels, decimal, dates in settings:
             if kind == "category":
                 categories.append(self._as_categories(column))
             elif kind == "ordered":
                 places = {level: float(place) for place, level in enumerate(levels)}
                 numbers.append(np.array([_place(cell, places) for cell in column.cells]))
+            elif self._holds_dates(column) != dates:
+                numbers.append(np.full(num_rows, math.nan))
             else:
                 numbers.append(self._as_numbers(column, decimal))
         return (
@@ -149,6 +154,13 @@ class TableEncoder(BaseEstimator):
         marks = NA_VALUES if self.na_values is None else {mark.strip().lower() for mark in self.na_values}
         return cell.strip().lower() in marks
 
+    def _holds_dates(self, column: Column) -> bool:
+        """Whether most cells that are not missing are dates."""
+        if column.cells.dtype != object:
+            return column.dates
+        present = [cell for cell in column.cells if not self._is_gap(cell, column.name)]
+        return sum(map(is_date, present)) > len(present) / 2
+
     def _as_numbers(self, column: Column, decimal: str) -> np.ndarray:
         if column.cells.dtype != object:
             return column.cells
@@ -175,7 +187,7 @@ class TableEncoder(BaseEstimator):
     ) -> None:
         """One warning for all columns of which most cells, of those not missing, cannot be read."""
         found, at_number, at_category = [], 0, 0
-        for column, kind in zip(columns, self.kinds_, strict=True):
+        for column, kind, dates in zip(columns, self.kinds_, self.dates_, strict=True):
             if kind == "category":
                 known = set(self.categories_[0].categories_[at_category])
                 cells = categories[:, at_category]
@@ -184,14 +196,16 @@ class TableEncoder(BaseEstimator):
             else:
                 unknown = np.isnan(numbers[:, at_number])
                 at_number += 1
-                if column.cells.dtype != object or not unknown.any():
+                if not unknown.any() or (column.cells.dtype != object and column.dates == dates):
                     continue
                 unreadable = np.array(
                     [c for c in column.cells[unknown] if not self._is_gap(c, column.name)], dtype=object
                 )
             num_present = sum(not self._is_gap(cell, column.name) for cell in column.cells)
             if len(unreadable) > num_present / 2:
-                name = "categories of the training rows" if kind != "number" else "numbers"
+                name = "categories of the training rows"
+                if kind == "number":
+                    name = "dates" if dates else "numbers"
                 found.append(
                     f"column {column.name!r}: {len(unreadable)} of {len(column.cells)} cells are not {name}, "
                     f"such as {str(unreadable[0])[:20]!r}"

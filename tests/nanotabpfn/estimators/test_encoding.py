@@ -209,6 +209,31 @@ def test_train_and_test_that_disagree_about_a_column(train, test, message):
         encode(pd.DataFrame({"n": train}), pd.DataFrame({"n": test}))
 
 
+DAYS = pd.date_range("2020-01-01", periods=4)
+NUMBERS, DATES = [0.0, 1.0, 2.0, 3.0], [list(DAYS), list(DAYS.date), DAYS.strftime("%Y-%m-%d").tolist()]
+
+
+@pytest.mark.parametrize("dates", DATES)
+def test_dates_and_numbers_are_not_taken_for_each_other(dates):
+    dates, numbers = pd.DataFrame({"n": dates}), pd.DataFrame({"n": NUMBERS})
+    with pytest.warns(UnreadableCellsWarning, match="'n': 4 of 4 cells are not dates, such as '0.0'"):
+        assert len(np.unique(encode(dates, numbers)[2])) == 1
+    with pytest.warns(UnreadableCellsWarning, match="'n': 4 of 4 cells are not numbers"):
+        assert np.unique(encode(numbers, dates)[2]).tolist() == [1.5]
+
+
+@pytest.mark.parametrize("train", DATES)
+@pytest.mark.parametrize("test", DATES)
+def test_dates_are_the_same_in_every_form(train, test):
+    _, encoded_train, encoded_test = encode(pd.DataFrame({"n": train}), pd.DataFrame({"n": test}))
+    np.testing.assert_array_equal(encoded_train, encoded_test)
+
+
+def test_a_column_without_any_cell_does_not_disagree():
+    dates, gaps = pd.DataFrame({"n": DAYS}), pd.DataFrame({"n": [np.nan, np.nan]})
+    assert len(encode(dates, gaps)[2]) == 2
+
+
 @pytest.mark.parametrize(
     ("cells", "sentinel"),
     [
