@@ -149,39 +149,44 @@ class PriorConfig:
     num_datapoints: Annotated[int, Field(ge=4)] = 150
     """Rows of every dataset, training and test together."""
     num_features: IntRange = (5, 5)
-    """Features, drawn once per block of datasets, so that a block stacks into one batch."""
+    """Features of a dataset, the columns of X; at least 1. Drawn once per block of datasets, so that a block
+    stacks into one batch."""
     num_classes: IntRange = (2, 2)
-    """Classes, drawn per dataset."""
+    """Classes of a dataset, at least 2; drawn per dataset."""
     train_fraction: FractionRange = (0.1, 0.9)
-    """Share of the rows that are training rows (`single_eval_pos`), drawn once per block, as in the
-    published dump, whose splits lie between 15 and 135 of 150 rows."""
+    """Share of the rows that are training rows (`single_eval_pos`); the others are test rows. Drawn once per
+    block. The default is the published dump's, whose splits lie between 15 and 135 of 150 rows."""
     problem_type: Literal["classification", "regression"] = "classification"
-    """Classes, or the target's own real value (scaled by its training rows); `num_classes` is then unused."""
+    """What is predicted: a class, or the target's real value (scaled to mean 0 and variance 1 over the
+    training rows). In regression `num_classes` has no effect."""
 
     num_nodes: IntRange = (6, 16)
-    """Nodes of the causal graph. A dataset with F features gets more where these leave a smaller share hidden
-    than `hidden_fraction`: at least (F + 1) / (1 - hidden_fraction), for the target is a node too."""
+    """Nodes of the causal graph, at least 2; drawn per dataset. A dataset with F features gets more nodes
+    where these would leave a smaller share hidden than `hidden_fraction`: at least (F + 1) / (1 -
+    hidden_fraction), since the target is a node too."""
     hidden_fraction: HiddenRange = (0.05, 0.25)
-    """Smallest share of the nodes that the table does not show, drawn per dataset: hidden causes of several
-    columns, steps between cause and effect, and causes of nothing else that is seen, at every number of
-    features. 0 lets all nodes be columns where `num_nodes` is no more than F + 1."""
+    """Smallest share of the nodes that are no column of the table; drawn per dataset. Hidden nodes are common
+    causes of several columns, steps between cause and effect, or causes of nothing that is a column. With 0
+    all nodes may be columns, if `num_nodes` is at most F + 1."""
     graphs: Annotated[Weights, _weights_of(GRAPHS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["erdos_renyi", "barabasi_albert", "growing_network_with_redirection", "layered", "random_tree"],
             1.0,
         )
     )
-    """How often each graph family is drawn, one per dataset."""
+    """How often each graph family is drawn; one per dataset. The graph decides which columns depend on each
+    other, and through what."""
     graph: Annotated[OwnGraph | None, BeforeValidator(_own_graph)] = None
-    """A graph of your own, the same for every dataset, in place of `graphs`: an `OwnGraph`, or a networkx
-    graph that makes one. It says which nodes are features and target, and sets `num_features` and
-    `num_nodes`; `target_position`, `allow_descendants` and `relevant_fraction` then choose nothing."""
+    """A graph of your own, the same for every dataset, in place of `graphs`. It says which nodes are features
+    and which is the target, and sets `num_features` and `num_nodes`; `target_position`, `allow_descendants`
+    and `relevant_fraction` then have no effect."""
     mechanisms: Annotated[Weights, _weights_of(MECHANISMS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0
         )
     )
-    """How often each mechanism family is drawn, for the nodes that have parents."""
+    """How often each mechanism family is drawn, for the nodes that have parents. A mechanism is the function
+    from a node's parents to its values: it decides what a model must learn."""
     aggregations: Annotated[
         dict[Literal["joint", "sum", "product", "maximum"], Weight],
         BeforeValidator(as_weights),
@@ -190,22 +195,25 @@ class PriorConfig:
     """How a mechanism takes several parents: as one function of all (`joint`), or as the sum, product or
     maximum of one function of each."""
     parameters: dict[str, dict[str, ParameterRange]] = Field(default_factory=default_parameters)
-    """For each graph, mechanism and converter family, by name: the range of each of its parameters, (low,
-    high) inclusive, or a list of choices. A parameter that is left out has the function's own default."""
+    """The range of each parameter of each graph, mechanism and converter family, by name, or a list of
+    choices; drawn per dataset or node. A parameter that is left out has the function's own default."""
     roots: Annotated[Weights, _weights_of(NOISES)] = Field(default_factory=lambda: dict.fromkeys(NOISES, 1.0))
-    """How often each distribution is drawn for a root's values."""
+    """How often each distribution is drawn for the values of a root, a node without parents."""
     noises: Annotated[Weights, _weights_of(NOISES)] = Field(
         default_factory=lambda: {"normal": 3.0, "uniform": 1.0, "laplace": 1.0, "student_t": 1.0}
     )
-    """How often each distribution is drawn for the noise of a node that has parents."""
+    """How often each distribution is drawn for the noise of a node that has parents. The default prefers the
+    normal."""
     noise_kinds: Annotated[Weights, _weights_of(NOISE_KINDS)] = Field(
         default_factory=lambda: {"additive": 1.0}
     )
-    """How noise joins the signal."""
+    """How the noise of a node joins the values of its mechanism."""
     noise_scale: ScaleRange = (0.05, 1.0)
-    """Standard deviation of a node's noise where its signal has 1; log-uniform."""
+    """Standard deviation of a node's noise, where the values of its mechanism have 1; log-uniform. Large
+    values make all columns harder to predict."""
     mix: Literal["node", "dataset"] = "node"
-    """Whether families are drawn for each node, or once for all nodes of a dataset."""
+    """Whether families (mechanisms, noise, converters) are drawn anew for each node, or once for a
+    dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
     """How the values that nodes of one dataset draw under the same name (noise scale, depth, activation ...)
     belong together: `independent` draws, one value `shared` by all, or (`meta`) draws from a distribution
@@ -213,71 +221,81 @@ class PriorConfig:
     dataset (Qu et al., TabICL, 2025)."""
 
     categorical_fraction: ShareRange = (0.0, 0.0)
-    """Share of the nodes that are categories, drawn per dataset; their children read the category."""
+    """Share of the nodes that are categories; drawn per dataset. A category's children depend on the
+    category. The table holds integer codes."""
     converters: Annotated[Weights, _weights_of(CONVERTERS)] = Field(
         default_factory=lambda: dict.fromkeys(CONVERTERS, 1.0)
     )
-    """How a categorical node comes to its categories."""
+    """How the real values of a categorical node become categories."""
     class_methods: Annotated[Weights, _weights_of(CLASS_METHODS)] = Field(
         default_factory=lambda: {"quantile_cuts": 1.0}
     )
-    """How the target's values become classes, one per dataset."""
+    """How the target's real values become classes; one per dataset. It decides how balanced the classes are,
+    and whether a class is one side of a threshold."""
     ordered_labels: Share = 0.0
-    """How often labels keep the order of their classes; otherwise they are shuffled."""
+    """How often labels keep the order of the classes along the target's values; otherwise they are
+    permuted."""
     label_noise: ShareRange = (0.0, 0.0)
-    """Share of labels (or, in regression, of the target's variance) that is random, drawn per dataset; 1
-    makes targets independent of features."""
+    """Share of the labels that are replaced by random ones (in regression, share of the target's variance
+    that is noise); drawn per dataset. 1 makes the target independent of the features."""
     target_position: Literal["any", "early", "late"] = "any"
     """Where in the causal order the target lies: any node, or one of the first or the last third."""
     allow_descendants: bool = True
-    """Whether features may be effects of the target (anti-causal prediction), or only causes and siblings."""
+    """Whether features may be effects of the target (anti-causal prediction). Otherwise they are its causes
+    and siblings only."""
     relevant_fraction: ShareRange = (0.4, 1.0)
-    """Smallest share of the features that share an ancestor with the target, drawn per dataset. The rest
-    may happen to, or be pure noise, as columns of real tables often are."""
+    """Smallest share of the features that share an ancestor with the target; drawn per dataset. The other
+    features may be independent of the target, as some columns of real tables are."""
 
     drift_fraction: ShareRange = (0.0, 0.0)
-    """Share of the mechanisms that drift along the rows, drawn per dataset: each turns from one draw of its
-    family in the first row into another in the last (`priors.families.mechanisms.drifting`). Rows are then in
-    the order of time, training rows first."""
+    """Share of the mechanisms that change along the rows; drawn per dataset. Such a mechanism turns from one
+    function of its family in the first row into another in the last row. Rows are then in the order of time,
+    training rows first."""
     shift: Share = 0.0
-    """How often the test rows of a dataset are drawn under an intervention: some nodes are cut off from their
-    causes and moved (`priors.sampling.interventions`). The training rows are as they are without."""
+    """How often the test rows of a dataset are drawn under an intervention that the training rows do not
+    have: some nodes are cut off from their causes and moved (distribution shift)."""
     shift_nodes: IntRange = (1, 1)
-    """Nodes moved by a shift, drawn per dataset: features, or causes of features or of the target."""
+    """Nodes that a shift moves, at least 1; drawn per dataset among the features and the causes of features
+    and target."""
     shift_size: ScaleRange = (0.5, 2.0)
-    """How far a shift moves them, in standard deviations; log-uniform, drawn per dataset."""
+    """How far a shift moves these nodes, in standard deviations; log-uniform, drawn per dataset."""
 
     twins: bool = False
-    """Whether each dataset has a twin (`Dataset.twin`): the same rows with the same noise, in the world in
-    which one feature, drawn at random, is set in all rows to the value of a random row."""
+    """Whether each dataset has a twin (`Dataset.twin`), its counterfactual: the same rows with the same
+    noise, but one feature, drawn at random, is set in all rows to the value that it has in a random row."""
 
     warp_fraction: ShareRange = (0.0, 0.0)
-    """Share of real columns that go through a monotone warp, drawn per dataset."""
+    """Share of the real columns that go through a monotone function, which makes them skewed; drawn per
+    dataset."""
     quantized_fraction: ShareRange = (0.0, 0.0)
-    """Share of real columns that are rounded to a few levels, drawn per dataset."""
+    """Share of the real columns that are rounded to 4 to 40 levels, as counts and scores are; drawn per
+    dataset."""
     outlier_fraction: ShareRange = (0.0, 0.0)
-    """Share of cells that are moved far out, drawn per dataset."""
+    """Share of the cells that are moved by 5 to 20 standard deviations; drawn per dataset."""
     missing_fraction: ShareRange = (0.0, 0.0)
-    """Share of cells that are missing (NaN), drawn per dataset; what loads a dump must allow for it."""
+    """Share of the cells that are missing (NaN); drawn per dataset. `nanotabpfn train` refuses such
+    datasets."""
     missing_kinds: Annotated[Weights, _weights_of(MISSING_KINDS)] = Field(
         default_factory=lambda: dict.fromkeys(MISSING_KINDS, 1.0)
     )
-    """Why cells are missing, one per dataset: completely at random, at random given another column, or
+    """Which cells are missing; one per dataset: completely at random, depending on another column, or
     depending on the missing value itself."""
 
     clip: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 100.0
-    """Largest absolute value of a cell, and of a target in regression, in training standard deviations. Real
-    pipelines have such a bound (TabICL's is 100); training rows reach it only where there are over 10,000."""
+    """Largest absolute value of a cell, and of a target in regression, in standard deviations of the training
+    rows; larger ones get this value. 100 is TabICL's bound. Training rows reach it only where there are over
+    10,000."""
 
     learnability: ShareRange | None = None
-    """Keep only datasets on which the out-of-bag ROC AUC of a small tree ensemble lies in this range, over
-    all rows (R2 in regression); None asks nothing. Costs some tens of milliseconds per draw."""
+    """Keep only datasets on which a small tree ensemble has an out-of-bag ROC AUC (in regression R2) in this
+    range; null keeps all. Scoring takes some tens of milliseconds per draw."""
     difficulty: tuple[Weight, ...] | None = None
-    """How hard datasets are to be: weights of as many equal parts of the range `learnability`, from hard to
-    easy. Each dataset draws a part, and is redrawn until its score lies there: with learnability (0.5, 1),
-    (1, 1, 1, 1, 1) spreads datasets evenly over the range. None takes them as they come."""
+    """How often datasets are hard or easy: weights of equal parts of the range `learnability`, from hard to
+    easy. Each dataset draws a part, and is drawn again until its score lies in it: with learnability [0.5,
+    1], five equal weights spread datasets evenly over the range. null leaves the scores as they come."""
     block_size: Annotated[int, Field(ge=1)] = 32
-    """Consecutive datasets that share their split and number of features: the published batch size."""
+    """Consecutive datasets that share their split and number of features, so that they stack into one batch.
+    The default is the published batch size."""
 
     @model_validator(mode="after")
     def _fits_together(self):

@@ -31,6 +31,7 @@ PARAMETERS = "parameters"
 EXAMPLES = {
     PARAMETERS: "parameters.mlp.width=[30, 40]",
     "learnability": "learnability=[0.6, 0.95]",
+    "shift": "shift=0.3",
     "difficulty": "difficulty=[1, 1, 1]",
 }
 """Right values of fields for which the default shows none."""

@@ -79,9 +79,13 @@ class ModelSettings(Settings):
     """The architecture, by default the published one. It has as many outputs as the arms have classes."""
 
     embedding_size: Count = 96
+    """Numbers that a cell is embedded in; a multiple of `num_attention_heads`."""
     num_attention_heads: Count = 4
+    """Heads of each attention."""
     mlp_hidden_size: Count = 192
+    """Hidden units of each layer's MLP and of the decoder."""
     num_layers: Count = 3
+    """Transformer layers."""
 
 
 class Study(Settings):
@@ -121,6 +125,7 @@ class Study(Settings):
     eval_every: Count = 96
     """The model is saved and scored each time after this many steps, and after the last step."""
     model: ModelSettings = ModelSettings()
+    """The architecture, the same for every arm."""
     suites: Annotated[tuple[str, ...], Field(min_length=1)] = ("open",)
     """Suites of real tables. The verdicts are about the first."""
     row_samples: Count = 1

@@ -15,11 +15,15 @@ from priors.cli.options import EXISTING, NEW, Prior, describe_changes, prior_opt
 from priors.console import PlainError, interruptible, printable
 from priors.dumps.read import open_dump
 from priors.dumps.summary import describe
+from priors.field_reference import explain_field, list_fields
 from priors.generation.engines import BACKENDS, WorkerLostError
 from priors.generation.generate import generate_dump
 from priors.generation.shards import shards_folder
 from priors.presets import PRESETS, PURPOSES
 from priors.settings import differences
+
+ALL_FIELDS = "ALL"
+"""What `--explain` without a field stands for."""
 
 
 @click.command()
@@ -150,15 +154,29 @@ def _nearest_preset(config_json: Any) -> list[str]:
 
 @click.command()
 @click.argument("name", required=False)
-def presets(name: str | None) -> None:
+@click.option(
+    "--explain",
+    "field",
+    metavar="[FIELD]",
+    is_flag=False,
+    flag_value=ALL_FIELDS,
+    help="Explain a field of a prior's config: meaning, values, default, families.  [no FIELD: list all]",
+)
+def presets(name: str | None, field: str | None) -> None:
     """List the named priors, or print the whole config of one as JSON, which --config takes back.
 
     \b
     priors presets
+    priors presets --explain                    # the fields of a config, a line for each
+    priors presets --explain mechanisms
     priors presets default > mine.json          # edit it, then
     priors generate mine.h5 --config mine.json --num-datasets 20000
     """
-    if name is None:
+    if field is not None:
+        if name is not None:
+            raise click.UsageError("NAME and --explain exclude each other")
+        click.echo(list_fields() if field == ALL_FIELDS else explain_field(field.partition(".")[0]))
+    elif name is None:
         width = max(map(len, PRESETS))
         for preset in PRESETS:
             click.echo(f"{preset:<{width}}  {PURPOSES[preset]}")
