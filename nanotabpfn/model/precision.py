@@ -1,10 +1,14 @@
 """Mixed precision: the matrix products that run in bfloat16, and what stays in float32."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 PRECISIONS = ("float32", "bfloat16", "auto")
+
+COMPILED_KERNELS = "64"
+"""Kernels that oneDNN keeps on the CPU; by itself it keeps 1,024, with memory for each."""
 
 
 def resolve_precision(precision: str, device: str | torch.device) -> str:
@@ -45,6 +49,10 @@ def autocast(device: str | torch.device, precision: str) -> AbstractContextManag
     In bfloat16 the linear layers' products run in bfloat16. Weights, optimizer, residual stream,
     normalization and softmax stay in float32, and the logits are float32.
 
+    On the CPU oneDNN compiles kernels for each shape and keeps the last ones. Their number is limited here,
+    unless the environment variable ONEDNN_PRIMITIVE_CACHE_CAPACITY is set, so that memory does not grow with
+    the number of shapes. oneDNN reads the limit once, at its first kernel.
+
     Raises:
         ValueError: as `resolve_precision`.
 
@@ -55,6 +63,8 @@ def autocast(device: str | torch.device, precision: str) -> AbstractContextManag
     """
     if resolve_precision(precision, device) == "float32":
         return nullcontext()
+    if torch.device(device).type == "cpu":
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", COMPILED_KERNELS)
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
