@@ -1,5 +1,6 @@
 """What all tests share: few threads, the files of tests/data, a tiny dump."""
 
+import signal
 import threading
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tiny_prior import TINY
 from priors.generation.generate import generate_dump
 
 DATA = Path(__file__).parent / "data"
+
+# Ignored where the tests run in the background of a script; processes that they start would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # tests are small: threads cost more than they bring
 

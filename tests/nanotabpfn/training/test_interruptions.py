@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -91,6 +92,7 @@ def train_in_a_terminal(dump, out):
     if not child:
         arguments = ["train", "--dump", dump, "--out", out, "--steps", 200_000, "--batch-size", 4]
         command = [sys.executable, "-m", "nanotabpfn", *arguments, *TINY_MODEL, *UNSCORED]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
         os.execv(sys.executable, [str(word) for word in command])
     return child, terminal
 
