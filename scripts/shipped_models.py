@@ -256,6 +256,16 @@ def ship_command(name: str, work: Path, out: Path) -> None:
     click.echo(f"{file}: {file.stat().st_size:,} bytes, after {last_step} steps; {file.with_suffix('.md')}")
 
 
+LIMITS = (
+    "Small: what it knows is what a model of this size learned in the time above, from one seed. The table "
+    "says where it loses.",
+    "Outside of the trained range nothing is known of its quality; the estimator warns there, once.",
+    "Tables with text, dates or missing cells reach it encoded as numbers; it never saw such cells in "
+    "training.",
+)
+"""What the card of each model says of its limits."""
+
+
 def card(
     name: str,
     settings: dict[str, Any],
@@ -270,7 +280,36 @@ def card(
         records: of its run's history, up to the step that the model is of.
         scores: of the model and its baselines on real tables.
     """
-    shipped, training, last = SHIPPED[name], settings["training"], records[-1]
+    shipped = SHIPPED[name]
+    paragraphs = [
+        f"# {name}",
+        f"`{shipped.estimator.__name__}()` loads this model. It was trained on synthetic tables alone, drawn "
+        "from this project's own priors; no real table had a part in it.",
+        f"```bash\npython scripts/shipped_models.py train {name}    # resumes when it was stopped\n"
+        f"python scripts/shipped_models.py ship {name}\n```",
+        "\n".join(
+            ["| | |", "|---|---|"]
+            + [f"| {fact} | {value} |" for fact, value in _facts(name, settings, records, model).items()]
+        ),
+        "## Real tables",
+        shipped.scored,
+        format_scores(scores, shipped.figure),
+        _paired(scores, shipped.figure),
+        *([_details(scores, shipped.details)] if shipped.details else []),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in (*LIMITS, *shipped.limits)),
+        "## Priors",
+        "Each batch comes from one of these. Fields that are not named are the defaults of `PriorConfig`.",
+        f"```json\n{json.dumps([_own_fields(source) for source in settings['data']], indent=1)}\n```",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _facts(
+    name: str, settings: dict[str, Any], records: list[dict[str, float]], model: NanoTabPFNModel
+) -> dict[str, str]:
+    """How a model was trained and what it is: the first table of its card."""
+    training, last = settings["training"], records[-1]
     done = f"{last['step']:,} steps of {training['batch_size']} datasets"
     if last["step"] < training["steps"]:
         done += f" (of {training['steps']:,} planned: **not trained to its end**)"
@@ -287,53 +326,8 @@ def card(
     }
     held_out = [record for record in records if "held_out_loss" in record]
     if held_out:
-        facts["held out"] = _held_out(held_out[-1], training["held_out"], shipped.loss)
-    limits = (
-        "Small: what it knows is what a model of this size learned in the time above, from one seed. The "
-        "table says where it loses.",
-        "Outside of the trained range nothing is known of its quality; the estimator warns there, once.",
-        "Tables with text, dates or missing cells reach it encoded as numbers; it never saw such cells in "
-        "training.",
-        *shipped.limits,
-    )
-    lines = [
-        f"# {name}",
-        "",
-        f"`{shipped.estimator.__name__}()` loads this model. It was trained on synthetic tables alone, drawn "
-        "from this project's own priors; no real table had a part in it.",
-        "",
-        "```bash",
-        f"python scripts/shipped_models.py train {name}    # resumes when it was stopped",
-        f"python scripts/shipped_models.py ship {name}",
-        "```",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {fact} | {value} |" for fact, value in facts.items()),
-        "",
-        "## Real tables",
-        "",
-        shipped.scored,
-        "",
-        format_scores(scores, shipped.figure),
-        "",
-        *_paired(scores, shipped.figure),
-        "",
-        *_details(scores, shipped.details),
-        "## Limits",
-        "",
-        *(f"- {limit}" for limit in limits),
-        "",
-        "## Priors",
-        "",
-        "Each batch comes from one of these. Fields that are not named are the defaults of `PriorConfig`.",
-        "",
-        "```json",
-        json.dumps([_own_fields(source) for source in settings["data"]], indent=1),
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
+        facts["held out"] = _held_out(held_out[-1], training["held_out"], SHIPPED[name].loss)
+    return facts
 
 
 def _trained_range(model: NanoTabPFNModel) -> list[str]:
@@ -350,7 +344,7 @@ def _held_out(record: dict[str, float], num_datasets: int, loss: str) -> str:
     return f"{listed} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
 
 
-def _paired(scores: list[Any], figure: str) -> list[str]:
+def _paired(scores: list[Any], figure: str) -> str:
     """Differences to each baseline, in the mean over tables, with their standard errors."""
     own = {score.table: getattr(score, figure) for score in scores if score.estimator == MODEL_NAME}
     lines = ["| against | mean difference | standard error | tables won | lost |", "|---|--:|--:|--:|---|"]
@@ -363,26 +357,23 @@ def _paired(scores: list[Any], figure: str) -> list[str]:
         lines.append(
             f"| {name} | {differences.mean():+.3f} | {error:.3f} | {won} of {len(differences)} | {lost} |"
         )
-    return lines
+    return "\n".join(lines)
 
 
-def _details(scores: list[Any], names: tuple[str, ...]) -> list[str]:
-    """Other figures of the model alone, where there are some."""
-    if not names:
-        return []
+def _details(scores: list[Any], names: tuple[str, ...]) -> str:
+    """Other figures of the model alone."""
     own = [score for score in scores if score.estimator == MODEL_NAME]
-    return [
+    lines = [
         "Of the model alone: root mean squared error in the target's units, and mean log density in units of "
         "the training targets' standard deviation.",
         "",
         f"| table | {' | '.join(names)} |",
         f"|---|{'--:|' * len(names)}",
-        *(
-            f"| {score.table} | {' | '.join(f'{getattr(score, name):.4g}' for name in names)} |"
-            for score in own
-        ),
-        "",
     ]
+    for score in own:
+        figures = " | ".join(f"{getattr(score, name):.4g}" for name in names)
+        lines.append(f"| {score.table} | {figures} |")
+    return "\n".join(lines)
 
 
 def _own_fields(source: dict[str, Any]) -> dict[str, Any]:
