@@ -23,9 +23,10 @@ from pydantic.dataclasses import dataclass
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
-from priors.families.mechanisms import ACTIVATIONS, MECHANISMS
+from priors.families.mechanisms import MECHANISMS
 from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
+from priors.families.ranges import default_parameters
 from priors.frozen import FrozenDict, frozen
 from priors.own_graph import OwnGraph, from_networkx
 from priors.registry import (
@@ -79,34 +80,6 @@ def _of_field(field: str, check: Callable, *args: Any) -> Any:
 
 def _own_graph(graph: Any) -> Any:
     return from_networkx(graph) if isinstance(graph, nx.Graph) else graph
-
-
-def default_parameters() -> dict[str, dict[str, Any]]:
-    """The ranges of the families' parameters, wide enough to reach from plain to wild.
-
-    Examples:
-        >>> default_parameters()["decision_trees"]
-        {'num_trees': (1, 2), 'depth': (2, 6)}
-    """
-    return {
-        "erdos_renyi": {"mean_parents": (0.5, 3.0)},
-        "barabasi_albert": {"num_edges": (1, 3)},
-        "growing_network_with_redirection": {"redirection": (0.0, 1.0)},
-        "layered": {"num_layers": (2, 6), "dropout": (0.0, 0.7)},
-        "watts_strogatz": {"num_neighbours": (1, 3), "rewiring": (0.0, 0.7)},
-        "linear": {"matrix": ["normal", "uniform", "signs", "decaying"]},
-        "mlp": {"num_layers": (1, 2), "width": (3, 12), "gain": (0.8, 2.2), "activation": [*ACTIVATIONS]},
-        "oblivious_trees": {"num_trees": (1, 6), "depth": (1, 4)},
-        "decision_trees": {"num_trees": (1, 2), "depth": (2, 6)},
-        "random_fourier_features": {"frequency": (0.25, 1.5), "spectrum": ["normal", "cauchy"]},
-        "nearest_prototype": {"num_prototypes": (2, 12)},
-        "product": {"rank": (1, 3)},
-        "piecewise": {"num_knots": (1, 6), "kind": ["linear", "step"]},
-        "periodic": {"frequency": (0.7, 3.0)},
-        "ordered_cuts": {"num_categories": (2, 10)},
-        "prototypes": {"num_categories": (2, 10)},
-        "softmax_draw": {"num_categories": (2, 10)},
-    }
 
 
 NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
@@ -397,6 +370,13 @@ class PriorConfig:
         """Smallest and largest `single_eval_pos`: at least one row on each side."""
         low, high = (round(fraction * self.num_datapoints) for fraction in self.train_fraction)
         return max(1, low), min(self.num_datapoints - 1, high)
+
+    def __repr__(self) -> str:
+        """The fields that do not have their defaults: Python that makes the config again."""
+        default = PriorConfig()
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = (f"{name}={value!r}" for name, value in shown.items() if value != getattr(default, name))
+        return f"PriorConfig({', '.join(changed)})"
 
     def to_json(self, indent: int | None = None) -> str:
         """The whole resolved config as JSON; `from_json` takes it back."""

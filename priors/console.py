@@ -4,6 +4,7 @@ import _thread
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -104,7 +105,9 @@ class PlainGroup(click.Group):
     @contextmanager
     def _plainly(self) -> Iterator[None]:
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                yield
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
@@ -116,6 +119,11 @@ class PlainGroup(click.Group):
             if not isinstance(error, self.errors() if callable(self.errors) else self.errors):
                 raise
             raise PlainError(printable(str(error))) from error
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    """A warning in a line, without the file and the line of the code that gave it."""
+    click.echo(f"Warning: {printable(' '.join(str(message).split()))}", err=True)
 
 
 @contextmanager

@@ -156,6 +156,12 @@ class OwnGraph:
                 f"target {target!r} has no cause in common with any feature: none could tell anything of it"
             )
 
+    def __repr__(self) -> str:
+        return (
+            f"<OwnGraph: {len(self.nodes)} nodes, {len(self.edges)} edges, "
+            f"{len(self.feature_names)} features, target {self.target_name!r}>"
+        )
+
     @cached_property
     def digraph(self) -> nx.DiGraph:
         """The nodes, with their attributes, and the edges, with their weights."""

@@ -195,7 +195,12 @@ def _read_target(file: Path, y: "pd.Series", problem: str) -> "pd.Series":
         return y
     mark = decimal_mark(texts)
     numbers = [number_in_text(text, mark) for text in texts]
-    return y if None in numbers else import_pandas("predict").Series(numbers, y.index, name=y.name)
+    if None in numbers:
+        raise PlainError(
+            f"--target: {y.name!r} holds {numbers.count(None)} texts that are no numbers, such as "
+            f"{texts[numbers.index(None)]!r}; --problem classification predicts texts"
+        )
+    return import_pandas("predict").Series(numbers, y.index, name=y.name)
 
 
 def _predict_classes(

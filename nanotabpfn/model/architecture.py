@@ -12,6 +12,7 @@ H heads, D = E / H, K outputs.
 
 import math
 from collections.abc import Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -96,6 +97,8 @@ class NanoTabPFNModel(nn.Module):
         >>> x, y_train = torch.randn(2, 10, 4), torch.randint(3, (2, 6)).float()
         >>> model((x, y_train), train_test_split_index=6).shape
         torch.Size([2, 4, 3])
+        >>> model
+        <NanoTabPFNModel(num_outputs=3): 356,259 parameters>
     """
 
     def __init__(
@@ -137,6 +140,16 @@ class NanoTabPFNModel(nn.Module):
         )
         self.norm = nn.LayerNorm(embedding_size) if pre_norm else nn.Identity()
         self.decoder = Decoder(embedding_size, mlp_hidden_size, num_outputs)
+
+    def __repr__(self) -> str:
+        """The arguments that differ from the published ones, in a line, and not each of the layers."""
+        published = signature(NanoTabPFNModel).parameters
+        shown = {name: value for name, value in self.config.items() if value != published[name].default}
+        if self.config["bin_edges"] is not None:
+            shown["bin_edges"] = f"<{len(self.config['bin_edges'])} edges>"
+        arguments = ", ".join(f"{name}={value}" for name, value in shown.items())
+        count = sum(weights.numel() for weights in self.parameters())
+        return f"<NanoTabPFNModel({arguments}): {count:,} parameters>"
 
     @property
     def problem_type(self) -> str:

@@ -80,6 +80,13 @@ class Dump:
     """Names in the file that the schema does not know; they are never opened."""
     file: h5py.File = field(repr=False)
 
+    def __repr__(self) -> str:
+        classes = f", at most {self.max_num_classes} classes" if self.max_num_classes else ""
+        return (
+            f"<Dump {str(self.path)!r}: {self.num_datasets} datasets of at most {self.max_rows} rows x "
+            f"{self.max_features} features, {self.problem_type}{classes}>"
+        )
+
     def __len__(self) -> int:
         return self.num_datasets
 

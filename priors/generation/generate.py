@@ -102,7 +102,7 @@ def generate_dump(
     scheduler: str | None = None,
     shard_size: int | None = None,
     keep_shards: bool = False,
-    overwrite: bool = True,
+    overwrite: bool = False,
     on_shard: Callable[[int], None] | None = None,
 ) -> str:
     """Write the first `num_datasets` datasets of (config, seed) to `path`, a prior dump.
@@ -142,8 +142,8 @@ def generate_dump(
         ...     path = Path(folder) / "3_20x5_2.h5"
         ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
         ...     with open_dump(path) as dump:
-        ...         len(dump)
-        3
+        ...         print(len(dump), dump.problem_type)
+        3 classification
     """
     path = Path(path)
     plan = _planned(config, num_datasets, seed, shard_size, keep_shards)

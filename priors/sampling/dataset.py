@@ -69,6 +69,13 @@ class Dataset(NamedTuple):
     twin: Twin | None = None
     """With `twins`, the dataset under an intervention."""
 
+    def __repr__(self) -> str:
+        kind = f"{len(np.unique(self.y))} classes" if self.y.dtype.kind in "iu" else "real target"
+        return (
+            f"<Dataset: {self.x.shape[0]} rows ({self.single_eval_pos} training) x {self.x.shape[1]} "
+            f"features, {kind}{', with a twin' if self.twin else ''}>"
+        )
+
 
 class Sizes(NamedTuple):
     """What is drawn first and once: refused draws of later stages never change it."""

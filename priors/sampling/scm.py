@@ -82,6 +82,13 @@ class SCM:
                 raise ValueError(f"{'node' if parents else 'root'} {node!r} {lacks}")
         self.order  # noqa: B018, raises where there is a cycle
 
+    def __repr__(self) -> str:
+        roots = sum(not parents for parents in self.parents.values())
+        return (
+            f"<SCM: {len(self.graph)} nodes, {self.graph.number_of_edges()} edges, {roots} roots, "
+            f"{len(self.converters)} categories>"
+        )
+
     @cached_property
     def parents(self) -> dict[Hashable, list[Hashable]]:
         """The parents of each node, in the order in which its mechanism gets them."""
@@ -131,14 +138,16 @@ class SCM:
             nodes: those wanted, all by default; only they and their ancestors are computed.
             do: for each node that is set, what it is set to in place of mechanism, noise and converter: a
                 number, one for each row (R,), or a distribution (num_datapoints, rng) -> (R,), which draws
-                from a stream of its own. A category is set to the value that its children read.
+                from a stream of its own. A category is set to the value that its children read, one of those
+                that the node has without intervention in the rows sampled.
 
         Returns:
             The values (R,) float32 of each computed node.
 
         Raises:
             ValueError: `num_datapoints` below 1, a node that is not in the graph, a mechanism whose values do
-                not have the shape (R,), or a `do` that is no finite number and not (R,) of them.
+                not have the shape (R,), or a `do` that is no finite number and not (R,) of them, or not
+                one of a category's values.
 
         >>> graph = nx.DiGraph([("x", "y")])
         >>> noises = {"x": lambda num_datapoints, rng: rng.standard_normal(num_datapoints)}
@@ -150,7 +159,9 @@ class SCM:
         sample = self.draw(num_datapoints, rng)
         order = self.order if nodes is None else self.with_ancestors(nodes)
         if do:
-            sample = sample.under(self._given(do, num_datapoints, rng))
+            given = self._given(do, num_datapoints, rng)
+            _check_categories(sample, given)
+            sample = sample.under(given)
         return {node: sample.values(node) for node in order}
 
     def draw(self, num_datapoints: int, rng: np.random.Generator) -> "Sample":
@@ -290,6 +301,23 @@ class Sample:
         if not scm.standardize:
             return signal
         return standardized(signal, None if self.factual is None else self.factual.signals[place])
+
+
+def _check_categories(sample: Sample, given: Mapping[Hashable, np.ndarray]) -> None:
+    """Refuse values of a category that the sample without intervention does not have.
+
+    Raises:
+        ValueError: naming the node, its values and the one that is not among them.
+    """
+    for node in (node for node in given if node in sample.scm.converters):
+        known = np.unique(sample.values(node))
+        unknown = np.setdiff1d(given[node].astype(np.float32), known)
+        if len(unknown):
+            values = ", ".join(map(str, known[:10])) + ", ..." * (len(known) > 10)
+            raise ValueError(
+                f"do: node {node!r} is a category and must be set to one of its values in these rows, "
+                f"{values}, got {unknown[0]}"
+            )
 
 
 def all_finite(values: np.ndarray) -> bool:

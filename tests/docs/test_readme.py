@@ -28,7 +28,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch,
     assert "(150, 5) (150,)" in output
     assert float(output.split("accuracy")[1].split()[0]) > 0.8
     assert 0 <= float(output.split("ROC AUC")[1]) <= 1
-    assert (tmp_path / "mine.h5").exists()
+    assert (tmp_path / "small.h5").exists()
 
 
 def test_the_study_of_the_readme_is_one(tmp_path):

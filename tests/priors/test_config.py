@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from priors.config import (
     ConfigError,
     PriorConfig,
-    default_parameters,
     load_config,
     with_overrides,
 )
@@ -24,6 +23,7 @@ from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
 from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
+from priors.families.ranges import default_parameters
 from priors.presets import PRESETS
 from priors.streams import stream
 

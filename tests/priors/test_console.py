@@ -1,14 +1,17 @@
-"""What the two command lines share: a stop by a signal is never lost."""
+"""What the two command lines share: a stop by a signal is never lost, warnings are plain lines."""
 
 import os
 import signal
 import sys
 import time
+import warnings
 import weakref
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from priors.console import interruptible
+from priors.console import PlainGroup, interruptible
 
 
 class Node:
@@ -47,3 +50,20 @@ def test_other_errors_in_a_callback_are_reported_as_before(monkeypatch):
         del node
     assert reference() is None
     assert reported == [ZeroDivisionError]
+
+
+def test_warnings_of_a_command_are_lines_without_the_place_in_the_code():
+    @click.group(cls=PlainGroup)
+    def group():
+        pass
+
+    @group.command()
+    def warn():
+        warnings.warn("the model\nhas 4 heads", stacklevel=1)
+        click.echo("done")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(group, ["warn"])
+    assert result.stderr == "Warning: the model has 4 heads\n"
+    assert result.stdout == "done\n"

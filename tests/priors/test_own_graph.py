@@ -191,9 +191,10 @@ def test_weighted_edges_are_a_weighted_sum_of_the_parents():
     scm, _, _ = model(graph)
     assert scm.mechanisms["income"].func is weighted_sum
     values = scm.sample(500, stream(0))
-    noise = scm.sample(500, stream(0), do={"age": 0, "school": 0})["income"]
+    grade = float(values["school"][0])  # of a category, which can be set to its own values alone
+    noise = scm.sample(500, stream(0), do={"age": 0, "school": grade})["income"]
     signal = 2 * values["age"] - 0.5 * values["school"]
-    origin = -signal.mean() / signal.std()  # what the function gives at 0, 0
+    origin = (-0.5 * grade - signal.mean()) / signal.std()  # what the function gives there
     expected = (signal - signal.mean()) / signal.std() + noise - origin
     np.testing.assert_allclose(values["income"], expected, atol=1e-4)
 

@@ -98,7 +98,7 @@ def test_real_targets_with_their_quantiles(files, out):
         ({"more": ["--quantiles", "0.5"]}, "--quantiles: needs --problem regression"),
         ({"more": ["--problem", "regression", "--quantiles", "0.5,1"]}, "above 0 and below 1, each once"),
         ({"more": ["--problem", "regression", "--quantiles", "low"]}, "got 'low'"),
-        ({"more": ["--problem", "regression"]}, "y must hold numbers"),
+        ({"more": ["--problem", "regression"]}, "--target: 'kind' holds 20 texts that are no numbers"),
         ({"target": "number", "more": ["--problem", "regression"]}, "must be of regression"),
         ({"test": "other.csv"}, "lacks columns that"),
         ({"train": "broken.parquet"}, "cannot be read"),
@@ -199,3 +199,23 @@ def test_a_real_target_in_text_and_the_device(files):
         result = predict(files, "--device", "cuda")
         assert result.exit_code == 2
         assert "--device: device 'cuda' is not available here" in result.output
+
+
+def test_warnings_are_lines_without_the_place_in_the_code(files):
+    """Also those that are given while the model is read."""
+    torch.save(NanoTabPFNModel(16, 4, 16, 2, 4).state_dict(), files / "weights.pth")
+    result = predict(files, "--model", str(files / "weights.pth"), "--n-estimators", "2")
+    assert result.exit_code == 0, result.output
+    assert "Warning: " in result.stderr
+    assert "4 are assumed, as published" in result.stderr
+    assert ".py:" not in result.output
+    assert "warnings.warn" not in result.output
+
+
+def test_a_real_target_of_texts_is_refused_by_one_of_them(files):
+    frame = pd.read_csv(files / "train.csv").drop(columns="kind")
+    frame["price"] = ["1.5", "cheap", *["2"] * (len(frame) - 2)]
+    frame.to_csv(files / "prices.csv", index=False)
+    result = predict(files, "--problem", "regression", train="prices.csv", target="price")
+    assert result.exit_code == 2
+    assert "--target: 'price' holds 1 texts that are no numbers, such as 'cheap'" in result.output

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from priors.config import PriorConfig
-from priors.generation.generate import BLOCKS_PER_TASK, generate, generate_blocks
+from priors.dumps.schema import DumpError
+from priors.generation.generate import BLOCKS_PER_TASK, generate, generate_blocks, generate_dump
 from priors.sampling.blocks import dataset_at, sample_block
 from priors.sampling.dataset import sample_dataset
 from priors.streams import DATASET, stream
@@ -144,3 +145,13 @@ def test_dataset_at_is_the_dataset_of_the_dump_with_its_block_s_split_and_width(
         assert_equal_datasets([dataset_at(config, 7, index)], [dataset])
     with pytest.raises(ValueError, match="index must not be negative, got -1"):
         dataset_at(config, 7, -1)
+
+
+def test_an_existing_dump_is_replaced_only_where_that_is_said(tmp_path):
+    path = tmp_path / "mine.h5"
+    first = generate_dump(path, SMALL, 3, seed=0)
+    content = path.read_bytes()
+    with pytest.raises(DumpError, match=r"mine.h5 exists"):
+        generate_dump(path, SMALL, 3, seed=1)
+    assert path.read_bytes() == content
+    assert generate_dump(path, SMALL, 3, seed=1, overwrite=True) != first

@@ -132,8 +132,12 @@ def test_worlds_with_and_without_an_intervention_differ_downstream_of_it_alone(s
     model = SCM(drawn.graph, drawn.mechanisms, drawn.noises, {}, converters, frozenset([11]), standardize)
     nodes = data.draw(st.sets(st.integers(0, 19), min_size=1, max_size=3))
     numbers = st.floats(-3, 3, width=32)
-    do = {node: data.draw(numbers | st.just(normal)) for node in nodes}
-    seen, done = model.sample(30, stream(seed)), model.sample(30, stream(seed), do=do)
+    seen = model.sample(30, stream(seed))
+    do = {
+        node: float(seen[node][0]) if node in converters else data.draw(numbers | st.just(normal))
+        for node in nodes
+    }
+    done = model.sample(30, stream(seed), do=do)
     downstream = nodes.union(*(nx.descendants(model.graph, node) for node in nodes))
     for node in set(model.graph) - downstream:
         np.testing.assert_array_equal(done[node], seen[node])
@@ -234,6 +238,23 @@ def test_wanted_nodes_alone_are_computed_in_a_world_with_an_intervention_too():
 def test_interventions_that_cannot_be_are_refused_by_node(do, message):
     with pytest.raises(ValueError, match=message):
         known_model().sample(5, stream(0), do=do)
+
+
+def test_a_category_can_be_set_to_its_own_values_alone():
+    graph = nx.DiGraph([("grade", "salary")])
+    model = SCM(
+        graph,
+        {"salary": lambda parents, rng: parents[:, 0]},
+        {"grade": normal},
+        converters={"grade": lambda values, rng: np.where(values > 0, 1.5, 0.25)},
+    )
+    assert set(model.sample(50, stream(0), do={"grade": 1.5})["salary"]) == {1.5}
+    mixed = np.resize([0.25, 1.5], 50)
+    np.testing.assert_array_equal(model.sample(50, stream(0), do={"grade": mixed})["salary"], mixed)
+    message = r"do: node 'grade' is a category .* one of its values in these rows, 0.25, 1.5, got 2.0"
+    for value in (2, np.full(50, 2), lambda num_datapoints, rng: np.full(num_datapoints, 2)):
+        with pytest.raises(ValueError, match=message):
+            model.sample(50, stream(0), do={"grade": value})
 
 
 def test_relative_nodes_need_a_converter():

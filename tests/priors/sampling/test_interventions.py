@@ -145,7 +145,7 @@ def test_the_target_is_never_set_itself():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"shift": 1.5}, "shift: input should be less than or equal to 1, got 1.5 (such as shift=0)"),
+        ({"shift": 1.5}, "shift: input should be less than or equal to 1, got 1.5 (such as shift=0.3)"),
         ({"shift_nodes": (0, 1)}, "shift_nodes: needs at least 1 node, got (0, 1)"),
         ({"shift_size": (0, 1)}, "shift_size.0: input should be greater than 0, got 0 (such as shift_size=2"),
         (
