@@ -140,7 +140,8 @@ def interruptible() -> Iterator[None]:
         if dropped.exc_type is not KeyboardInterrupt:
             report(dropped)
             return
-        again = threading.Timer(0.05, _thread.interrupt_main)  # by then the callback has returned
+        # By then the callback has returned. Not SIGINT, which a process in the background may ignore.
+        again = threading.Timer(0.05, _thread.interrupt_main, [signal.SIGTERM])
         again.daemon = True
         again.start()
 
