@@ -24,8 +24,8 @@ from priors.config import PriorConfig
 from priors.dumps.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.merge import merge_dumps
-from priors.dumps.origin import UnverifiableError
 from priors.dumps.read import open_dump
+from priors.dumps.recorded_prior import UnverifiableError
 from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.split import split_dump
 from priors.dumps.validate import validate

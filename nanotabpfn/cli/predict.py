@@ -12,7 +12,7 @@ import click
 from sklearn.utils.multiclass import type_of_target
 
 from nanotabpfn.cli.options import device_option, resolve_device
-from nanotabpfn.estimators.cells import decimal_mark, number_in_text
+from nanotabpfn.estimators.cell_parsing import decimal_mark, number_in_text
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.pandas_import import import_pandas

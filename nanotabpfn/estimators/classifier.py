@@ -40,7 +40,7 @@ class NanoTabPFNClassifier(ClassifierMixin, TableEstimator):
         softmax_temperature: divides the logits; above 1 probabilities are closer to each other.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
         na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
-            "N/A" in columns of numbers (`cells.NA_VALUES`).
+            "N/A" in columns of numbers (`cell_parsing.NA_VALUES`).
         class_weight: weights of classes, by which their probabilities are multiplied; `balanced`: in inverse
             proportion to their training rows, as for a table in which all are equally frequent.
 

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from nanotabpfn.estimators.cells import DAY_IN_MICROSECONDS
+from nanotabpfn.estimators.cell_parsing import DAY_IN_MICROSECONDS
 
 
 class Column(NamedTuple):

@@ -6,7 +6,7 @@ Axis letters: T training rows, N rows, F columns of the table, G features of the
 becomes of each column:
 
 - numbers, booleans (0 and 1), dates (days), durations (days), and text of which nearly all training cells are
-  numbers or ISO dates (`cells.py`): a number;
+  numbers or ISO dates (`cell_parsing.py`): a number;
 - ordered categories (pandas' ordered, polars' Enum): their place in the order;
 - all else: a category, numbered in alphabetical order.
 
@@ -31,7 +31,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from nanotabpfn.estimators.cells import NA_VALUES, decimal_mark, is_date, number_in_cell, text_of_cell
+from nanotabpfn.estimators.cell_parsing import NA_VALUES, decimal_mark, is_date, number_in_cell, text_of_cell
 from nanotabpfn.estimators.columns import Column
 
 PLAIN_EXPONENT = 40
@@ -57,7 +57,7 @@ class TableEncoder(BaseEstimator):
 
     Args:
         na_values: text that marks a missing cell, in all columns, in upper or lower case. None:
-            `cells.NA_VALUES` in columns of numbers, while a category may have such a name.
+            `cell_parsing.NA_VALUES` in columns of numbers, while a category may have such a name.
 
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.

@@ -14,7 +14,7 @@ O outputs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,19 +109,13 @@ def draw_members(
     views = list(VIEWS)
     members: list[Member] = []
     used: dict[tuple, set[tuple]] = {}  # (view, features) -> codes
-    unread: list[int] = []
+    deals = _deal_features(features, dealt, order_matters, rng)
     num_codes, rejected = _num_codes(num_classes, num_outputs), 0
     while rejected < MOST_REJECTED and (
         len(members) < num_members
         or (len(members) < MAX_MEMBERS and not _is_complete(members, features, num_classes))
     ):
-        if dealt == len(features):
-            chosen = rng.permutation(features) if members and order_matters else features
-        else:
-            if len(unread) < dealt:  # each feature is read before one is read again
-                unread += rng.permutation(np.setdiff1d(features, unread)).tolist()
-            chosen, unread = np.array(unread[:dealt]), unread[dealt:]
-            chosen = chosen if order_matters else np.sort(chosen)
+        chosen = next(deals)
         view = views[len(members) % len(views)]
         taken = used.setdefault((view, tuple(chosen)), set())
         if len(taken) == num_codes:
@@ -129,13 +123,31 @@ def draw_members(
             continue
         codes = np.arange(num_classes)
         if members or num_classes > num_outputs:
-            codes = _draw_codes(num_classes, num_outputs, rng)
-            while tuple(codes) in taken:
-                codes = _draw_codes(num_classes, num_outputs, rng)
+            codes = _draw_new_codes(num_classes, num_outputs, taken, rng)
         taken.add(tuple(codes))
         rejected = 0
         members.append(Member(chosen, codes, view))
     return members
+
+
+def _deal_features(
+    features: np.ndarray, dealt: int, order_matters: bool, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The columns (f,) of one member after the other.
+
+    Args:
+        dealt: f. Below the number of features, each feature is read before one is read again.
+    """
+    if dealt == len(features):
+        yield features
+        while True:
+            yield rng.permutation(features) if order_matters else features
+    unread: list[int] = []
+    while True:
+        if len(unread) < dealt:
+            unread += rng.permutation(np.setdiff1d(features, unread)).tolist()
+        chosen, unread = np.array(unread[:dealt]), unread[dealt:]
+        yield chosen if order_matters else np.sort(chosen)
 
 
 def _num_codes(num_classes: int, num_outputs: int) -> int:
@@ -152,6 +164,16 @@ def _groups(num_classes: int, num_outputs: int) -> np.ndarray:
 def _draw_codes(num_classes: int, num_outputs: int, rng: np.random.Generator) -> np.ndarray:
     """(K,) the numbers of `_groups` in another order."""
     return rng.permutation(_groups(num_classes, num_outputs))
+
+
+def _draw_new_codes(
+    num_classes: int, num_outputs: int, taken: set[tuple], rng: np.random.Generator
+) -> np.ndarray:
+    """Codes that are not among `taken`, by rejection sampling."""
+    codes = _draw_codes(num_classes, num_outputs, rng)
+    while tuple(codes) in taken:
+        codes = _draw_codes(num_classes, num_outputs, rng)
+    return codes
 
 
 def _is_complete(members: Sequence[Member], features: np.ndarray, num_classes: int) -> bool:

@@ -47,7 +47,7 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
             features, unless each reads only some of many features.
         random_state: an int, a numpy Generator or None (new draws each time), of the ensemble.
         na_values: text that marks a missing cell, in all columns. None: the usual marks such as "?" and
-            "N/A" in columns of numbers (`cells.NA_VALUES`).
+            "N/A" in columns of numbers (`cell_parsing.NA_VALUES`).
 
     Attributes:
         n_features_in_: number of features seen in `fit`.

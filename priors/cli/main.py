@@ -29,7 +29,7 @@ COMMANDS = {
 def errors_for_users() -> Errors:
     """The exceptions whose messages are written for the user."""
     from priors.dumps.download import DownloadError
-    from priors.dumps.origin import UnverifiableError
+    from priors.dumps.recorded_prior import UnverifiableError
     from priors.dumps.schema import DumpError
     from priors.generation.engines import EngineError
     from priors.plots.style import PlotError

@@ -13,9 +13,9 @@ import numpy as np
 
 from priors.config import ConfigError
 from priors.dumps.hash import content_hash
-from priors.dumps.origin import UnverifiableError, stored_config, stored_seed
 from priors.dumps.provenance import ORIGIN, first_dataset, recorded_hash, short
 from priors.dumps.read import Dump, open_dump
+from priors.dumps.recorded_prior import UnverifiableError, stored_config, stored_seed
 from priors.dumps.schema import COUNT_KEYS, SPLIT_KEYS, TWIN_KEYS, DumpError, finite_records
 
 MOST_PARTS = 5

@@ -10,9 +10,9 @@ import numpy as np
 
 from priors.config import PriorConfig
 from priors.dumps.hash import content_hash
-from priors.dumps.origin import origin_of
 from priors.dumps.provenance import generator_name, recorded_hash, short
 from priors.dumps.read import Dump, open_dump
+from priors.dumps.recorded_prior import origin_of
 from priors.dumps.schema import COUNT_KEYS, TWIN_KEYS, DumpError, reason_of
 from priors.dumps.validate import Report, numbered, without_path
 from priors.sampling.blocks import sample_block

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from priors.config import ConfigError, PriorConfig, with_overrides
-from priors.dumps.origin import UnverifiableError
 from priors.dumps.read import open_dump
+from priors.dumps.recorded_prior import UnverifiableError
 from priors.dumps.validate import validate
 from priors.dumps.verify import verify
 from priors.families.mechanisms import mlp, weighted_sum

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from tiny_prior import TINY
 
-import priors.dumps.origin
+import priors.dumps.recorded_prior
 import priors.dumps.verify
 import priors.sampling.blocks
 from priors.dumps.hash import content_hash
-from priors.dumps.origin import UnverifiableError
 from priors.dumps.read import open_dump
+from priors.dumps.recorded_prior import UnverifiableError
 from priors.dumps.validate import validate
 from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
@@ -123,7 +123,7 @@ def test_without_provenance_it_says_so(published_like):
 
 
 def test_another_version_is_a_note(path, monkeypatch):
-    for module in (priors.dumps.verify, priors.dumps.origin):
+    for module in (priors.dumps.verify, priors.dumps.recorded_prior):
         monkeypatch.setattr(module, "generator_name", lambda: "nanotabpfn-priors 99.0")
     report = verify(path, 4)
     assert report.findings == []

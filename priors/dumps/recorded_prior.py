@@ -69,7 +69,7 @@ def stored_config(text: str, trust: bool) -> PriorConfig:
     Examples:
         >>> stored_config('{"mechanisms": {"somewhere.else:f": 1}}', trust=False)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        priors.dumps.origin.UnverifiableError: config names code outside this package ...
+        priors.dumps.recorded_prior.UnverifiableError: config names code outside this package ...
     """
     try:
         fields = json.loads(text)
