@@ -10,7 +10,7 @@ from nanotabpfn.cli.options import SuiteName, device_option
 from nanotabpfn.cli.train_run import train_run
 from nanotabpfn.cli.train_settings import FREE_WHEN_RESUMED, new_settings, resumed_settings
 from nanotabpfn.model.precision import PRECISIONS
-from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
 from priors.dumps.schema import PROBLEM_TYPES
 
@@ -117,14 +117,23 @@ class Weights(click.ParamType):
 @click.option(
     "--recipe",
     type=click.Choice(list(RECIPES)),
-    default="published",
+    default=DEFAULT_RECIPE,
     show_default=True,
-    help="Architecture and optimizer, as docs/training.md describes them.",
+    help="Architecture and optimizer, as docs/training.md describes them; `published` for the published "
+    "settings to the digit.",
 )
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Learning rate.  [default: the recipe's, of `published` {RECIPES['published'].training['lr']}]",
+    help=f"Learning rate.  [default: the recipe's, {RECIPES[DEFAULT_RECIPE].training['lr']} in all]",
+)
+@click.option(
+    "--warm-up",
+    "warmup_steps",
+    type=click.IntRange(min=0),
+    metavar="STEPS",
+    help="Steps in which the learning rate rises to its value.  [default: the recipe's, of "
+    f"`{DEFAULT_RECIPE}` {RECIPES[DEFAULT_RECIPE].training['warmup_steps']}]",
 )
 @click.option(
     "--seed",
@@ -193,7 +202,11 @@ class Weights(click.ParamType):
 def train_command(
     ctx: click.Context, out: Path | None, resume: Path | None, trust: bool, overwrite: bool, **options: Any
 ) -> None:
-    """Train a model on prior dumps, or live on priors; the defaults are the published settings.
+    """Train a model on prior dumps, or live on priors.
+
+    The defaults are the published settings, and a learning rate that rises in the first 100 steps: without
+    it some runs never begin to learn. --recipe published is without it.
+
 
     The model saved is schedule-free's averaged one. Ctrl-C, SIGTERM and a closed terminal end the training
     after the current step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume

@@ -58,7 +58,9 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     if training["workers"] is None:
         training["workers"] = 1 if any("prior" in source for source in data) else 0
     recipe = RECIPES[training["recipe"]].training
-    training = recipe | training | {"lr": training["lr"] or recipe["lr"]}
+    training = recipe | {
+        name: value for name, value in training.items() if value is not None or name not in recipe
+    }
     device = resolve_device(training["device"])
     precision = resolve_precision(training["precision"], device)
     return {

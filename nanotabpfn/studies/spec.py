@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.suites import check_suite
-from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from priors.presets import PRESETS
 
 CONTROLS = {
@@ -95,7 +95,7 @@ class Study(Settings):
     >>> study.eval_steps
     [96, 192, 200]
     >>> study.budget
-    '200 steps of 32 datasets, recipe published, learning rate 0.004, float32'
+    '200 steps of 32 datasets, recipe warm-up, learning rate 0.004, float32'
     """
 
     name: Name
@@ -116,7 +116,7 @@ class Study(Settings):
     """Training steps, the same for every arm."""
     batch_size: Count = 32
     """Datasets of a step."""
-    recipe: Literal[tuple(RECIPES)] = "published"  # type: ignore[valid-type]
+    recipe: Literal[tuple(RECIPES)] = DEFAULT_RECIPE  # type: ignore[valid-type]
     """Settings of model and training by name: one of RECIPES."""
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Learning rate instead of the recipe's."""

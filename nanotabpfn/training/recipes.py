@@ -33,7 +33,7 @@ RECIPES = {
         "The learning rate rises in the first steps, while AdamW's moments are poor estimates.",
         "Defazio et al., The road less scheduled, NeurIPS 2024",
         {},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 20},
+        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 100},
     ),
     "muon": Recipe(
         "Orthogonal updates of the layers' matrices, equally large in all directions.",
@@ -66,3 +66,12 @@ RECIPES = {
         {"lr": _LR, "optimizer": "muon", "warmup_steps": 20},
     ),
 }
+
+DEFAULT_RECIPE = "warm-up"
+"""Of the command and of studies: the published architecture and optimizer, with a warm-up. Without it the
+first steps can be so large that training never begins.
+
+The warm-up has 100 steps however short the training is, so that a run which is resumed with more steps equals
+a longer run. A training of fewer than about 100 steps is best given a shorter one (`--warm-up 20`): it would
+end before the learning rate is reached.
+"""

@@ -29,7 +29,7 @@ def test_init_plan_run(tmp_path, monkeypatch):
     planned = invoke("plan", file, "--workers", 2)
     assert planned.exit_code == 0, planned.output
     assert "2 cells, 0 done, in runs/s" in planned.output
-    assert "each: 5 steps of 4 datasets, recipe published, learning rate 0.004, float32" in planned.output
+    assert "each: 5 steps of 4 datasets, recipe warm-up, learning rate 0.004, float32" in planned.output
     assert "with 2 workers: about" in planned.output
     assert re.search(r"a step takes, .*: a 0\.\d\d s, b 0\.\d\d s\n", planned.output)
     assert not Path("runs").exists()  # planning leaves nothing

@@ -18,7 +18,7 @@ from priors.families.mechanisms import MECHANISMS
     [
         {"steps": 6},
         {"precision": "bfloat16"},
-        {"recipe": "warm-up"},
+        {"recipe": "published"},
         {"recipe": "mean-pooling"},
         {"lr": 0.01},
         {"batch_size": 3},

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from commands import train_tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -321,6 +322,20 @@ def test_a_recipe_is_written_down_trained_and_gone_on_with(tmp_path, tiny_dump):
     assert load_model(tmp_path / "whole").config == found["model"]
     run("--dump", tiny_dump, "--out", tmp_path / "own", "--steps", 1, "--lr", 0.5, *rest)
     assert json.loads((tmp_path / "own" / "config.json").read_text())["training"]["lr"] == 0.5
+
+
+def test_the_default_is_the_published_model_with_a_warm_up_of_100_steps(tmp_path, tiny_dump):
+    found = {}
+    for name, more in (("own", ()), ("short", ("--warm-up", 3)), ("exact", ("--recipe", "published"))):
+        out = tmp_path / name
+        result = train_tiny(tiny_dump, out, "--steps", 1, "--eval-every", 0, *more)
+        assert result.exit_code == 0, result.output
+        found[name] = json.loads((out / "config.json").read_text())
+    published = RECIPES["published"].training
+    assert found["own"]["model"] == found["exact"]["model"]
+    assert found["own"]["training"].items() >= (published | {"warmup_steps": 100}).items()
+    assert found["short"]["training"].items() >= (published | {"warmup_steps": 3}).items()
+    assert found["exact"]["training"].items() >= published.items()
 
 
 def test_the_docs_name_every_recipe():
