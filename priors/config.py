@@ -347,9 +347,29 @@ class PriorConfig:
 
     @cached_property
     def parameter_slots(self) -> dict[tuple[str, str], int]:
-        """A number for each (family, parameter) of `parameters`: its column among a dataset's named draws."""
-        names = ((family, name) for family, ranges in self.parameters.items() for name in ranges)
-        return {name: slot for slot, name in enumerate(names)}
+        """A number from 1 for each (family, parameter) of `parameters` that a node may have.
+
+        It is the parameter's column among a dataset's named draws; column 0 is the noise scale. The first
+        `num_drawn_slots` columns are all that nodes draw; a graph of one's own may name other families.
+        """
+        names = [
+            (family, name)
+            for family, ranges in self.parameters.items()
+            if family not in GRAPHS
+            for name in ranges
+        ]
+        names.sort(key=lambda name: not self._is_drawn(name[0]))
+        return {name: slot for slot, name in enumerate(names, start=1)}
+
+    @cached_property
+    def num_drawn_slots(self) -> int:
+        """1 and the number of parameters of the families that nodes draw."""
+        return 1 + sum(self._is_drawn(family) for family, _ in self.parameter_slots)
+
+    def _is_drawn(self, family: str) -> bool:
+        if family in self.converters:
+            return self.categorical_fraction[1] > 0
+        return self.mechanisms.get(family, 0) > 0
 
     @cached_property
     def choice_slots(self) -> dict[int, int]:
@@ -359,6 +379,11 @@ class PriorConfig:
             for (family, name), slot in self.parameter_slots.items()
             if isinstance(self.parameters[family][name][0], str)
         }
+
+    @cached_property
+    def drawn_choice_slots(self) -> dict[int, int]:
+        """Those of `choice_slots` that nodes draw."""
+        return {slot: number for slot, number in self.choice_slots.items() if slot < self.num_drawn_slots}
 
     @property
     def most_classes(self) -> int | None:

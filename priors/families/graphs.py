@@ -2,10 +2,15 @@
 
 Acyclic by construction: a node's causes have lower numbers than the node itself. The ranges from which a
 prior draws a family's parameters stand in its config (`PriorConfig.parameters`).
+
+The library's own families draw the parents of each node, from which `as_graphs` makes a networkx graph. The
+sampler reads the parents alone (``family.parents``): a networkx graph takes longer than a small table.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Annotated
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, wraps
+from itertools import compress
+from typing import Annotated, Any
 
 import networkx as nx
 import numpy as np
@@ -13,11 +18,50 @@ import numpy as np
 from priors.registry import Domain
 
 GraphFamily = Callable[..., nx.DiGraph]
+Parents = list[list[int]]
+"""For each node 0..V-1 its parents, all of lower numbers, in the order in which its mechanism gets them."""
 
 
+def as_graphs(parents: Callable[..., Parents]) -> GraphFamily:
+    """The family of graphs of a function (num_nodes, rng, parameters) -> parents, its attribute `parents`.
+
+    >>> random_tree.parents(3, np.random.default_rng(0))[:2]
+    [[], [0]]
+    """
+
+    @wraps(parents)
+    def family(num_nodes: int, rng: np.random.Generator, *args: Any, **kwargs: Any) -> nx.DiGraph:
+        return digraph_of(parents(num_nodes, rng, *args, **kwargs))
+
+    family.parents = parents
+    return family
+
+
+def digraph_of(parents: Sequence[Sequence[int]]) -> nx.DiGraph:
+    """The networkx graph on 0..V-1 in which each node has these parents.
+
+    >>> list(digraph_of([[], [0], [0, 1]]).edges)
+    [(0, 1), (0, 2), (1, 2)]
+    """
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(parents)))
+    graph.add_edges_from((cause, node) for node, causes in enumerate(parents) for cause in causes)
+    return graph
+
+
+def parents_of(graph: nx.DiGraph) -> Parents:
+    """The parents of each node of a graph on 0..V-1.
+
+    >>> parents_of(nx.DiGraph([(0, 1), (0, 2), (1, 2)]))
+    [[], [0], [0, 1]]
+    """
+    return [list(graph.predecessors(node)) for node in range(len(graph))]
+
+
+@as_graphs
 def erdos_renyi(
     num_nodes: int, rng: np.random.Generator, mean_parents: Annotated[float, Domain(0, 1000)] = 1.5
-) -> nx.DiGraph:
+) -> Parents:
     """Each of the possible edges i -> j, i < j, is there with the same probability.
 
     Args:
@@ -33,13 +77,15 @@ def erdos_renyi(
     """
     _check_nodes(num_nodes)
     _check_at_least("mean_parents", mean_parents, 0)
-    probability = 2 * mean_parents / max(1, num_nodes - 1)
-    return _digraph(num_nodes, _forward(rng.random((num_nodes, num_nodes)) < probability))
+    probability = np.float32(2 * mean_parents / max(1, num_nodes - 1))
+    possible = rng.random(num_nodes * (num_nodes - 1) // 2, dtype=np.float32)
+    return _of_possible_edges(num_nodes, possible < probability)
 
 
+@as_graphs
 def barabasi_albert(
     num_nodes: int, rng: np.random.Generator, num_edges: Annotated[int, Domain(1, 1000)] = 2
-) -> nx.DiGraph:
+) -> Parents:
     """Preferential attachment: each new node gets `num_edges` parents, likelier those of high degree.
 
     Early nodes become hubs that cause much of the table.
@@ -57,21 +103,23 @@ def barabasi_albert(
     """
     _check_nodes(num_nodes)
     _check_at_least("num_edges", num_edges, 1)
-    edges, uniforms = [], _uniforms(rng)
+    drawn, uniforms = [[]], _uniforms(rng)
     ends = [0]  # every node as often as its degree (the first once more, to start from)
     for node in range(1, num_nodes):
-        parents = set()
-        while len(parents) < min(num_edges, node):
+        number, parents = min(num_edges, node), set()
+        while len(parents) < number:
             parents.add(ends[int(next(uniforms) * len(ends))])
-        edges.extend((parent, node) for parent in sorted(parents))
-        ends.extend(parents)
-        ends.extend([node] * len(parents))
-    return _digraph(num_nodes, edges)
+        ordered = sorted(parents)
+        drawn.append(ordered)
+        ends += ordered
+        ends += [node] * number
+    return drawn
 
 
+@as_graphs
 def growing_network_with_redirection(
     num_nodes: int, rng: np.random.Generator, redirection: Annotated[float, Domain(0, 1)] = 0.5
-) -> nx.DiGraph:
+) -> Parents:
     """Each new node points to a uniformly drawn older one or, with some probability, to that one's successor.
 
     Newcomers are causes and old nodes effects: every node but the last has one child, and the last ones
@@ -96,15 +144,19 @@ def growing_network_with_redirection(
         older = int(where * node)
         successor[node] = successor[older] if whether < redirection else older
     last = num_nodes - 1  # reversed, so that the newcomer has the lower number
-    return _digraph(num_nodes, ((last - node, last - successor[node]) for node in range(last, 0, -1)))
+    parents = [[] for _ in range(num_nodes)]
+    for node in range(last, 0, -1):
+        parents[last - successor[node]].append(last - node)
+    return parents
 
 
+@as_graphs
 def layered(
     num_nodes: int,
     rng: np.random.Generator,
     num_layers: Annotated[int, Domain(1, 1000)] = 3,
     dropout: Annotated[float, Domain(0, 1)] = 0.3,
-) -> nx.DiGraph:
+) -> Parents:
     """The graph of a multi-layer perceptron: each node has parents in the layer before its own.
 
     Args:
@@ -127,17 +179,20 @@ def layered(
     num_layers = min(num_layers, num_nodes)
     ends = [round(layer * num_nodes / num_layers) for layer in range(num_layers + 1)]
     widest = -(-num_nodes // num_layers)
-    kept = rng.random((num_nodes, widest)) >= dropout  # [child, place of the parent in its layer]
+    # [child, place of the parent in its layer]
+    kept = rng.random((num_nodes, widest), dtype=np.float32) >= np.float32(dropout)
     sure = rng.random(num_nodes).tolist()
-    edges = []
+    parents = [[] for _ in range(ends[1])]
     for before, begin, end in zip(ends, ends[1:], ends[2:], strict=False):
+        layer = range(before, begin)
         for child, row in enumerate(kept[begin:end, : begin - before].tolist(), start=begin):
             row[int(sure[child] * (begin - before))] = True
-            edges.extend((parent, child) for parent, is_parent in enumerate(row, start=before) if is_parent)
-    return _digraph(num_nodes, edges)
+            parents.append([*compress(layer, row)])
+    return parents
 
 
-def random_tree(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
+@as_graphs
+def random_tree(num_nodes: int, rng: np.random.Generator) -> Parents:
     """The random recursive tree: one root, every other node has one uniformly drawn earlier node as parent.
 
     References:
@@ -149,10 +204,11 @@ def random_tree(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
     """
     _check_nodes(num_nodes)
     parents = (rng.random(num_nodes) * np.arange(num_nodes)).astype(int).tolist()
-    return _digraph(num_nodes, zip(parents[1:], range(1, num_nodes), strict=True))
+    return [[], *([parent] for parent in parents[1:])]
 
 
-def polytree(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
+@as_graphs
+def polytree(num_nodes: int, rng: np.random.Generator) -> Parents:
     """A random recursive tree whose edges are oriented by coin: between two nodes there is one path at most.
 
     Unlike in a tree, a node may have several parents, which are then independent.
@@ -164,14 +220,20 @@ def polytree(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
         >>> polytree(5, np.random.default_rng(0)).number_of_edges()
         4
     """
-    tree = random_tree(num_nodes, rng)
-    coins = rng.random(num_nodes) < 0.5
-    turned = _digraph(num_nodes, ((v, u) if coins[v] else (u, v) for u, v in tree.edges))
-    position = {node: place for place, node in enumerate(nx.topological_sort(turned))}
-    return _digraph(num_nodes, ((position[u], position[v]) for u, v in turned.edges))
+    tree = random_tree.parents(num_nodes, rng)
+    coins = (rng.random(num_nodes) < 0.5).tolist()
+    turned = [[] for _ in range(num_nodes)]
+    for node, older in enumerate(tree):
+        for parent in older:
+            cause, effect = (node, parent) if coins[node] else (parent, node)
+            turned[effect].append(cause)
+    order = ancestral_order(dict(enumerate(turned)))
+    position = {node: place for place, node in enumerate(order)}
+    return [sorted(position[parent] for parent in turned[node]) for node in order]
 
 
-def cauchy(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
+@as_graphs
+def cauchy(num_nodes: int, rng: np.random.Generator) -> Parents:
     """Edge i -> j, i < j, with probability sigmoid(a + b_i + c_j), where a and all b, c are standard Cauchy.
 
     Heavy tails make everything from empty to complete graphs, with hubs that cause or collect much.
@@ -186,18 +248,20 @@ def cauchy(num_nodes: int, rng: np.random.Generator) -> nx.DiGraph:
     """
     _check_nodes(num_nodes)
     draws = rng.standard_cauchy(2 * num_nodes + 1)
-    logits = draws[0] + draws[1 : num_nodes + 1, None] + draws[num_nodes + 1 :]
+    causes, effects = _possible_edges(num_nodes)
+    logits = draws[0] + draws[1 + causes] + draws[num_nodes + 1 + effects]
     # sigmoid(logit) > u, turned round so that nothing overflows
-    uniform = rng.random((num_nodes, num_nodes))
-    return _digraph(num_nodes, _forward(logits > np.log(uniform / (1 - uniform) + 1e-300)))
+    uniform = rng.random(len(causes))
+    return _of_possible_edges(num_nodes, logits > np.log(uniform / (1 - uniform) + 1e-300))
 
 
+@as_graphs
 def watts_strogatz(
     num_nodes: int,
     rng: np.random.Generator,
     num_neighbours: Annotated[int, Domain(1, 1000)] = 2,
     rewiring: Annotated[float, Domain(0, 1)] = 0.3,
-) -> nx.DiGraph:
+) -> Parents:
     """A small world: a chain with edges to the next `num_neighbours` nodes, some of them sent elsewhere.
 
     Args:
@@ -216,14 +280,15 @@ def watts_strogatz(
     _check_at_least("num_neighbours", num_neighbours, 1)
     _check_probability("rewiring", rewiring)
     whether, where = rng.random((2, num_nodes, num_neighbours)).tolist()
-    edges = {}  # a dict keeps the order; an edge that was sent where there is one already is dropped
+    parents = [[] for _ in range(num_nodes)]
     for node in range(num_nodes - 1):
         for neighbour in range(min(num_neighbours, num_nodes - 1 - node)):
             child = node + 1 + neighbour
             if whether[node][neighbour] < rewiring:
                 child = node + 1 + int(where[node][neighbour] * (num_nodes - 1 - node))
-            edges[node, child] = None
-    return _digraph(num_nodes, edges)
+            if node not in parents[child]:  # an edge that was sent where there is one already is dropped
+                parents[child].append(node)
+    return parents
 
 
 def _check_nodes(num_nodes: int) -> None:
@@ -246,16 +311,21 @@ def _uniforms(rng: np.random.Generator) -> Iterator[float]:
         yield from rng.random(64).tolist()
 
 
-def _forward(adjacency: np.ndarray) -> list[tuple[int, int]]:
-    """The edges (i, j) of a matrix (V, V) that go from low to high index."""
-    return [(i, j) for i, row in enumerate(adjacency.tolist()) for j in range(i + 1, len(row)) if row[j]]
+@lru_cache(maxsize=64)
+def _possible_edges(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cause and the effect of each edge that goes from low to high index, by effect, then by cause."""
+    effects, causes = np.tril_indices(num_nodes, -1)
+    return causes, effects
 
 
-def _digraph(num_nodes: int, edges: Iterable[tuple[int, int]]) -> nx.DiGraph:
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(num_nodes))
-    graph.add_edges_from(edges)
-    return graph
+def _of_possible_edges(num_nodes: int, is_edge: np.ndarray) -> Parents:
+    """The parents where some of the edges of `_possible_edges` are there."""
+    causes, effects = _possible_edges(num_nodes)
+    parents = [[] for _ in range(num_nodes)]
+    chosen = is_edge.nonzero()[0]
+    for cause, effect in zip(causes[chosen].tolist(), effects[chosen].tolist(), strict=True):
+        parents[effect].append(cause)
+    return parents
 
 
 def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[Hashable]:

@@ -39,15 +39,16 @@ def coherent_uniforms(
     >>> coherent_uniforms("shared", 3, 1, np.random.default_rng(0)).std(axis=0).tolist()
     [0.0]
     """
-    correlation = rng.random(num_names)
-    normals = rng.standard_normal((num_nodes + 1, num_names))
-    common, own = normals[0], normals[1:]
+    # Name after name, so that further names leave the draws of those before them.
+    normals = rng.standard_normal((num_names, num_nodes + 2))
+    common, own = normals[:, 1, None], normals[:, 2:]
     if coherence == "shared":
         own = np.broadcast_to(common, own.shape)
     elif coherence == "meta":
+        correlation = ndtr(normals[:, 0, None])
         correlation[list(free)] = 0
         own = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
-    return np.minimum(ndtr(own), BELOW_1)
+    return np.minimum(ndtr(own), BELOW_1).T
 
 
 def coherent_ends(coherence: str, nums_choices: Sequence[int], rng: np.random.Generator) -> list[list[float]]:

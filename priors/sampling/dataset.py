@@ -238,7 +238,7 @@ def _sample_model(config: PriorConfig, sizes: Sizes, structure: Structure, rng: 
         method = lookup(CLASS_METHODS, sizes.class_method)
         classifier = Classifier(method, sizes.num_classes, sizes.num_train, sizes.is_ordered)
     attributes = config.graph.nodes if config.graph is not None else {}
-    return sample_scm(config, structure.graph, rng, structure.target, classifier, attributes)
+    return sample_scm(config, structure.causes, rng, structure.target, classifier, attributes)
 
 
 def _sample_rows(
@@ -258,8 +258,8 @@ def _sample_rows(
     x, y, twin = table.features.x, table.target.y, None
     properties = {
         "graph": structure.family,
-        "num_nodes": len(structure.graph),
-        "num_edges": sum(map(len, model.scm.parents.values())),
+        "num_nodes": len(structure.causes),
+        "num_edges": sum(map(len, model.scm.parent_places)),
         "num_classes": sizes.num_classes,
         "noise_scale": model.noise_scale,
     }

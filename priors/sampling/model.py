@@ -1,6 +1,6 @@
 """The model of a dataset: from a config and a graph to a structural causal model, node by node."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from priors.config import PriorConfig
 from priors.families.categories import CONVERTERS
+from priors.families.graphs import Parents
 from priors.families.mechanisms import (
     BUILT_IN_MECHANISMS,
     MECHANISMS,
@@ -18,12 +19,15 @@ from priors.families.mechanisms import (
     weighted_sum,
 )
 from priors.families.noise import NOISE_KINDS, NOISES, Noise
+from priors.frozen import FrozenDict
 from priors.own_graph import Node, nodes_of, weights_into
 from priors.registry import lookup
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
 from priors.sampling.draws import from_range
 from priors.sampling.scm import SCM
-from priors.streams import split
+from priors.streams import draw_states, generator_of
+
+NO_CHOICE = FrozenDict(none=1.0)
 
 Classifier = Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray]
 """A relative converter, see `SCM`: (values (R,), rng, reference (R,)) -> (R,)."""
@@ -46,27 +50,27 @@ class Model(NamedTuple):
         return sum(isinstance(found, partial) and found.func is drifting for found in mechanisms)
 
 
-class NodeDraw(NamedTuple):
-    """What a config draws for one node, used as far as the node needs it."""
+class NodeDraws(NamedTuple):
+    """What a config draws for each node, by the node's place, used as far as the node needs it."""
 
-    mechanism: str
-    aggregation: str
-    root: str
-    noise: str
-    noise_kind: str
-    converter: str
-    noise_scale: float
-    is_category: bool
-    drifts: bool
-    uniforms: list[float]
-    """One number in [0, 1) for each parameter of a family, see `PriorConfig.parameter_slots`."""
+    mechanism: list[str]
+    aggregation: list[str]
+    root: list[str]
+    noise: list[str]
+    noise_kind: list[str]
+    converter: list[str]
+    noise_scale: list[float]
+    is_category: list[bool]
+    drifts: list[bool]
+    uniforms: list[list[float]]
+    """For each node a number in [0, 1) for each parameter of a family, see `PriorConfig.parameter_slots`."""
     ends: dict[int, list[float]]
     """By slot, for parameters with a list of choices: the cumulated shares, the same for all nodes."""
 
 
 def sample_scm(
     config: PriorConfig,
-    graph: nx.DiGraph,
+    graph: nx.DiGraph | Parents,
     rng: np.random.Generator,
     target: Hashable | None = None,
     classify: Classifier | None = None,
@@ -80,7 +84,8 @@ def sample_scm(
     are standardized like drawn ones; for known equations throughout, use `SCM` itself.
 
     Args:
-        graph: any nodes; a node's draws depend on its place among them.
+        graph: any nodes; a node's draws depend on its place among them. For nodes 0..V-1 the parents of each,
+            all of lower numbers, will do.
         target: a node that becomes no category: `classify`, if given, converts it.
         attributes: what is known of some nodes; by default the attributes of the graph's nodes.
         mechanisms: functions (parents (R, P), rng) -> (R,), for some nodes.
@@ -96,50 +101,61 @@ def sample_scm(
     >>> model.scm.sample(100, stream(1))["effect"].shape
     (100,)
     """
-    attributes = nodes_of(graph) if attributes is None else attributes
-    draws = _draw_nodes(config, graph, rng, bool(attributes))
+    parents_of, attributes = _parents_and_attributes(graph, attributes)
+    draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
     noise_scales = []
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, converters = {}, {}
-    for node, draw in zip(graph, draws, strict=True):
-        known, num_parents = attributes.get(node, {}), sum(1 for _ in graph.predecessors(node))
-        if not num_parents:
-            noises.setdefault(node, lookup(NOISES, known.get("noise", draw.root)))
+    for place, (node, parents) in enumerate(parents_of.items()):
+        known = attributes.get(node, {})
+        if not parents:
+            if node not in noises:
+                noises[node] = lookup(NOISES, known.get("noise", draws.root[place]))
         else:
             if node not in mechanisms:
                 weights = weights_into(graph, node) if attributes else []
-                mechanisms[node] = _mechanism(config, draw, num_parents, known, weights)
+                mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
             if node not in noises:
-                scale = known.get("noise_scale", draw.noise_scale)
+                scale = known.get("noise_scale", draws.noise_scale[place])
                 noise_scales.append(scale)
-                noises[node] = partial(_scaled, lookup(NOISES, known.get("noise", draw.noise)), scale)
-            if draw.noise_kind != "additive":
-                noise_kinds[node] = lookup(NOISE_KINDS, draw.noise_kind)
-        is_category = known["kind"] == "categorical" if "kind" in known else draw.is_category
+                noises[node] = partial(_scaled, lookup(NOISES, known.get("noise", draws.noise[place])), scale)
+            if draws.noise_kind[place] != "additive":
+                noise_kinds[node] = lookup(NOISE_KINDS, draws.noise_kind[place])
+        is_category = known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
         if is_category and node != target:
-            converters[node] = _converter(config, draw, known)
+            converters[node] = _converter(config, draws, place, known)
     categorical = set(converters)
     relative = frozenset()
     if classify is not None:
         converters[target], relative = classify, frozenset([target])
-    scm = SCM(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
+    make = SCM if isinstance(graph, nx.Graph) else SCM.of_parents
+    scm = make(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
     return Model(scm, categorical, sum(noise_scales) / max(1, len(noise_scales)))
 
 
+def _parents_and_attributes(
+    graph: nx.DiGraph | Parents, attributes: Mapping[Hashable, Node] | None
+) -> tuple[Mapping[Hashable, Sequence[Hashable]], Mapping[Hashable, Node]]:
+    """The parents of each node, and what is known of some nodes."""
+    if not isinstance(graph, nx.Graph):
+        return dict(enumerate(graph)), attributes or {}
+    attributes = nodes_of(graph) if attributes is None else attributes
+    return {node: list(graph.predecessors(node)) for node in graph}, attributes
+
+
 def _draw_nodes(
-    config: PriorConfig, graph: nx.DiGraph, rng: np.random.Generator, has_attributes: bool
-) -> list[NodeDraw]:
-    """Draw all that a config leaves open, for each node of `graph` in order."""
-    num_nodes = len(graph)
-    parameter_rng, name_rng, category_rng = split(rng, 3)
-    num_slots, choices_of = len(config.parameter_slots), config.choice_slots
-    uniforms = coherent_uniforms(  # (V, slots + 1)
-        config.coherence, num_nodes, num_slots + 1, parameter_rng, free=[*choices_of]
+    config: PriorConfig, num_nodes: int, rng: np.random.Generator, has_attributes: bool
+) -> NodeDraws:
+    """Draw all that a config leaves open, for each node in order."""
+    parameter_state, name_state, category_state = draw_states(rng, 3)
+    num_slots, choices_of = config.num_drawn_slots, config.drawn_choice_slots
+    if has_attributes:
+        num_slots, choices_of = 1 + len(config.parameter_slots), config.choice_slots
+    uniforms = coherent_uniforms(  # (V, slots)
+        config.coherence, num_nodes, num_slots, generator_of(parameter_state), free=[*choices_of]
     )
-    all_ends = coherent_ends(config.coherence, [*choices_of.values()], parameter_rng)
-    ends = dict(zip(choices_of, all_ends, strict=True))
     low, high = config.noise_scale
-    noise_scales = (low * (high / low) ** uniforms[:, -1]).tolist()  # log-uniform
+    noise_scales = (low * (high / low) ** uniforms[:, 0]).tolist()  # log-uniform
     # Where no node can be a category, no converter is drawn.
     has_categories = has_attributes or config.categorical_fraction[1] > 0
     choices = [
@@ -148,13 +164,18 @@ def _draw_nodes(
         config.roots,
         config.noises,
         config.noise_kinds,
-        config.converters if has_categories else {"none": 1.0},
+        config.converters if has_categories else NO_CHOICE,
     ]
+    name_rng = generator_of(name_state)
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
-    is_category = _nodes_by_share(config.categorical_fraction, num_nodes, category_rng)
-    drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
-    per_node = zip(*names, noise_scales, is_category, drifts, uniforms.tolist(), strict=True)
-    return [NodeDraw(*values, ends) for values in per_node]
+    all_ends = coherent_ends(config.coherence, [*choices_of.values()], name_rng)
+    is_category = drifts = [False] * num_nodes
+    if config.categorical_fraction[1] > 0 or config.drift_fraction[1] > 0:
+        category_rng = generator_of(category_state)
+        is_category = _nodes_by_share(config.categorical_fraction, num_nodes, category_rng)
+        drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
+    ends = dict(zip(choices_of, all_ends, strict=True))
+    return NodeDraws(*names, noise_scales, is_category, drifts, uniforms.tolist(), ends)
 
 
 def _nodes_by_share(fraction: tuple[float, float], num_nodes: int, rng: np.random.Generator) -> list[bool]:
@@ -166,41 +187,46 @@ def _nodes_by_share(fraction: tuple[float, float], num_nodes: int, rng: np.rando
 
 
 def _mechanism(
-    config: PriorConfig, draw: NodeDraw, num_parents: int, known: Node, weights: list[float]
+    config: PriorConfig, draws: NodeDraws, place: int, num_parents: int, known: Node, weights: list[float]
 ) -> Mechanism:
     """The mechanism of a node with parents; `weights` are those of its incoming edges, if they have any."""
     if weights:
         return partial(weighted_sum, weights)
     if "mechanism" in known:
-        mechanism = _with_parameters(
-            config, draw, MECHANISMS, known["mechanism"], **known.get("parameters", {})
-        )
+        parameters = known.get("parameters", {})
+        mechanism = _with_parameters(config, draws, place, MECHANISMS, known["mechanism"], parameters)
     else:
-        mechanism = _with_parameters(config, draw, MECHANISMS, draw.mechanism)
-        if num_parents > 1 and draw.aggregation != "joint":
-            mechanism = partial(aggregate, draw.aggregation, mechanism)
-    return partial(drifting, mechanism) if draw.drifts else mechanism
+        mechanism = _with_parameters(config, draws, place, MECHANISMS, draws.mechanism[place], {})
+        if num_parents > 1 and draws.aggregation[place] != "joint":
+            mechanism = partial(aggregate, draws.aggregation[place], mechanism)
+    return partial(drifting, mechanism) if draws.drifts[place] else mechanism
 
 
-def _converter(config: PriorConfig, draw: NodeDraw, known: Node) -> Callable:
+def _converter(config: PriorConfig, draws: NodeDraws, place: int, known: Node) -> Callable:
     number = {"num_categories": known["num_categories"]} if "num_categories" in known else {}
-    return _with_parameters(config, draw, CONVERTERS, known.get("converter", draw.converter), **number)
+    name = known.get("converter", draws.converter[place])
+    return _with_parameters(config, draws, place, CONVERTERS, name, number)
 
 
 def _with_parameters(
-    config: PriorConfig, draw: NodeDraw, registry: dict[str, Callable], name: str, **known: Any
+    config: PriorConfig,
+    draws: NodeDraws,
+    place: int,
+    registry: dict[str, Callable],
+    name: str,
+    known: Mapping[str, Any],
 ) -> Callable:
     """A family with its known parameters, and the others drawn from their ranges."""
-    family, ranges = lookup(registry, name), config.parameters.get(name, {})
+    family, ranges = lookup(registry, name), config.parameters.get(name)
     if registry is MECHANISMS and family not in BUILT_IN_MECHANISMS:
         family = partial(_checked_mechanism, name, family)
     if not ranges and not known:
         return family
-    drawn = {}
-    for parameter in ranges:
+    slots, uniforms, drawn = config.parameter_slots, draws.uniforms[place], {}
+    for parameter, values in (ranges or {}).items():
         if parameter not in known:
-            slot = config.parameter_slots[name, parameter]
-            drawn[parameter] = from_range(ranges[parameter], draw.uniforms[slot], draw.ends.get(slot))
+            slot = slots[name, parameter]
+            drawn[parameter] = from_range(values, uniforms[slot], draws.ends.get(slot))
     return partial(family, **drawn, **known)
 
 

@@ -1,14 +1,14 @@
 """SCM: a directed acyclic graph with a mechanism and a noise for each node; sampling, interventions."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import isfinite, nan
+from typing import Any
 
 import networkx as nx
 import numpy as np
 
-from priors.families.graphs import ancestral_order
+from priors.families.graphs import ancestral_order, digraph_of
 from priors.families.noise import Noise
 from priors.streams import draw_states, generator_of, split
 
@@ -16,7 +16,6 @@ Do = float | np.ndarray | Noise
 """What a node is set to by an intervention: a number, one for each row, or a distribution."""
 
 
-@dataclass(frozen=True)
 class SCM:
     """A structural causal model: each node is ``mechanism(parents) + noise``; a root is its noise alone.
 
@@ -49,19 +48,48 @@ class SCM:
         (True, ['x', 'y'])
     """
 
-    graph: nx.DiGraph
-    mechanisms: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]]
-    noises: Mapping[Hashable, Noise]
-    noise_kinds: Mapping[Hashable, Callable[[np.ndarray, np.ndarray], np.ndarray]] = field(
-        default_factory=dict
-    )
-    converters: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = field(
-        default_factory=dict
-    )
-    relative: frozenset[Hashable] = frozenset()
-    standardize: bool = False
+    def __init__(
+        self,
+        graph: nx.DiGraph,
+        mechanisms: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]],
+        noises: Mapping[Hashable, Noise],
+        noise_kinds: Mapping[Hashable, Callable[[np.ndarray, np.ndarray], np.ndarray]] | None = None,
+        converters: Mapping[Hashable, Callable[[np.ndarray, np.random.Generator], np.ndarray]] | None = None,
+        relative: frozenset[Hashable] = frozenset(),
+        standardize: bool = False,
+    ):
+        self.graph = graph
+        self._take(mechanisms, noises, noise_kinds or {}, converters or {}, relative, standardize)
+        self._check()
 
-    def __post_init__(self):
+    @classmethod
+    def of_parents(cls, parents: Sequence[Sequence[int]], *args: Any, **kwargs: Any) -> "SCM":
+        """A model on the nodes 0..V-1, given the parents of each, which have lower numbers.
+
+        Nothing is checked: for graphs and functions that are known to be right.
+
+        Args:
+            args: and `kwargs`: as of `SCM` after its graph, none left out.
+        """
+        self = cls.__new__(cls)
+        self.nodes = self.order = self.places = self.ranks = range(len(parents))
+        self.parent_places = parents
+        self._take(*args, **kwargs)
+        return self
+
+    def _take(
+        self,
+        mechanisms: Mapping,
+        noises: Mapping,
+        noise_kinds: Mapping,
+        converters: Mapping,
+        relative: frozenset,
+        standardize: bool,
+    ) -> None:
+        self.mechanisms, self.noises, self.noise_kinds = mechanisms, noises, noise_kinds
+        self.converters, self.relative, self.standardize = converters, relative, standardize
+
+    def _check(self) -> None:
         graph = self.graph
         if len(graph) == 0:
             raise ValueError("graph has no nodes")
@@ -90,8 +118,15 @@ class SCM:
         )
 
     @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The causal graph."""
+        return digraph_of(self.parent_places)
+
+    @cached_property
     def parents(self) -> dict[Hashable, list[Hashable]]:
         """The parents of each node, in the order in which its mechanism gets them."""
+        if "parent_places" in self.__dict__:  # the nodes are their own places
+            return dict(enumerate(self.parent_places))
         return {node: list(self.graph.predecessors(node)) for node in self.graph}
 
     @cached_property
@@ -168,7 +203,7 @@ class SCM:
         """Rows of the model, of which each node is computed when it is first read."""
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
-        return Sample(self, num_datapoints, draw_states(rng, len(self.graph)))
+        return Sample(self, num_datapoints, draw_states(rng, len(self.nodes)))
 
     def with_ancestors(self, nodes: Iterable[Hashable]) -> list[Hashable]:
         """`nodes` and all their ancestors, each after its parents.
@@ -189,7 +224,7 @@ class SCM:
         self, do: Mapping[Hashable, Do], num_datapoints: int, rng: np.random.Generator
     ) -> dict[Hashable, np.ndarray]:
         """The values (R,) of each node that is set."""
-        streams, given = dict(zip(self.graph, split(rng, len(self.graph)), strict=True)), {}
+        streams, given = dict(zip(self.nodes, split(rng, len(self.nodes)), strict=True)), {}
         for node, what in do.items():
             if node not in self.parents:
                 raise ValueError(f"do: node {node!r} is not in the graph")
@@ -222,7 +257,7 @@ class Sample:
         factual: "Sample | None" = None,
     ):
         self.scm, self.num_datapoints, self.states, self.factual = scm, num_datapoints, states, factual
-        self.rows = np.empty((len(scm.graph), num_datapoints), np.float32)  # (V, R)
+        self.rows = np.empty((len(scm.nodes), num_datapoints), np.float32)  # (V, R)
         self.signals, self.unconverted = {}, {}  # place -> (R,), before standardizing and before conversion
         self.changed = set()  # places of the nodes that differ from `factual`
         self.computed = set()

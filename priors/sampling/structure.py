@@ -1,6 +1,6 @@
 """The structure of a dataset: its causal graph, and which nodes are the features and the target."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.families.graphs import BUILT_IN_GRAPHS, GRAPHS, GraphFamily
+from priors.families.graphs import BUILT_IN_GRAPHS, GRAPHS, Parents, digraph_of, parents_of
 from priors.registry import lookup
 from priors.sampling.draws import from_range, sample_name
 
@@ -22,12 +22,18 @@ OWN = "own"
 class Structure(NamedTuple):
     """The graph behind a dataset, and which of its nodes the table shows."""
 
-    graph: nx.DiGraph
+    causes: Parents | nx.DiGraph
+    """The parents of each node 0..V-1, or a graph that the config gives."""
     features: list[Hashable]
     """The node behind each column of x."""
     target: Hashable
     family: str
     """Name of the graph's family; `OWN` for a graph that the config gives."""
+
+    @property
+    def graph(self) -> nx.DiGraph:
+        """The causal graph; made at each call where it was drawn."""
+        return self.causes if isinstance(self.causes, nx.DiGraph) else digraph_of(self.causes)
 
 
 def sample_structures(
@@ -47,39 +53,40 @@ def sample_structures(
     while own is not None:
         yield Structure(own.digraph, own.feature_names, own.target_name, OWN)
     while True:
-        ranges, function = config.parameters.get(family, {}), graph_family(family)
+        ranges, draw_parents = config.parameters.get(family, {}), parents_family(family)
         parameters = {name: from_range(ranges[name], graph_rng.random()) for name in ranges}
         relevant_fraction = from_range(config.relevant_fraction, column_rng.random())
         for _ in range(KEPT):
-            graph = function(num_nodes, graph_rng, **parameters)
+            parents = draw_parents(num_nodes, graph_rng, **parameters)
             columns = choose_columns(
-                graph,
+                parents,
                 num_features,
                 relevant_fraction,
                 column_rng,
                 config.target_position,
                 config.allow_descendants,
             )
-            yield columns and Structure(graph, *columns, family)
+            yield columns and Structure(parents, *columns, family)
         family = sample_name(config.graphs, graph_rng)
 
 
-def graph_family(name: str) -> GraphFamily:
-    """The graph family of a name; one that is not the library's own is checked each time that it is called.
+def parents_family(name: str) -> Callable[..., Parents]:
+    """The graph family of a name, as a function that draws the parents of each node.
 
-    The check raises a ValueError that names the family and the rule: it must return a networkx.DiGraph on the
-    nodes 0..num_nodes-1 whose edges go from low to high numbers.
+    A family that is not the library's own is checked each time that it is called. The check raises a
+    ValueError that names the family and the rule: it must return a networkx.DiGraph on the nodes
+    0..num_nodes-1 whose edges go from low to high numbers.
 
-    >>> graph_family("random_tree") is GRAPHS["random_tree"]
+    >>> parents_family("random_tree") is GRAPHS["random_tree"].parents
     True
     """
     family = lookup(GRAPHS, name)
-    return family if family in BUILT_IN_GRAPHS else partial(_checked_graph, name, family)
+    return family.parents if family in BUILT_IN_GRAPHS else partial(_checked_parents, name, family)
 
 
-def _checked_graph(
-    name: str, family: GraphFamily, num_nodes: int, rng: np.random.Generator, **parameters: Any
-) -> nx.DiGraph:
+def _checked_parents(
+    name: str, family: Callable, num_nodes: int, rng: np.random.Generator, **parameters: Any
+) -> Parents:
     graph = family(num_nodes, rng, **parameters)
     if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
         raise ValueError(f"graph family {name} must return a networkx.DiGraph, got {type(graph).__name__}")
@@ -94,23 +101,18 @@ def _checked_graph(
             raise ValueError(
                 f"graph family {name} must return edges from low to high numbers, got {cause} -> {effect}"
             )
-    if list(graph) != list(range(num_nodes)):
-        ordered = nx.DiGraph()
-        ordered.add_nodes_from(range(num_nodes))
-        ordered.add_edges_from(graph.edges)
-        return ordered
-    return graph
+    return parents_of(graph)
 
 
 def choose_columns(
-    graph: nx.DiGraph,
+    parents: Sequence[Sequence[int]],
     num_features: int,
     relevant_fraction: float,
     rng: np.random.Generator,
     target_position: str = "any",
     allow_descendants: bool = True,
 ) -> tuple[list[int], int] | None:
-    """Draw the observed nodes of a graph whose edges go from low to high index.
+    """Draw the observed nodes of a graph, given the parents of each node, which have lower numbers.
 
     A feature carries information about the target only if the two share an ancestor (a node counts as its
     own). The graph decides that before any data is drawn: the target is a node with enough such relatives,
@@ -128,39 +130,68 @@ def choose_columns(
     Raises:
         ValueError: the graph has fewer than `num_features` + 1 nodes.
 
-    >>> chain = nx.path_graph(3, create_using=nx.DiGraph)
-    >>> features, target = choose_columns(chain, 2, 1.0, np.random.default_rng(0))
+    >>> features, target = choose_columns([[], [0], [1]], 2, 1.0, np.random.default_rng(0))
     >>> sorted([*features, target])
     [0, 1, 2]
     """
-    num_nodes = len(graph)
+    num_nodes = len(parents)
     if num_nodes < num_features + 1:
         raise ValueError(f"a graph of {num_nodes} nodes has no {num_features} features and a target")
-    ancestors = _ancestor_bits(graph)
+    ancestors = _ancestor_bits(parents)
+    relatives_of = _relative_bits(parents, ancestors)
     num_relevant = ceil(relevant_fraction * num_features)
     nodes = rng.permutation(num_nodes).tolist()
     third = -(-num_nodes // 3)
     candidates = {"any": range(num_nodes), "early": range(third), "late": range(num_nodes - third, num_nodes)}
+    everything = (1 << num_nodes) - 1
     for target in nodes:
         if target not in candidates[target_position]:
             continue
-        others = [node for node in nodes if node != target]
+        possible = everything ^ (1 << target)
         if not allow_descendants:
-            others = [node for node in others if not ancestors[node] >> target & 1]
-        relatives = [node for node in others if ancestors[node] & ancestors[target]]
-        if len(relatives) >= num_relevant and len(others) >= num_features:
-            required = relatives[:num_relevant]
-            features = (required + [node for node in others if node not in required])[:num_features]
+            for node in range(target + 1, num_nodes):
+                if ancestors[node] >> target & 1:
+                    possible ^= 1 << node
+        relatives = relatives_of[target] & possible
+        if relatives.bit_count() >= num_relevant and possible.bit_count() >= num_features:
+            required = [node for node in nodes if relatives >> node & 1][:num_relevant]
+            for node in required:
+                possible ^= 1 << node
+            features = (required + [node for node in nodes if possible >> node & 1])[:num_features]
             return [features[place] for place in rng.permutation(num_features).tolist()], target
     return None
 
 
-def _ancestor_bits(graph: nx.DiGraph) -> list[int]:
+def _ancestor_bits(parents: Sequence[Sequence[int]]) -> list[int]:
     """The ancestors of each node 0..V-1, itself included, as the bits of an integer."""
     ancestors = []
-    for node in range(len(graph)):
+    for node, causes in enumerate(parents):
         bits = 1 << node
-        for parent in graph.predecessors(node):
-            bits |= ancestors[parent]
+        for cause in causes:
+            bits |= ancestors[cause]
         ancestors.append(bits)
     return ancestors
+
+
+def _relative_bits(parents: Sequence[Sequence[int]], ancestors: list[int]) -> list[int]:
+    """The nodes that share an ancestor with each node: those that share a root."""
+    roots = 0
+    for node, causes in enumerate(parents):
+        if not causes:
+            roots |= 1 << node
+    roots_of, with_same_roots = [bits & roots for bits in ancestors], {}
+    for node, bits in enumerate(roots_of):
+        with_same_roots[bits] = with_same_roots.get(bits, 0) | 1 << node
+    relatives = {
+        bits: _union(nodes for others, nodes in with_same_roots.items() if bits & others)
+        for bits in with_same_roots
+    }
+    return [relatives[bits] for bits in roots_of]
+
+
+def _union(sets: Iterable[int]) -> int:
+    """The union of sets that are the bits of integers."""
+    union = 0
+    for bits in sets:
+        union |= bits
+    return union

@@ -10,6 +10,7 @@ from scipy import stats
 import priors.sampling.dataset
 import priors.sampling.structure
 from priors.config import PriorConfig
+from priors.families.graphs import digraph_of
 from priors.families.missingness import MISSING_KINDS
 from priors.sampling.dataset import sample_dataset
 from priors.streams import DATASET, stream
@@ -107,9 +108,9 @@ def test_no_feature_is_an_effect_of_the_target_where_these_are_excluded(monkeypa
         config = PriorConfig(target_position=position, allow_descendants=False)
         for index in range(60):
             sample_dataset(config, stream(0, DATASET, index))
-            (graph, *_), (features, target) = calls[-1]
-            assert not set(features) & nx.descendants(graph, target)
-            assert position == "any" or target >= len(graph) - -(-len(graph) // 3)
+            (parents, *_), (features, target) = calls[-1]
+            assert not set(features) & nx.descendants(digraph_of(parents), target)
+            assert position == "any" or target >= len(parents) - -(-len(parents) // 3)
 
 
 # Learnability
