@@ -77,13 +77,15 @@ def mlp(
         (150,)
     """
     function = ACTIVATIONS[activation]
-    hidden = parents
+    hidden = parents.T  # (P, R): operations along the rows are faster than along a few units
     for _ in range(num_layers):
-        fan_in = hidden.shape[1]
-        weights = rng.standard_normal((fan_in + 1, width), dtype=np.float32)
-        weights[:fan_in] *= gain / fan_in**0.5
-        hidden = function(hidden.dot(weights[:fan_in]) + weights[fan_in])
-    return hidden.dot(rng.standard_normal(width, dtype=np.float32))
+        fan_in = len(hidden)
+        weights = rng.standard_normal((width, fan_in + 1), dtype=np.float32)
+        weights[:, :fan_in] *= gain / fan_in**0.5
+        hidden = weights[:, :fan_in].dot(hidden)  # (W, R)
+        hidden += weights[:, fan_in:]
+        hidden = function(hidden)
+    return rng.standard_normal(width, dtype=np.float32).dot(hidden)
 
 
 def oblivious_trees(
@@ -177,17 +179,17 @@ def random_fourier_features(
     """
     num_parents, num_frequencies = parents.shape[1], 24
     if spectrum == "normal":
-        frequencies = rng.standard_normal((num_parents, num_frequencies), dtype=np.float32)
+        frequencies = rng.standard_normal((num_frequencies, num_parents), dtype=np.float32)
     elif spectrum == "cauchy":
-        frequencies = rng.standard_cauchy((num_parents, num_frequencies)).astype(np.float32)
+        frequencies = rng.standard_cauchy((num_frequencies, num_parents)).astype(np.float32)
     else:
         raise ValueError(f"spectrum must be normal or cauchy, got {spectrum!r}")
     frequencies *= frequency / num_parents**0.5
     of_cosine, of_sine = rng.standard_normal((2, num_frequencies), dtype=np.float32) * num_frequencies**-0.5
     # a cos(t) + b sin(t) is one cosine, of amplitude |(a, b)| and with a phase.
-    angles = parents.dot(frequencies)  # (R, 24)
-    angles -= np.arctan2(of_sine, of_cosine)
-    return np.cos(angles, out=angles).dot(np.hypot(of_cosine, of_sine))
+    angles = frequencies.dot(parents.T)  # (24, R)
+    angles -= np.arctan2(of_sine, of_cosine)[:, None]
+    return np.hypot(of_cosine, of_sine).dot(np.cos(angles, out=angles))
 
 
 def nearest_prototype(

@@ -43,7 +43,10 @@ class Classifier:
     num_train: int
     is_ordered: bool
     num_redrawn: int = 0
-    """Classes that were refused because one did not occur among the training or the test rows."""
+    """Classes that the last values refused because one did not occur among the training or the test rows."""
+    classes: np.ndarray | None = None
+    """(K,) the value of each class of the last values without intervention, ascending; None if not all occur
+    on both sides."""
 
     def __call__(self, values: np.ndarray, rng: np.random.Generator, reference: np.ndarray) -> np.ndarray:
         """The value of its class for each row (R,).
@@ -52,23 +55,28 @@ class Classifier:
             reference: (R,) values without intervention: their training rows decide the cuts, and classes are
                 drawn again until each occurs on both sides of them.
         """
+        is_factual = values is reference
+        if is_factual:
+            self.num_redrawn, self.classes = 0, None
         if not all_finite(values):
             return np.full_like(values, np.nan)
         value_of = rng.standard_normal(self.num_classes, dtype=np.float32)
         if self.is_ordered:
             value_of.sort()
-        training, is_factual = reference[: self.num_train], values is reference
+        value_of, training = standardized(value_of), reference[: self.num_train]
         for attempt in range(CLASS_DRAWS):
             [state] = draw_states(rng, 1)
             codes = self.method(reference, self.num_classes, training, generator_of(state))
             if has_every_class(codes, self.num_classes, self.num_train):
+                if is_factual:
+                    self.classes = np.sort(value_of)
                 break
             if attempt == 0 and len(np.unique(training)) < self.num_classes:
                 break  # no cuts can help: the caller refuses the values
             self.num_redrawn += is_factual
         if not is_factual:
             codes = self.method(values, self.num_classes, training, generator_of(state))
-        return standardized(value_of)[codes]
+        return value_of[codes]
 
 
 class Target(NamedTuple):
@@ -81,12 +89,20 @@ class Target(NamedTuple):
 
 
 def fit_target(
-    config: PriorConfig, values: np.ndarray, num_classes: int, num_train: int, rng: np.random.Generator
+    config: PriorConfig,
+    values: np.ndarray,
+    classes: np.ndarray | None,
+    num_train: int,
+    rng: np.random.Generator,
 ) -> Target | None:
     """The target of the values (R,) of its node: classes by the order of their values, or real.
 
+    Args:
+        classes: (K,) the value of each class, ascending, of which each is on both sides; None in regression.
+
     Returns:
-        None if a class does not occur on both sides, or real values do not vary among the training rows.
+        None if values are not finite, classes have equal values, or real values do not vary among the
+        training rows.
     """
     if not all_finite(values):
         return None
@@ -95,23 +111,18 @@ def fit_target(
         return _fit_real_target(values, noise, num_train, config.clip, rng)
     is_noisy = rng.random(len(values)) < noise
     rows = _exchanged_within_sides(is_noisy, num_train, rng) if noise > 0 else slice(None)
-    ordered = np.sort(values[:num_train])
-    of_class = np.append(ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]])
 
     def apply(values: np.ndarray) -> np.ndarray:
-        return of_class.searchsorted(values[rows])
+        return classes.searchsorted(values[rows])
 
-    if len(of_class) < num_classes:
-        return None
-    y = apply(values)
-    return Target(y, apply) if has_every_class(y, num_classes, num_train) else None
+    return Target(apply(values), apply) if (classes[1:] > classes[:-1]).all() else None
 
 
 def _fit_real_target(
     values: np.ndarray, noise_share: float, num_train: int, clip: float, rng: np.random.Generator
 ) -> Target | None:
     """The real target; of its variance, `noise_share` comes from other rows of the same side."""
-    scale = fit_scale(values[None].astype(np.float64), num_train)
+    scale = fit_scale(values[None], num_train)
     if scale is None:
         return None
     noise = None
@@ -123,7 +134,7 @@ def _fit_real_target(
         y = scale.apply(values[None])
         return y if noise is None else with_noise_share(y[0], noise, noise_share)[None]
 
-    of_mixed = fit_scale(mixed(values).astype(np.float64), num_train)
+    of_mixed = fit_scale(mixed(values), num_train)
     if of_mixed is None:
         return None
 
@@ -180,12 +191,15 @@ def fit_features(
     Returns:
         None if a column does not vary among the training rows, or is another column.
     """
-    treatments, outlier_share, missing_share = _fit_treatments(config, values, is_categorical, num_train, rng)
+    shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
+    warped, quantized, outlier_share, missing_share = map(from_range, shares, rng.random(4).tolist())
+    outlier_state, missing_state = draw_states(rng, 2)
+    treatments = _fit_treatments(values, is_categorical, warped, quantized, num_train, rng)
     columns = _treated(values, treatments, None)
     outliers = None
     if outlier_share > 0:
         is_real = [not categorical for categorical in is_categorical]
-        outliers = draw_outliers(columns, is_real, outlier_share, num_train, rng)
+        outliers = draw_outliers(columns, is_real, outlier_share, num_train, generator_of(outlier_state))
         columns = np.where(outliers.is_outlier, outliers.values, columns)
     fitted = fitted_columns(columns, num_train)
     if fitted is None:
@@ -193,7 +207,7 @@ def fit_features(
     scale, scaled = fitted
     is_missing = draw_missing = None
     if missing_share > 0:
-        drawn = _fit_missing(config, columns, missing_share, num_train, rng)
+        drawn = _fit_missing(config, columns, missing_share, num_train, generator_of(missing_state))
         if drawn is None:
             return None
         draw_missing, is_missing, scale = drawn
@@ -203,15 +217,21 @@ def fit_features(
 
 
 def _fit_treatments(
-    config: PriorConfig,
     values: list[np.ndarray],
     is_categorical: list[bool],
+    warped: float,
+    quantized: float,
     num_train: int,
     rng: np.random.Generator,
-) -> tuple[list[ColumnTreatment | None], float, float]:
-    """A treatment of each column (None leaves it), and the shares of outliers and missing cells."""
-    shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
-    warped, quantized, outliers, missing = map(from_range, shares, rng.random(4).tolist())
+) -> list[ColumnTreatment | None]:
+    """A treatment of each column; None leaves it.
+
+    Args:
+        warped: share of the real columns that are warped.
+        quantized: share of the real columns that are rounded.
+    """
+    if warped == quantized == 0 and not any(is_categorical):
+        return [None] * len(values)
     chances = rng.random((len(values), 2)).tolist()
     states = draw_states(rng, len(values))
     treatments: list[ColumnTreatment | None] = []
@@ -222,7 +242,7 @@ def _fit_treatments(
         if not categorical and chance[1] < quantized:
             steps.append(fit_rounding)
         treatments.append(_fit_steps(steps, column, num_train, state) if steps else None)
-    return treatments, outliers, missing
+    return treatments
 
 
 def _fit_steps(
@@ -263,10 +283,11 @@ def _fit_missing(
 def _treated(
     values: list[np.ndarray], treatments: list[ColumnTreatment | None], outliers: Outliers | None
 ) -> np.ndarray:
-    """Columns (F, R) float64: in float32 the mean of a constant would be off by rounding."""
-    columns = np.empty((len(values), len(values[0])))
-    for row, column, treatment in zip(columns, values, treatments, strict=True):
-        row[:] = column if treatment is None else treatment(column)
+    """Columns (F, R) float32."""
+    columns = np.array(values, np.float32)
+    for row, treatment in zip(columns, treatments, strict=True):
+        if treatment is not None:
+            row[:] = treatment(row)
     return columns if outliers is None else np.where(outliers.is_outlier, outliers.values, columns)
 
 

@@ -19,7 +19,7 @@ from priors.sampling.model import Model, sample_scm
 from priors.sampling.scm import Sample, all_finite
 from priors.sampling.structure import OWN, Structure, sample_structures
 from priors.sampling.table import fitted_columns
-from priors.streams import split
+from priors.streams import draw_states, generator_of
 
 GRAPH_DRAWS = 1000
 """Graphs in a row without a possible target before `sample_dataset` gives up."""
@@ -94,7 +94,7 @@ class Sizes(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """One generator for each stage after the sizes."""
+    """One generator for each stage after the sizes; the last two are None where there is no such stage."""
 
     graph: np.random.Generator
     columns: np.random.Generator
@@ -102,8 +102,8 @@ class Streams(NamedTuple):
     nodes: np.random.Generator
     target: np.random.Generator
     table: np.random.Generator
-    intervention: np.random.Generator
-    score: np.random.Generator
+    intervention: np.random.Generator | None
+    score: np.random.Generator | None
 
 
 class Table(NamedTuple):
@@ -152,8 +152,13 @@ def sample_with_structure(
 ) -> tuple[Dataset, Structure]:
     """What `sample_dataset` draws, and the graph that it comes from."""
     _check_split(config, single_eval_pos)
-    size_rng, *stage_rngs = split(rng, 1 + len(Streams._fields))
-    streams, sizes = Streams(*stage_rngs), _sample_sizes(config, size_rng, single_eval_pos)
+    *states, intervention, score = draw_states(rng, len(Streams._fields))
+    sizes = _sample_sizes(config, rng, single_eval_pos)
+    streams = Streams(
+        *map(generator_of, states),
+        generator_of(intervention) if config.shift or config.twins else None,
+        generator_of(score) if sizes.scores else None,
+    )
     redrawn = dict.fromkeys(["graph", "classes", "values", "columns"], 0)
     redrawn |= {"score": 0} if sizes.scores else {}
     redrawn |= {"intervention": 0} if config.shift or config.twins else {}
@@ -291,13 +296,14 @@ def _sample_table(
 ) -> Table:
     """Draw the values of the observed nodes, the target first, and make columns of them."""
     sample = model.scm.draw(config.num_datapoints, streams.nodes)
-    target = fit_target(
-        config, sample.values(structure.target), sizes.num_classes, sizes.num_train, streams.target
-    )
+    of_target, classes = sample.values(structure.target), None
     classifier = model.scm.converters.get(structure.target)
     if isinstance(classifier, Classifier):
         redrawn["classes"] += classifier.num_redrawn
-        classifier.num_redrawn = 0
+        classes = classifier.classes
+    if classifier is not None and classes is None:
+        raise Refused("values")
+    target = fit_target(config, of_target, classes, sizes.num_train, streams.target)
     if target is None:
         raise Refused("values")
     values = [sample.values(node) for node in structure.features]
@@ -306,7 +312,7 @@ def _sample_table(
         features = fit_features(config, values, is_categorical, sizes.num_train, streams.table)
         if features is not None:
             return Table(sample, features, target)
-        if attempt == 0 and fitted_columns(np.array(values, np.float64), sizes.num_train) is None:
+        if attempt == 0 and fitted_columns(np.array(values), sizes.num_train) is None:
             break  # no treatment can make different columns of these values
         redrawn["columns"] += 1
     raise Refused("values")

@@ -370,15 +370,12 @@ def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.
         reference: (R,), whose mean and standard deviation are used instead.
     """
     whole = values if reference is None else reference
-    # The mean of equal values is off by rounding, of zeros it is not; truth values and ints become real.
-    origin = np.float32(whole[0])
-    centred = whole - origin
-    mean = float(np.add.reduce(centred)) / len(whole)
-    centred -= mean
+    mean = float(np.add.reduce(whole)) / len(whole)
+    centred = whole - mean  # truth values and ints become real
     deviation = (float(centred.dot(centred)) / len(whole)) ** 0.5
     if reference is not None:
-        centred = values - origin - mean
-    if deviation <= 1e-6:
+        centred = values - mean
+    if deviation <= 1e-6 * max(1, abs(mean)):  # the mean of equal values is off by rounding
         return np.zeros_like(centred)
     centred *= 1 / deviation if isfinite(deviation) else nan
     return centred

@@ -1,6 +1,6 @@
 """The structure of a dataset: its causal graph, and which nodes are the features and the target."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
@@ -179,19 +179,24 @@ def _relative_bits(parents: Sequence[Sequence[int]], ancestors: list[int]) -> li
     for node, causes in enumerate(parents):
         if not causes:
             roots |= 1 << node
-    roots_of, with_same_roots = [bits & roots for bits in ancestors], {}
+    roots_of = [bits & roots for bits in ancestors]
+    descendants = {}  # of each root, itself included
     for node, bits in enumerate(roots_of):
-        with_same_roots[bits] = with_same_roots.get(bits, 0) | 1 << node
-    relatives = {
-        bits: _union(nodes for others, nodes in with_same_roots.items() if bits & others)
-        for bits in with_same_roots
-    }
+        for root in _elements(bits):
+            descendants[root] = descendants.get(root, 0) | 1 << node
+    relatives = {}
+    for bits in roots_of:
+        if bits not in relatives:
+            union = 0
+            for root in _elements(bits):
+                union |= descendants[root]
+            relatives[bits] = union
     return [relatives[bits] for bits in roots_of]
 
 
-def _union(sets: Iterable[int]) -> int:
-    """The union of sets that are the bits of integers."""
-    union = 0
-    for bits in sets:
-        union |= bits
-    return union
+def _elements(bits: int) -> Iterator[int]:
+    """The bits of an integer, each as an integer of its own."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest
+        bits ^= lowest

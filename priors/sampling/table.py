@@ -104,45 +104,50 @@ def draw_outliers(
     train = columns[:, :num_train]
     mean, scale = train.mean(axis=1, keepdims=True), train.std(axis=1, keepdims=True)
     sizes, signs, chances = rng.random((3, columns.shape[1], len(columns))).swapaxes(1, 2)  # (F, R) each
-    values = mean + scale * (5 + 15 * sizes) * np.where(signs < 0.5, -1, 1)
+    values = (mean + scale * (5 + 15 * sizes) * np.where(signs < 0.5, -1, 1)).astype(columns.dtype)
     return Outliers((chances < fraction) & np.asarray(is_real)[:, None], values)
 
 
 class Scale(NamedTuple):
-    """Means and standard deviations of the training rows of columns, (F, 1) each."""
+    """How columns are brought to mean 0 and variance 1 over their training rows, (F, 1) float32 each."""
 
+    origin: np.ndarray
+    """The first value of each column: with it subtracted, columns that do not vary are zeros exactly."""
     mean: np.ndarray
+    """Of the training rows, from the origin."""
     std: np.ndarray
 
     def apply(self, columns: np.ndarray) -> np.ndarray:
-        """The columns (F, R) as float32, with mean 0 and variance 1 over the rows that were fitted."""
-        centred = (columns - self.mean).astype(np.float32)
-        centred *= (1 / self.std).astype(np.float32)
+        """The columns (F, R) float32, with mean 0 and variance 1 over the rows that were fitted."""
+        centred = columns - self.origin
+        centred -= self.mean
+        centred *= 1 / self.std
         return centred
 
 
 def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None = None) -> Scale | None:
-    """The scale of columns (F, R) float64 on their training rows; None if one of them does not vary there.
+    """The scale of columns (F, R) float32 on their training rows; None if one of them does not vary there.
 
     Args:
         is_missing: (F, R), cells that do not count.
 
-    >>> scale = fit_scale(np.array([[1.0, 3.0, 5.0]]), 2)
-    >>> scale.apply(np.array([[1.0, 3.0, 5.0]])).tolist()
+    >>> scale = fit_scale(np.float32([[1, 3, 5]]), 2)
+    >>> scale.apply(np.float32([[1, 3, 5]])).tolist()
     [[-1.0, 1.0, 3.0]]
     """
-    train = columns[:, :num_train]
+    origin = columns[:, :1].copy()
+    train = columns[:, :num_train] - origin
     if is_missing is None:
-        mean = np.add.reduce(train, axis=1, keepdims=True) / num_train
-        centred = train - mean
-        count = num_train
+        mean = np.add.reduce(train, axis=1, keepdims=True) / np.float32(num_train)
+        train -= mean
+        count = np.float32(num_train)
     else:
         is_present = ~is_missing[:, :num_train]
-        count = np.maximum(is_present.sum(axis=1), 1)
+        count = np.maximum(is_present.sum(axis=1), 1).astype(np.float32)
         mean = np.add.reduce(train * is_present, axis=1, keepdims=True) / count[:, None]
-        centred = (train - mean) * is_present
-    std = np.sqrt(np.vecdot(centred, centred) / count)
-    return Scale(mean, std[:, None]) if std.min() > 1e-6 else None
+        train = (train - mean) * is_present
+    std = np.sqrt(np.vecdot(train, train) / count)
+    return Scale(origin, mean, std[:, None]) if std.min() > 1e-6 else None
 
 
 def are_distinct(columns: np.ndarray) -> bool:

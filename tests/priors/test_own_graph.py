@@ -83,7 +83,7 @@ def test_the_columns_are_the_nodes_of_one_model():
     """Without treatment of columns, each is its node's values, scaled."""
     config = replace(CONFIG, problem_type="regression")
     dataset = sample_dataset(config, stream(0, DATASET, 3))
-    _, _, _, model_rng, node_rng, *_ = split(stream(0, DATASET, 3), 9)
+    _, _, model_rng, node_rng, *_ = split(stream(0, DATASET, 3), 8)
     scm, _, _ = sample_scm(config, CREDIT.digraph, model_rng, "default")
     values = scm.sample(60, node_rng)
     for column, name in enumerate(CREDIT.feature_names):

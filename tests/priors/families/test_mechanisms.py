@@ -217,7 +217,7 @@ def plain_mlp(parents, rng, num_layers, width, gain, activation):
     rows = parents.astype(float).tolist()
     for _ in range(num_layers):
         fan_in = len(rows[0])
-        weights = rng.standard_normal((fan_in + 1, width), dtype=np.float32).astype(float)
+        weights = rng.standard_normal((width, fan_in + 1), dtype=np.float32).T.astype(float)
         rows = [
             [
                 float(

@@ -18,7 +18,7 @@ REGRESSION = PriorConfig(problem_type="regression")
 def test_label_noise_of_regression_is_its_share_of_the_variance(share):
     """Where random rows exchange their targets, a share of .1 is .19 of the variance, .3 .51 and .5 .75."""
     values = stream(0).standard_normal(20_000, dtype=np.float32)
-    y = fit_target(replace(REGRESSION, label_noise=(share, share)), values, 2, 10_000, stream(1)).y
+    y = fit_target(replace(REGRESSION, label_noise=(share, share)), values, None, 10_000, stream(1)).y
     for side in (slice(0, 10_000), slice(10_000, None)):
         assert abs(np.corrcoef(y[side], values[side])[0, 1] ** 2 - (1 - share)) < 0.03
     assert abs(y[:10_000].std(dtype=float) - 1) < 1e-3
@@ -31,7 +31,7 @@ def test_noisy_labels_come_from_rows_of_the_same_side(problem_type):
     values = np.repeat(np.float32([-1, 1]), 100)[stream(2).permutation(200)]
     other = values.copy()
     other[100:] = other[100:][::-1]
-    first, second = (fit_target(config, v, 2, 100, stream(1)).y for v in (values, other))
+    first, second = (fit_target(config, v, np.float32([-1, 1]), 100, stream(1)).y for v in (values, other))
     np.testing.assert_array_equal(first[:100], second[:100])
     assert (first[100:] != second[100:]).any()
     if problem_type == "classification":

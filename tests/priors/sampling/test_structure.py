@@ -94,7 +94,8 @@ def test_too_few_nodes_are_refused():
 def test_the_target_lies_where_it_is_asked_to(family, target_position, places):
     targets = []
     for draw in range(60):
-        columns = choose_columns(family.parents(12, stream(0, draw)), 4, 0.3, stream(1, draw), target_position)
+        parents = family.parents(12, stream(0, draw))
+        columns = choose_columns(parents, 4, 0.3, stream(1, draw), target_position)
         if columns is not None:
             targets.append(columns[1])
     assert len(targets) > 30

@@ -41,7 +41,7 @@ def add_outliers(x, fraction, num_train, rng, is_real=None):
 
 
 def scale_columns(x, num_train):
-    fitted = fitted_columns(x.T.astype(np.float64), num_train)
+    fitted = fitted_columns(x.T.astype(np.float32), num_train)
     return None if fitted is None else fitted[1].T
 
 
