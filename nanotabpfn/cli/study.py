@@ -1,5 +1,6 @@
 """The commands `nanotabpfn study ...`: from a study file to records and a report."""
 
+import sys
 import threading
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from nanotabpfn.cli.options import resolve_device
 from nanotabpfn.model.device import DEVICES
+from nanotabpfn.studies.earlier import Replaced, replaced_trainings
 from nanotabpfn.studies.estimate import Estimate, estimate
 from nanotabpfn.studies.folder import state_of, steps_done
 from nanotabpfn.studies.jobs import Job, Outcome
@@ -19,7 +21,7 @@ from nanotabpfn.studies.run import run_study
 from nanotabpfn.studies.spec import StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.studies.workers import Workers
-from priors.console import PlainGroup, interruptible, printable, refuse_existing
+from priors.console import PlainError, PlainGroup, interruptible, printable, refuse_existing
 from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
 
 SECONDS_BETWEEN_UPDATES = 2
@@ -121,6 +123,7 @@ def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device
     study, folder = load_study(*file), _folder(file[0], out)
     plan = plan_study(study)
     _show_cells(plan, folder)
+    _show_replaced(replaced_trainings(plan, folder))
     click.echo(f"each: {study.budget}")
     _show_estimate(estimate(plan, folder, threads, resolve_device(device)), workers)
 
@@ -137,6 +140,19 @@ def _show_cells(plan: Plan, folder: Path) -> None:
             f"{printable(state)}"
         )
     click.echo(f"\n{len(plan.cells)} cells, {states.count('done')} done, in {folder}")
+
+
+def _show_replaced(replaced: list[Replaced]) -> None:
+    """Which trainings the study does not use any more, and why."""
+    if not replaced:
+        return
+    steps = sum(one.steps for one in replaced)
+    click.echo(
+        f"\n{len(replaced)} cells are trained again, since their settings have changed; their earlier "
+        f"trainings, {steps} steps, stay in the folder but are not used:"
+    )
+    for one in replaced:
+        click.echo(printable(f"  {one.planned.cell.label}: {one.reason}"))
 
 
 def _show_estimate(found: Estimate, workers: int) -> None:
@@ -176,6 +192,7 @@ def _show_estimate(found: Estimate, workers: int) -> None:
     help="A running cluster, all of which is used, such as tcp://host:8786 for dask.",
 )
 @device_option
+@click.option("--yes", is_flag=True, help="Train cells again whose settings have changed, without asking.")
 def run_command(
     file: tuple[Path, Path],
     out: Path | None,
@@ -184,12 +201,14 @@ def run_command(
     backend: str,
     scheduler: str | None,
     device: str,
+    yes: bool,
 ) -> None:
     """Train and score every cell that is missing, and write records.parquet and records.csv.
 
     After Ctrl-C, SIGTERM, kill -9 or a power cut the same command resumes. A cell that fails is reported and
     does not stop the others; the same command tries it again. After a change of the file, results that the
-    change does not affect are kept: another arm trains that arm alone.
+    change does not affect are kept: another arm trains that arm alone, and with more steps each training is
+    extended. Where a change makes earlier trainings useless, the command lists them and asks.
 
     \b
     nanotabpfn study run mine.yaml --workers 2
@@ -201,7 +220,7 @@ def run_command(
     if not scheduler:  # else the machines of the cluster check their own device
         resolve_device(device)
     study, folder = load_study(*file), _folder(file[0], out)
-    view = ProgressView(folder)
+    view = ProgressView(folder, yes)
     try:
         with interruptible():
             outcomes = run_study(
@@ -249,18 +268,21 @@ class ProgressView:
 
     Args:
         folder: of the study. Progress is read from the histories in it, which works for any backend.
+        replaces: whether cells whose settings have changed are trained again without a question.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, replaces: bool):
         self.folder = folder.absolute()
+        self._replaces = replaces
         self.plan: Plan | None = None
         self._bar: tqdm | None = None
         self._ended = threading.Event()
         self._updates = threading.Thread(target=self._update, daemon=True)
 
     def begin(self, plan: Plan, jobs: list[Job]) -> None:
-        """Show the bar, before any work."""
+        """Ask whether cells may be trained again, and show the bar, before any work."""
         self.plan = plan
+        self._confirm(replaced_trainings(plan, self.folder))
         keys = {job.key for job in jobs}
         self._cells = {planned.key: planned for planned in plan.cells}
         total = sum(planned.cell.arm.steps for planned in self._cells.values())
@@ -274,6 +296,14 @@ class ProgressView:
         self._bar = tqdm(total=total, desc="study", unit="step", disable=None)
         self._bar.update(self._now())
         self._updates.start()
+
+    def _confirm(self, replaced: list[Replaced]) -> None:
+        _show_replaced(replaced)
+        if not replaced or self._replaces:
+            return
+        if not sys.stdin.isatty():
+            raise PlainError("nothing was done; --yes trains these cells again, --out keeps both studies")
+        click.confirm("Train them again?", abort=True)
 
     def show(self, outcome: Outcome) -> None:
         """Write a line for a job that ended."""
@@ -289,7 +319,7 @@ class ProgressView:
             self._bar.close()
 
     def _now(self) -> int:
-        steps = {key: steps_done(planned, self.folder) for key, planned in self._open.items()}
+        steps = {key: steps_done(key, self.folder) for key, planned in self._open.items()}
         under_way = sum(0 < steps[key] < self._open[key].cell.arm.steps for key in steps)
         self._bar.set_postfix({"under way": under_way}, refresh=False)
         return self._steps_of_done + sum(steps.values())

@@ -4,7 +4,6 @@ Each function writes its results to files in the study's folder.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ import torch
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model, write_atomically
+from nanotabpfn.studies.earlier import copy_training, shorter_training
 from nanotabpfn.studies.folder import (
     DONE_FILE,
     MODELS_FOLDER,
@@ -35,7 +35,7 @@ from nanotabpfn.studies.real_tables import suite_properties, suite_tasks
 from nanotabpfn.studies.scoring import POOLED, score_model, score_tables
 from nanotabpfn.studies.spec import Study
 from nanotabpfn.training.loop import train
-from nanotabpfn.training.run import CHECKPOINTS_FOLDER, CONFIG_FILE, Run, RunError, create_run, resume_run
+from nanotabpfn.training.run import CONFIG_FILE, Run, RunError, create_run, resume_run
 
 
 def run_cell(
@@ -82,21 +82,27 @@ def _score_steps(
 def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) -> None:
     """Train a cell from its last checkpoint to its last step, and mark it as trained.
 
+    It resumes from the end of a shorter training of the study that is the same otherwise, if there is one.
+    Therefore the last checkpoint of a trained cell is kept.
+
     Raises:
         KeyboardInterrupt: the training was stopped by Ctrl-C.
     """
     cell, place = planned.cell, cell_folder(folder, planned.key)
     begun, cpu_begun = time.time(), time.process_time()
+    if not (place / CONFIG_FILE).exists():
+        shorter = shorter_training(planned, folder)
+        if shorter is not None:
+            copy_training(shorter, place)
     (place / MODELS_FOLDER).mkdir(parents=True, exist_ok=True)
     torch.manual_seed(cell.model_seed)  # the same weights for every arm; `run_job` forks the generator
-    model = NanoTabPFNModel(**planned.model)
+    model = NanoTabPFNModel(**planned.settings["model"])
     num_skipped = 0
     with _open_run(place, _settings(planned, device)) as run:
         if not cell.arm.has_prior:
             save_model(model, _model_path(place, 0))
         elif run.step < cell.arm.steps:
             num_skipped = _train_from(run, model, planned, study, device)
-    shutil.rmtree(place / CHECKPOINTS_FOLDER)  # no training resumes from here
     note = {
         "seconds": time.time() - begun,
         "cpu_seconds": time.process_time() - cpu_begun,
@@ -110,6 +116,7 @@ def _settings(planned: PlannedCell, device: str) -> dict[str, Any]:
     cell = planned.cell
     return {
         "cell": planned.key,
+        "depends_on": planned.settings,
         "label": cell.label,  # of the first of the arms that share this cell
         "prior": json.loads(cell.arm.config.to_json()) if cell.arm.config else str(cell.arm.dump),
         "sampling_seed": cell.arm.sampling_seed(cell.data_seed),

@@ -14,6 +14,7 @@ from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.arms import Cell, architecture
+from nanotabpfn.studies.earlier import shorter_training
 from nanotabpfn.studies.folder import eval_steps, is_complete, is_trained, steps_done
 from nanotabpfn.studies.jobs import jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
@@ -25,6 +26,7 @@ from nanotabpfn.training.loop import train
 
 TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
 BYTES_OF_RECORD = 200  # of a step in history.jsonl
+MODELS_IN_CHECKPOINT = 3  # the averaged weights, AdamW's other sequence and its second moments
 
 
 class Estimate(NamedTuple):
@@ -66,15 +68,22 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
     train_seconds = score_seconds = num_bytes = 0.0
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
     for planned in todo.values():
-        steps_left = planned.cell.arm.steps - steps_done(planned, folder)
+        steps_left = planned.cell.arm.steps - _steps_done(planned, folder)
         num_evaluations = len(eval_steps(planned.cell, plan.study))
         if not is_trained(planned, folder):
             train_seconds += steps_left * timings.step.get(planned.cell.arm.name, 0.0)
-            num_bytes += (num_evaluations + 1) * model_bytes + steps_left * BYTES_OF_RECORD
+            num_models = num_evaluations + 1 + MODELS_IN_CHECKPOINT
+            num_bytes += num_models * model_bytes + steps_left * BYTES_OF_RECORD
         score_seconds += _seconds_to_score(planned.cell.arm.name, num_evaluations, timings)
     return Estimate(
         train_seconds, score_seconds, num_measured * timings.properties, int(num_bytes), timings.step
     )
+
+
+def _steps_done(planned: PlannedCell, folder: Path) -> int:
+    """By the cell itself, or by the shorter training that it extends."""
+    done, shorter = steps_done(planned.key, folder), shorter_training(planned, folder)
+    return done or (steps_done(shorter.name, folder) if shorter else 0)
 
 
 @contextmanager

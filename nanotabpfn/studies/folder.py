@@ -79,9 +79,9 @@ def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
     )
 
 
-def steps_done(planned: PlannedCell, folder: Path) -> int:
-    """The number of training steps that a cell has done, from its history."""
-    history = cell_folder(folder, planned.key) / HISTORY_FILE
+def steps_done(key: str, folder: Path) -> int:
+    """The number of training steps that the cell of a key has done, from its history."""
+    history = cell_folder(folder, key) / HISTORY_FILE
     try:
         return history.read_bytes().count(b"\n")
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
         return "failed"
     if is_trained(planned, folder):
         return "trained"
-    steps = steps_done(planned, folder)
+    steps = steps_done(planned.key, folder)
     return f"step {steps} of {planned.cell.arm.steps}" if steps else "waiting"
 
 

@@ -6,6 +6,7 @@ valid.
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from inspect import getsource, unwrap
 from typing import Any, NamedTuple
 
@@ -17,10 +18,26 @@ from nanotabpfn.studies.arms import Arm, Cell, architecture, cells_of, resolve_a
 from nanotabpfn.studies.real_tables import suite_key
 from nanotabpfn.studies.spec import Study
 from priors.config import PriorConfig
+from priors.families.categories import CONVERTERS
+from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
+from priors.families.missingness import MISSING_KINDS
+from priors.families.noise import NOISE_KINDS, NOISES
 from priors.registry import lookup
 from priors.streams import PRIOR_VERSION
+
+FAMILIES = {
+    "graphs": GRAPHS,
+    "mechanisms": MECHANISMS,
+    "roots": NOISES,
+    "noises": NOISES,
+    "noise_kinds": NOISE_KINDS,
+    "converters": CONVERTERS,
+    "class_methods": CLASS_METHODS,
+    "missing_kinds": MISSING_KINDS,
+}
+"""The fields of a prior that name families, each with the families of this package."""
 
 
 class Target(NamedTuple):
@@ -40,7 +57,7 @@ class PlannedCell(NamedTuple):
     cell: Cell
     key: str
     data_key: str  # of its own prior's datasets
-    model: dict[str, Any]
+    settings: dict[str, Any]  # all that the key is a hash of
     error: str | None = None
 
 
@@ -119,7 +136,7 @@ def _plan_cells(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tupl
             "batch_size": study.batch_size,
             "training": study.training,
         }
-        cells.append(PlannedCell(cell, hash_settings(settings), own.key, model, own.error))
+        cells.append(PlannedCell(cell, hash_settings(settings), own.key, settings, own.error))
     return tuple(cells)
 
 
@@ -147,22 +164,33 @@ def data_key(arm: Arm, loader: Loader) -> str:
 
 
 def own_sources(config: PriorConfig) -> dict[str, str]:
-    """Name -> hash of the source, of each family of graphs or mechanisms that is not part of this package.
+    """Name -> hash of the source, of each family that a prior names and that is not part of this package.
 
     >>> own_sources(PriorConfig())
     {}
     """
     found = {}
-    for registry, names in ((GRAPHS, config.graphs), (MECHANISMS, config.mechanisms)):
-        for name in names:
-            family = unwrap(lookup(registry, name))
-            if getattr(family, "__module__", "").partition(".")[0] != "priors":
-                try:
-                    source = getsource(family)
-                except (OSError, TypeError):  # of no file: an interactive session, or compiled
-                    source = getattr(family, "__qualname__", repr(type(family)))
-                found[name] = hash_settings({"source": source})
+    for registry, name in _families_of(config):
+        family = unwrap(lookup(registry, name))
+        if getattr(family, "__module__", "").partition(".")[0] != "priors":
+            try:
+                source = getsource(family)
+            except (OSError, TypeError):  # of no file: an interactive session, or compiled
+                source = getattr(family, "__qualname__", repr(type(family)))
+            found[name] = hash_settings({"source": source})
     return found
+
+
+def _families_of(config: PriorConfig) -> Iterator[tuple[dict[str, Callable], str]]:
+    """The families that a prior names, each with its registry."""
+    for field, registry in FAMILIES.items():
+        for name in getattr(config, field):
+            yield registry, name
+    if config.graph is not None:
+        for node in config.graph.nodes.values():
+            for field, registry in (("mechanism", MECHANISMS), ("noise", NOISES)):
+                if field in node:
+                    yield registry, node[field]
 
 
 def hash_settings(settings: dict[str, Any]) -> str:

@@ -54,12 +54,12 @@ def run_study(
     folder = Path(folder).absolute()  # workers may have another current folder
     plan = plan_study(study)
     with _locked(folder):
+        jobs = jobs_of(plan, folder)
+        if on_plan is not None:  # it may ask, and end here with an exception: nothing has been written
+            on_plan(plan, jobs)
         check_first_batches(plan, folder)
         keep_fuller_records(folder, collect_records(plan, folder))
         _save(plan, folder)
-        jobs = jobs_of(plan, folder)
-        if on_plan is not None:
-            on_plan(plan, jobs)
         outcomes = []
         try:
             for outcome in _outcomes(plan, jobs, folder, workers):

@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.metadata
+import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +12,9 @@ from small_study import LOGISTIC, prior, study_of
 from nanotabpfn.data import loaders, readers
 from nanotabpfn.studies import keys
 from nanotabpfn.studies.keys import Target, plan_study
+from priors.config import PriorConfig
 from priors.families.mechanisms import MECHANISMS
+from priors.presets import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,28 @@ def test_the_key_changes_with_the_source_of_a_mechanism_of_the_user(tmp_path, mo
         assert planned.error is None
         found.append(planned.key)
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("field", keys.FAMILIES)
+def test_the_source_of_every_kind_of_family_is_in_the_key(tmp_path, monkeypatch, field):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"own_{field}:mine"
+    (tmp_path / f"own_{field}.py").write_text("def mine(*values):\n    return values\n")
+    config = replace(PRESETS["default"], **{field: {name: 1.0}})
+    assert list(keys.own_sources(config)) == [name]
+
+
+def test_the_sources_of_the_families_of_an_own_graph_are_in_the_key(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_nodes.py").write_text("def mine(*values):\n    return values\n\n\nother = mine\n")
+    nodes = {
+        "a": {"noise": "own_nodes:other"},
+        "b": {"mechanism": "own_nodes:mine"},
+        "y": {"role": "target"},
+    }
+    graph = {"nodes": nodes, "edges": [["a", "b"], ["b", "y"]]}
+    config = PriorConfig.from_json(json.dumps({"graph": graph, "num_features": [2, 2]}))
+    assert sorted(keys.own_sources(config)) == ["own_nodes:mine", "own_nodes:other"]
 
 
 def test_a_change_of_the_code_that_samples_changes_the_key(monkeypatch):

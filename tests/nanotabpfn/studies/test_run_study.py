@@ -137,8 +137,8 @@ def test_a_damaged_cell_is_made_again(tmp_path):
     [place] = (tmp_path / "cells").iterdir()
     (place / "done.json").unlink()
     (place / "history.jsonl").write_bytes(b"")
-    (place / "checkpoints").mkdir()
-    (place / "checkpoints" / "step-00000004.safetensors").write_bytes(b"torn")
+    [checkpoint] = (place / "checkpoints").iterdir()
+    checkpoint.write_bytes(b"torn")
     for file in (place / "scores").iterdir():
         file.unlink()
     assert run({"a": prior()}, tmp_path).equals(records)

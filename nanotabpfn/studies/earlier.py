@@ -1,0 +1,117 @@
+"""Earlier trainings in the folder of a study: which a changed study still uses, and which it does again.
+
+A cell whose key has changed is trained again. If only the number of steps has grown, the earlier training is
+extended instead: schedule-free training does not depend on where it will end.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nanotabpfn.studies.arms import Arm
+from nanotabpfn.studies.folder import (
+    DONE_FILE,
+    SCORES_FOLDER,
+    STUDY_FILE,
+    cell_folder,
+    steps_done,
+)
+from nanotabpfn.studies.keys import Plan, PlannedCell
+from nanotabpfn.studies.saved import read_saved
+from nanotabpfn.training.run import CONFIG_FILE, LOCK_FILE, checkpoints
+from priors.settings import differences
+
+
+class Replaced(NamedTuple):
+    """A cell that a changed study trains again, though its folder has a training of that name."""
+
+    planned: PlannedCell
+    steps: int  # that the earlier training has done
+    reason: str
+
+
+def replaced_trainings(plan: Plan, folder: Path) -> list[Replaced]:
+    """The cells of the last run of a study that the plan does not use, and must train again.
+
+    Cells whose training is extended, or whose arm or seeds are no longer in the study, are not among them.
+    """
+    if not (folder / STUDY_FILE).exists():
+        return []
+    earlier = {(cell.arm, cell.data_seed, cell.model_seed): cell.key for cell in read_saved(folder).cells}
+    found = []
+    for planned in plan.cells:
+        cell = planned.cell
+        key = earlier.get((cell.arm.name, cell.data_seed, cell.model_seed), planned.key)
+        steps = steps_done(key, folder)
+        is_new = planned.error is None and not steps_done(planned.key, folder) and cell.arm.has_prior
+        if key != planned.key and steps and is_new and shorter_training(planned, folder) is None:
+            found.append(Replaced(planned, steps, _reason(planned, cell_folder(folder, key))))
+    return found
+
+
+def _reason(planned: PlannedCell, place: Path) -> str:
+    """Which of the settings that decide a training have changed."""
+    settings = _read_settings(place)
+    before = settings.get("depends_on")
+    if not isinstance(before, dict):
+        return "trained by an earlier version of this package"
+    changes = []
+    for path, old, new in _changes(before, planned.settings):
+        if path == "data":
+            changes.append(_change_of_data(planned.cell.arm, settings.get("prior")))
+        else:
+            changes.append(f"{path} {json.dumps(old)} -> {json.dumps(new)}")
+    return "; ".join(changes)
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted path, value before, value now) of all that differs."""
+    for name in {**now, **before}:
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from ((f"{name}.{path}", *values) for path, *values in _changes(old, new))
+        elif old != new:
+            yield name, old, new
+
+
+def _change_of_data(arm: Arm, before: Any) -> str:
+    now = json.loads(arm.config.to_json()) if arm.config else str(arm.dump)
+    if now == before:
+        return "the content of the dump, or held_out" if arm.dump else "the code of the prior or of a family"
+    if isinstance(now, dict) and isinstance(before, dict):
+        return f"the prior: {', '.join(differences(now, before))}"
+    return f"the prior: {before} -> {now}"
+
+
+def shorter_training(planned: PlannedCell, folder: Path) -> Path | None:
+    """The folder of the longest finished training that this cell extends: the same but for fewer steps."""
+    found: list[tuple[int, Path]] = []
+    for file in folder.glob(f"cells/*/{CONFIG_FILE}"):
+        before = _read_settings(file.parent).get("depends_on")
+        if not isinstance(before, dict) or before.get("steps", 0) >= planned.settings["steps"]:
+            continue
+        is_finished = (file.parent / DONE_FILE).exists() and checkpoints(file.parent)
+        if is_finished and before | {"steps": planned.settings["steps"]} == planned.settings:
+            found.append((before["steps"], file.parent))
+    return max(found)[1] if found else None
+
+
+def copy_training(source: Path, place: Path) -> None:
+    """Copy a finished training, without its scores, for a longer one; complete or not at all."""
+    partial = place.with_name(f"{place.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    left_out = shutil.ignore_patterns(DONE_FILE, SCORES_FOLDER, LOCK_FILE)
+    shutil.copytree(source, partial, ignore=left_out)
+    shutil.rmtree(place, ignore_errors=True)
+    partial.rename(place)
+
+
+def _read_settings(place: Path) -> dict[str, Any]:
+    """The settings of a cell's run; nothing where they cannot be read."""
+    try:
+        settings = json.loads((place / CONFIG_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
