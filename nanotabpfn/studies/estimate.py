@@ -26,7 +26,7 @@ from nanotabpfn.training.loop import train
 
 TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
 BYTES_OF_RECORD = 200  # of a step in history.jsonl
-MODELS_IN_CHECKPOINT = 3  # the averaged weights, AdamW's other sequence and its second moments
+MODELS_IN_CHECKPOINT = 4  # a checkpoint holds so many values for each weight
 
 
 class Estimate(NamedTuple):
