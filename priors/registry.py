@@ -1,11 +1,14 @@
 """Families by name: a registry's own or, by a dotted path, the user's; their parameters and domains."""
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 _may_import = ContextVar("may_import", default=True)
@@ -70,7 +73,8 @@ def imports_allowed(allowed: bool) -> Iterator[None]:
 def lookup(registry: dict[str, Callable], name: str) -> Callable:
     """The family called `name`: a key of `registry`, or a dotted path such as ``"mypackage.priors:mine"``.
 
-    A dotted path is imported, so worker processes find it too.
+    A dotted path is imported, so worker processes find it too. A module that is not on Python's path may be
+    in the current folder.
 
     Raises:
         ConfigError: no such family; the message lists those there are.
@@ -89,12 +93,34 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
     if not _may_import.get():
         raise UntrustedNameError(f"names code outside this package ({name[:200]}), which was not imported")
     try:
-        family = getattr(importlib.import_module(module), attribute)
+        family = getattr(_import(module), attribute)
     except Exception as error:  # whatever the user's module raises while it is imported
-        raise ConfigError(f"family {name!r} cannot be imported: {error}") from error
+        where = f"; searched were Python's path and {os.getcwd()}" if _is_absent(module, error) else ""
+        raise ConfigError(f"family {name!r} cannot be imported: {error}{where}") from error
     if not callable(family):
         raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
     return family
+
+
+def _import(module: str) -> ModuleType:
+    """A module of Python's path or, if it is not there, of the current folder, which commands do not search."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not _is_absent(module, error):
+            raise
+    folder = os.getcwd()
+    sys.path.append(folder)
+    try:
+        importlib.invalidate_caches()
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(folder)
+
+
+def _is_absent(module: str, error: Exception) -> bool:
+    """Whether an import failed since the module, or the package that it is in, was not found."""
+    return isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
