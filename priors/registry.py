@@ -103,7 +103,7 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
 
 
 def _import(module: str) -> ModuleType:
-    """A module of Python's path or, if it is not there, of the current folder, which commands do not search."""
+    """A module of Python's path or, if it is not there, of the current folder."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
