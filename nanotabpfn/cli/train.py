@@ -10,6 +10,7 @@ from nanotabpfn.cli.options import SuiteName, device_option
 from nanotabpfn.cli.train_run import train_run
 from nanotabpfn.cli.train_settings import FREE_WHEN_RESUMED, new_settings, resumed_settings
 from nanotabpfn.model.precision import PRECISIONS
+from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
 from priors.dumps.schema import PROBLEM_TYPES
@@ -161,6 +162,15 @@ class Weights(click.ParamType):
     multiple=True,
     help="Real tables that the model is scored on; several times for several suites, over all of whose "
     "tables the score is the mean.  [default: builtin; in regression builtin-regression]",
+)
+@click.option(
+    "--stop-if-not-begun",
+    type=click.IntRange(min=WINDOW),
+    metavar="[STEP]",
+    is_flag=False,
+    flag_value=LAST_VERDICT,
+    help="Stop with exit code 1 at this step or later if the loss is still that of the class shares; without "
+    f"STEP at {LAST_VERDICT}. Only in classification.",
 )
 @click.option(
     "--held-out",

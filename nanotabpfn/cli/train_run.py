@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 import torch
 
+from nanotabpfn.cli.train_watch import Watch
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
@@ -92,8 +93,15 @@ def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> Ru
             click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
             return None
         trackers = open_trackers(settings["training"]["log"], folder, settings, run.step)
+        watch = None
+        if training.model.problem_type == "classification":
+            watch = Watch(run, settings["training"]["stop_if_not_begun"])
         with trackers as track:
-            _train(training, run.state, run, track, eval_func)
+            _train(training, run.state, run, track, eval_func, watch)
+        if watch is not None and watch.should_stop:
+            raise click.ClickException(
+                f"{watch.explain()}; stopped; {folder} holds the model and a checkpoint of step {run.step}"
+            )
         return run
 
 
@@ -103,6 +111,7 @@ def _train(
     run: Run | None = None,
     track: Callable[[dict[str, float]], None] | None = None,
     eval_func: EvalFunction | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Train from `state` on; on rank 0, which has the run, every step is recorded."""
     options, loader = training.settings["training"], training.loader
@@ -113,6 +122,11 @@ def _train(
     def record(values: dict[str, float]) -> None:
         run.record(values)
         track(values)
+        if watch is not None:
+            watch.record(values)
+
+    def should_stop() -> bool:
+        return training.should_stop() or (watch is not None and watch.should_stop)
 
     try:
         train(
@@ -132,7 +146,7 @@ def _train(
             state=state,
             steps_per_checkpoint=options["checkpoint_every"],
             on_checkpoint=run.checkpoint if run else None,
-            should_stop=training.should_stop,
+            should_stop=should_stop,
         )
     except StateError as error:
         raise PlainError(f"the run cannot be resumed: {error}") from error

@@ -20,7 +20,16 @@ from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.presets import PRESETS
 
-FREE_WHEN_RESUMED = ("--steps", "--workers", "--device", "--checkpoint-every", "--keep", "--log", "--dump")
+FREE_WHEN_RESUMED = (
+    "--steps",
+    "--workers",
+    "--device",
+    "--checkpoint-every",
+    "--keep",
+    "--log",
+    "--stop-if-not-begun",
+    "--dump",
+)
 """Options that may change when a run is resumed: they leave the steps trained so far as they are. Of a dump
 only its place may change, not its content."""
 

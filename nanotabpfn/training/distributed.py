@@ -68,6 +68,14 @@ class Ranks:
             parameter.grad = summed.view_as(parameter)
         return total.reshape(())
 
+    def sum(self, number: float) -> float:
+        """The sum of a number over all ranks."""
+        if self.size == 1:
+            return number
+        total = torch.tensor(number, device=self.device)
+        self._together(distributed.all_reduce, total)
+        return total.item()
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on any rank."""
         if self.size == 1:

@@ -12,6 +12,7 @@ from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import get_default_device
 from nanotabpfn.model.precision import resolve_precision
+from nanotabpfn.training.beginning import class_entropy
 from nanotabpfn.training.distributed import ALONE, Ranks
 from nanotabpfn.training.optimizer import OPTIMIZERS, averaged, make_optimizer
 from nanotabpfn.training.state import restore, training_state
@@ -56,7 +57,8 @@ def train(
         steps_per_eval: evaluate after every so many steps, and after the last if `prior` has a length.
         eval_func: gets a classifier (or regressor) of the averaged model, and returns named scores.
         on_step: gets each step's record: `step` (from 1), `loss`, `gradient_norm` (before clipping), `lr`
-            and, if it was evaluated, the scores; and in seconds from the start of the training, without the
+            and, if it was evaluated, the scores; of classes also `class_entropy` (of the test rows, see
+            `beginning.py`); and in seconds from the start of the training, without the
             time between a stop and a resume: `train_time` (updates), `wait_time` (waiting for batches) and
             `wall_time` (everything).
         optimizer: `adamw`, or `muon` for the layers' matrices with AdamW for all other weights; see
@@ -158,9 +160,11 @@ def train(
             times["wall_time"] = time.perf_counter() - began
 
             progress.show(loss=loss, **scores)
+            record = {"step": step, "loss": loss, "gradient_norm": gradient_norm}
+            if model.problem_type == "classification":
+                record["class_entropy"] = ranks.sum(class_entropy(batch))
             if on_step is not None:
-                lr_now = optimizer.param_groups[0]["scheduled_lr"]
-                record = {"step": step, "loss": loss, "gradient_norm": gradient_norm, "lr": lr_now}
+                record["lr"] = optimizer.param_groups[0]["scheduled_lr"]
                 on_step(record | times | scores)
             if steps_per_checkpoint is not None and step % steps_per_checkpoint == 0:
                 save_checkpoint()
