@@ -19,7 +19,7 @@ def read_graph(
 ) -> nx.DiGraph:
     """Read a graph with what is known of its nodes as attributes; see docs/own-graph.md.
 
-    The ending of the name says what kind of file it is: .graphml; .dot or .gv, which needs the package
+    The format follows from the ending of the name: .graphml; .dot or .gv, which needs the package
     pydot; .txt or .edges, a line `cause effect` for each edge, `#` before comments.
 
     Args:
@@ -41,7 +41,7 @@ def read_graph(
     path = Path(path)
     readers = {".graphml": _read_graphml, ".dot": _read_dot, ".gv": _read_dot}
     if path.suffix not in ENDINGS:
-        raise ConfigError(f"{path}: must end in {', '.join(ENDINGS)}, which says what kind of file it is")
+        raise ConfigError(f"{path}: the name must end in {', '.join(ENDINGS)}, from which the format follows")
     try:
         graph = readers.get(path.suffix, _read_edges)(path)
     except ConfigError as error:
@@ -82,7 +82,7 @@ def with_roles(graph: nx.DiGraph, target: str | None, features: Sequence[str] | 
 def _read_graphml(path: Path) -> nx.DiGraph:
     graph = nx.read_graphml(path)
     for *_, attributes in graph.edges(data=True):
-        attributes.pop("id", None)  # of GraphML itself, which tells nothing
+        attributes.pop("id", None)  # GraphML's number of the edge, without a meaning here
     return graph
 
 
@@ -106,7 +106,7 @@ def _read_dot(path: Path) -> nx.DiGraph:
 
 
 def _unquoted(text: str) -> str:
-    """What stands between DOT's quotes."""
+    """A text of DOT without its quotes."""
     return text[1:-1].replace('\\"', '"') if text[:1] == text[-1:] == '"' else text
 
 

@@ -1,6 +1,6 @@
 """A user's own graph: named nodes, which of them a table shows, and what is known of each; checked.
 
-What is not said of a node is drawn from the families of the prior's config, anew for every dataset.
+What the graph leaves open of a node is drawn from the families of the prior's config, anew for every dataset.
 """
 
 import json
@@ -33,7 +33,7 @@ def _family_of(registry: dict[str, Callable]) -> AfterValidator:
 
 
 def _decoded(value: Any) -> Any:
-    """GraphML and DOT know no objects: there, `parameters` is a text of JSON."""
+    """GraphML and DOT have no objects: there, `parameters` is JSON in a text."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -41,7 +41,7 @@ def _decoded(value: Any) -> Any:
 
 
 class Node(TypedDict, total=False):
-    """What the user says of a node. docs/own-graph.md tells what each attribute means.
+    """The attributes of a node that the user has set; docs/own-graph.md explains each.
 
     Examples:
         >>> Node(role="target")
@@ -64,7 +64,7 @@ ATTRIBUTES = tuple(Node.__annotations__)
 
 
 def _known_attributes(nodes: Any) -> Any:
-    """Stop at an attribute that there is not, before pydantic does, which doesn't say which there are."""
+    """Refuse an unknown attribute with the names of the known ones, which pydantic's message lacks."""
     if isinstance(nodes, Mapping):
         for name, attributes in nodes.items():
             for attribute in attributes if isinstance(attributes, Mapping) else ():
@@ -92,8 +92,8 @@ class OwnGraph:
 
     Raises:
         pydantic.ValidationError: (a ValueError) no nodes, an unknown attribute or value, an edge of a node
-            that is not there, a cycle, not exactly one target, no feature, something said of a node that
-            cannot hold of it, or a target that no feature can tell anything of; the message names it.
+            that is not there, a cycle, not exactly one target, no feature, an attribute that a node
+            cannot have, or a target that is independent of all features; the message names it.
 
     Examples:
         >>> nodes = {"age": {}, "income": {}, "default": {"role": "target"}}
@@ -153,7 +153,7 @@ class OwnGraph:
             ancestors[name] = {name}.union(*(ancestors[parent] for parent in parents_of[name]))
         if all(ancestors[target].isdisjoint(ancestors[name]) for name in self.feature_names):
             raise ValueError(
-                f"target {target!r} has no cause in common with any feature: none could tell anything of it"
+                f"target {target!r} has no cause in common with any feature: it is independent of all of them"
             )
 
     def __repr__(self) -> str:
@@ -239,10 +239,10 @@ _NODES = TypeAdapter(Annotated[dict[Any, Node], BeforeValidator(_known_attribute
 
 
 def nodes_of(graph: nx.DiGraph) -> dict[Hashable, Node]:
-    """What the attributes of any graph's nodes say of them, checked; edges may have a `weight`.
+    """The attributes of any graph's nodes, checked; edges may have a `weight`.
 
     Raises:
-        ValueError: an unknown attribute or value, or one that cannot hold of its node.
+        ValueError: an unknown attribute or value, or one that its node cannot have.
 
     Examples:
         >>> nodes_of(nx.DiGraph([("age", "income")]))

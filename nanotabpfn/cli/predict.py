@@ -108,7 +108,7 @@ def predict_command(
 ) -> None:
     """Learn the target of one table, and predict that of another.
 
-    Tables are CSV or Parquet (.csv, .parquet), as they come: text, dates and missing cells are read. The
+    Tables are CSV or Parquet (.csv, .parquet) and may hold text, dates and missing cells. The
     predictions have the column `prediction`, and for each class the column `probability_CLASS`, or for each
     of the quantiles of a real target the column `quantile_PROBABILITY`. Cells that cannot be read are listed
     on stderr.

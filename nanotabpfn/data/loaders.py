@@ -58,7 +58,7 @@ def dump_range(dump: Dump, num_datasets: int) -> TrainedRange:
     """The sizes of a dump's tables: those of the prior that its attributes state, or of its datasets.
 
     Of the stated config only the plain numbers of RANGE_FIELDS are read, and only if they agree with the
-    arrays: the file may come from anybody, so no family that it names is resolved.
+    arrays. The file may be from an untrusted source, so no family that it names is imported.
 
     Args:
         dump: the file.

@@ -16,7 +16,7 @@ MIXTURE = 0  # stream(seed, TRAIN, MIXTURE, step); the orders of dumps have the 
 class MixedDataLoader:
     """Batches of several loaders: each comes from one of them, drawn by weight.
 
-    Its batches have one key more, `loader`: the number of the loader that they come from.
+    Its batches have one more key, `loader`: the number of their loader.
 
     Args:
         loaders: of dumps or live priors. Each continues from its own position; its `num_steps` has no effect.

@@ -19,7 +19,7 @@ from priors.dumps.schema import DumpError, finite_records
 from priors.sampling.blocks import sample_block
 
 DEFAULT_BLOCK_SIZE = 32
-"""Block size of a dump whose file does not say it: the published dump's."""
+"""Block size where the file does not hold it: the published dump's."""
 
 
 class PriorError(Exception):

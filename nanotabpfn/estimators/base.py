@@ -207,7 +207,7 @@ def warn_outside(
         rows: training rows of the table.
         features: its features.
         classes: its classes; None in regression.
-        note: more to say.
+        note: added at the end.
 
     Examples:
         >>> trained = TrainedRange(rows=(15, 135), features=(5, 5))

@@ -1,4 +1,4 @@
-"""Tables as they come, taken apart into columns and compared with what was fitted, as scikit-learn does.
+"""Tables of any kind, split into columns that are checked against those of `fit`, as scikit-learn does.
 
 Axis letters: N rows, F columns.
 """
@@ -84,7 +84,7 @@ def _holds_other_than_numbers(X: Any) -> bool:
     try:
         return np.asarray(X).dtype.kind not in "biufc"
     except (TypeError, ValueError):
-        return False  # validate_data says what is wrong with it
+        return False  # validate_data raises the error
 
 
 def _read_frame(estimator: BaseEstimator, X: Any, reset: bool) -> list[Column]:

@@ -26,13 +26,16 @@ def score_held_out(
         model: on `device`, in evaluation mode.
 
     Returns:
-        `held_out_loss`, which training minimizes. Of classes it is the cross entropy; then also
-        `held_out_accuracy` and `held_out_roc_auc`, the mean over a dataset's classes of each against the
-        rest, over the datasets where it is defined: test rows of at least two classes. Of real targets it
-        is the negative log density in units of the training rows' deviation; then also `held_out_r2`, of
-        the mean as prediction: 1 - the squared errors of all datasets' test rows, in those units, over
-        their squared distances from their dataset's test mean. Summed before dividing, since a small
-        dataset's own R2 has no lower bound.
+        `held_out_loss`, which training minimizes.
+
+        With classes it is the cross entropy. There are two more scores: `held_out_accuracy`; and
+        `held_out_roc_auc`, for each dataset the mean over its classes of one against the rest, averaged over
+        the datasets whose test rows have at least two classes.
+
+        With real targets it is the negative log density, in units of the training rows' standard deviation.
+        There is one more score, `held_out_r2`, with the mean of the distribution as prediction: 1 - S / T,
+        where S is the sum of squared errors and T that of squared distances from the dataset's test mean,
+        both over all datasets and in those units. The R2 of one small dataset would have no lower bound.
 
     Examples:
         >>> from nanotabpfn.data.loaders import PriorDataLoader

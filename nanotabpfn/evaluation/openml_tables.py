@@ -41,7 +41,7 @@ FILTER = {
 
 
 class OpenMLError(Exception):
-    """A table or a study of OpenML that cannot be had; the message says what to do."""
+    """A table or a study of OpenML that cannot be loaded; the message has the remedy."""
 
 
 class OpenMLTable(NamedTuple):
@@ -58,7 +58,7 @@ def load_study(study_id: int) -> list[OpenMLTable]:
     The list of its tasks needs the network each time.
 
     Raises:
-        OpenMLError: it cannot be had, or none of its tables fits.
+        OpenMLError: it cannot be loaded, or none of its tables fits.
         ModuleNotFoundError: the package openml is missing.
     """
     with _openml(f"study {study_id}") as openml:
@@ -70,7 +70,7 @@ def load_fitting(task_ids: Sequence[int], source: str) -> list[OpenMLTable]:
     """The tables of those tasks that fit FILTER.
 
     Raises:
-        OpenMLError: one cannot be had, or none fits.
+        OpenMLError: one cannot be loaded, or none fits.
         ModuleNotFoundError: the package openml is missing.
     """
     found = []
@@ -87,7 +87,7 @@ def load_tasks(task_ids: Sequence[int]) -> list[OpenMLTable]:
     """The tables of tasks that are named one by one, and so have to fit FILTER all.
 
     Raises:
-        OpenMLError: one cannot be had, or does not fit; the message says why.
+        OpenMLError: one cannot be loaded, or does not fit; the message has the reason.
         ModuleNotFoundError: the package openml is missing.
     """
     described = [_describe(task_id) for task_id in task_ids]
@@ -172,6 +172,6 @@ def _openml(what: str) -> Iterator[Any]:
         except Exception as error:  # its own, those of requests, urllib3 and minio, and plain ones
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise OpenMLError(
-                f"OpenML, {what}: cannot be had: {reason}\nTables are taken from "
+                f"OpenML, {what}: cannot be loaded: {reason}\nTables are taken from "
                 f"{openml.config.get_cache_directory()} where they are there; all else needs the network"
             ) from error

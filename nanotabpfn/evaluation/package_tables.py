@@ -232,7 +232,7 @@ def _merge_dummies(frame: "pd.DataFrame", dummies: list[str]) -> "pd.Series":
 
 
 def _cut(table: Declaration, y: "pd.Series") -> "pd.Series":
-    """A target in two classes, 0 and 1, where the declaration says so."""
+    """A target in two classes, 0 and 1, where the declaration asks for it."""
     if table.among is not None:
         return y.isin(table.among).astype(int).where(y.notna())
     if table.above is None:

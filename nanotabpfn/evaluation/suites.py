@@ -66,7 +66,7 @@ def load_suite(name: str) -> list[Table]:
     Raises:
         ValueError: no such suite; the message lists those there are.
         ModuleNotFoundError: the suite needs an extra that is not installed; the message says which.
-        OpenMLError: OpenML's tables cannot be had, or do not fit.
+        OpenMLError: OpenML's tables cannot be loaded, or do not fit the filter.
 
     Examples:
         >>> for table in load_suite("builtin"):

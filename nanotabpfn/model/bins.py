@@ -103,7 +103,7 @@ def cdf(logits: torch.Tensor, edges: torch.Tensor, values: torch.Tensor) -> torc
     """
     index, into_left, into_right = _locate(edges, values)
     left, right = _scales(edges)
-    share = (values - edges[index]) / edges.diff()[index]  # of the bin's mass that lies below
+    share = (values - edges[index]) / edges.diff()[index]  # of the bin's mass that is below
     share = torch.where(index == 0, torch.erfc(into_left / (left * sqrt(2))), share)
     share = torch.where(index == len(edges) - 2, torch.erf(into_right / (right * sqrt(2))), share)
     masses = torch.softmax(logits, dim=-1)

@@ -33,7 +33,7 @@ _NOT_A_MODEL = (AttributeError, KeyError, IndexError, TypeError, ValueError, Run
 
 
 class CheckpointError(Exception):
-    """A file from which no model can be loaded; the message names it and says what is wrong.
+    """A file from which no model can be loaded; the message names the file and the reason.
 
     Examples:
         >>> load_model("absent.safetensors")  # doctest: +ELLIPSIS
@@ -258,7 +258,7 @@ def _stored_architecture(file: Path, metadata: dict[str, str]) -> dict[str, Any]
 
 
 def _read_pickle(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:
-    """Weights of a PyTorch file by their names in the model, and its architecture if the file says it."""
+    """Weights of a PyTorch file by their names in the model, and its architecture if the file holds it."""
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

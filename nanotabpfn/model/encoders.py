@@ -65,7 +65,7 @@ def feature_statistics(x_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     if x_train.shape[1] == 1:
         return mean, torch.full_like(mean, math.inf)
     std = x_train.std(dim=1, keepdim=True)
-    # The mean of n equal values has a rounding error relative to their size, and so has their deviation.
+    # Mean and standard deviation of n equal values have rounding errors relative to their size.
     rounding = 8 * torch.finfo(x_train.dtype).eps * x_train.abs().amax(dim=1, keepdim=True)
     return mean, std.masked_fill(std <= rounding, math.inf)
 

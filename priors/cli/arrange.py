@@ -26,7 +26,7 @@ def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
 
     \b
     priors merge linear.h5 trees.h5 --out both.h5
-    priors shuffle both.h5 --out mixed.h5 --seed 0      # else all of the one come before the other
+    priors shuffle both.h5 --out mixed.h5 --seed 0      # otherwise one follows the other
     """
     if len(dumps) < 2:
         raise click.UsageError(f"needs at least two dumps, got {len(dumps)}")
@@ -59,7 +59,7 @@ def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overw
 
     \b
     priors split mine.h5 --parts 4 --out-dir parts
-    priors split mine.h5 --sizes 16000,4000 --out-dir parts     # to train on, and to look at
+    priors split mine.h5 --sizes 16000,4000 --out-dir parts     # for training, and for inspection
     """
     if (parts is None) == (sizes is None):
         raise click.UsageError("needs either --parts or --sizes")
@@ -107,7 +107,7 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
 )
 @overwrite_option
 def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> None:
-    """Write the datasets of SOURCE to OUT as the endings of their names say: .h5, .npz or .parquet.
+    """Write the datasets of SOURCE to OUT in the format of its ending: .h5, .npz or .parquet.
 
     Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
     dataset, row, is_train, y, x0, x1 ... or the features' own names (null where a dataset has fewer

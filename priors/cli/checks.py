@@ -42,7 +42,7 @@ def verify(dump: Path, num_records: int, trust: bool) -> None:
     """Make records of a DUMP again from its own config and seed, and compare them to the bit.
 
     Its content hash is computed anew as well, so that damage anywhere is seen. Exit code 1 if something
-    differs; 2 if the file does not say how it was made.
+    differs; 2 if the file has no record of how it was made.
 
     \b
     priors verify mine.h5

@@ -23,7 +23,7 @@ from priors.presets import PRESETS, PURPOSES
 from priors.settings import differences
 
 ALL_FIELDS = "ALL"
-"""What `--explain` without a field stands for."""
+"""The value of `--explain` without a field."""
 
 
 @click.command()

@@ -44,7 +44,7 @@ def figure_options(num: int, what: str) -> Callable:
 
     def with_options(command: Callable) -> Callable:
         @click.option(
-            "--out", type=NEW, required=True, help="The figure; its ending says which kind: .png, .svg, .pdf."
+            "--out", type=NEW, required=True, help="The figure; its ending is its format: .png, .svg, .pdf."
         )
         @click.option("--num", type=click.IntRange(min=1), default=num, show_default=True, help=what)
         @seed_option

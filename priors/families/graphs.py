@@ -1,7 +1,7 @@
 """Graph families: (num_nodes, rng, parameters) -> nx.DiGraph on 0..num_nodes-1, edges from low to high index.
 
 Acyclic by construction: a node's causes have lower numbers than the node itself. The ranges from which a
-prior draws a family's parameters stand in its config (`PriorConfig.parameters`).
+prior draws a family's parameters are in its config (`PriorConfig.parameters`).
 
 The library's own families draw the parents of each node, from which `as_graphs` makes a networkx graph. The
 sampler reads the parents alone (``family.parents``): a networkx graph takes longer than a small table.
@@ -262,7 +262,7 @@ def watts_strogatz(
     num_neighbours: Annotated[int, Domain(1, 1000)] = 2,
     rewiring: Annotated[float, Domain(0, 1)] = 0.3,
 ) -> Parents:
-    """A small world: a chain with edges to the next `num_neighbours` nodes, some of them sent elsewhere.
+    """A small world: a chain with edges to the next `num_neighbours` nodes, some of them rewired.
 
     Args:
         num_neighbours: later nodes that each node causes, at least 1.

@@ -1,9 +1,9 @@
 """Mechanism families: parents (R, P), rng, parameters -> values (R,), all float32.
 
-`rng` gives the mechanism its weights. A mechanism looks at each row by itself, and expects parents of about
+`rng` gives the mechanism its weights. A mechanism treats each row independently, and expects parents of about
 zero mean and unit variance (`SCM` standardizes what its nodes compute); given the same generator it is
 therefore the same function of a row, whatever other rows there are. The ranges from which a prior draws the
-parameters stand in its config (`PriorConfig.parameters`).
+parameters are in its config (`PriorConfig.parameters`).
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def mlp(
     Args:
         num_layers: hidden layers.
         width: units of each.
-        gain: deviation of a unit's input; around 1.5 units leave the linear part of their activation.
+        gain: standard deviation of the input of a unit; near 1.5 it leaves the activation's linear part.
         activation: a key of `ACTIVATIONS`.
 
     References:
@@ -288,7 +288,7 @@ def weighted_sum(weights: list[float], parents: np.ndarray, rng: np.random.Gener
 
 
 def drifting(mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A function that turns into another along the rows (R,), as a world does in which the table is recorded.
+    """A function that changes gradually into another along the rows (R,): rows in the order of time.
 
     Row by row cos(angle) times one draw of `mechanism` plus sin(angle) times a second, the angle growing
     evenly from 0 in the first row to a quarter turn in the last: two independent draws of one variance give

@@ -75,7 +75,7 @@ def normal_mixture(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def log_normal(num_datapoints: int, rng: np.random.Generator) -> np.ndarray:
-    """The exponential of a normal of deviation 0.6, brought to mean 0 and variance 1: skewed to the right.
+    """The exponential of a normal (standard deviation 0.6), with mean 0 and variance 1: skewed to the right.
 
     Examples:
         >>> values = log_normal(1000, np.random.default_rng(0))
@@ -125,7 +125,7 @@ def multiplicative(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def heteroscedastic(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Noise whose deviation grows along the signal, from nearly none to twice the usual.
+    """Noise whose standard deviation grows with the signal, from nearly none to twice the usual.
 
     Examples:
         >>> heteroscedastic(np.array([-9.0, 0.0, 9.0]), np.array([0.5, 0.5, 0.5])).round(3).tolist()

@@ -96,7 +96,7 @@ def _sizes(path: str | Path, found: Audit) -> Sizes:
 
 
 def _panels_of_all(sizes: Sizes) -> list[Panel]:
-    """Splits, rows and features of all records; sizes that never differ stand in the title instead."""
+    """Splits, rows and features of all records; sizes that are the same in all records are in the title."""
     panels = [
         Panel(
             "Splits",

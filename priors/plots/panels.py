@@ -32,7 +32,7 @@ def histogram(axes: "Axes", values: np.ndarray, bins: Any, label: str, colour: s
 
 
 def bars(axes: "Axes", values: np.ndarray, label: str, colour: str) -> None:
-    """How often each whole number occurs; if they lie far apart, a histogram.
+    """How often each whole number occurs; if their range is above 30, a histogram.
 
     Examples:
         >>> from matplotlib.figure import Figure

@@ -41,7 +41,7 @@ DPI = 130
 
 
 class PlotError(Exception):
-    """A figure that cannot be drawn; the message says why, and what helps.
+    """A figure that cannot be drawn; the message has the reason and the remedy.
 
     Examples:
         >>> check_figure("graphs.txt")
