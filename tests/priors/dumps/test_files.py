@@ -65,7 +65,7 @@ def test_files_of_other_processes_machines_and_names_are_kept(tmp_path):
         file.write_text("half")
     with replaced_when_done(path) as own:
         own.write_text("all")
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, path])
+    assert set(tmp_path.iterdir()) == {*kept, path}  # the parent may be process 1
 
 
 def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path):
