@@ -119,8 +119,8 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
         raise CheckpointError(f"{file}: holds no NanoTabPFNModel: {_one_line(error)}") from error
     if assumes_heads:
         warnings.warn(
-            f"{file}: does not say its number of attention heads; {PUBLISHED_HEADS} are assumed, as "
-            "published; for another number give num_attention_heads",
+            f"{file}: does not hold its number of attention heads; {PUBLISHED_HEADS} are assumed, as "
+            "published; num_attention_heads (`nanotabpfn evaluate --heads`) gives another number",
             stacklevel=2,
         )
     return model.eval()

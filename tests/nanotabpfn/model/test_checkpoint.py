@@ -111,7 +111,7 @@ def test_heads_are_for_state_dicts_alone(tmp_path, model):
 def test_a_state_dict_of_an_unsaid_number_of_heads_warns_of_what_is_assumed(tmp_path, model):
     file = tmp_path / "model.pth"
     torch.save(NanoTabPFNModel(8, 2, 12, 2, 3).state_dict(), file)
-    with pytest.warns(UserWarning, match=r"does not say .* 4 are assumed, .* num_attention_heads"):
+    with pytest.warns(UserWarning, match=r"does not hold .* 4 are assumed, .* num_attention_heads"):
         assert load_model(file).config["num_attention_heads"] == 4
     assert load_model(file, 2).config["num_attention_heads"] == 2  # no warning: it would be an error here
 
