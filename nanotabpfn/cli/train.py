@@ -8,7 +8,7 @@ import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
 from nanotabpfn.cli.train_run import train_run
-from nanotabpfn.cli.train_settings import FREE_WHEN_RESUMED, new_settings, resumed_settings
+from nanotabpfn.cli.train_settings import FREE_WHEN_RESUMED, SIZES, is_given, new_settings, resumed_settings
 from nanotabpfn.model.precision import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
@@ -81,6 +81,14 @@ class Weights(click.ParamType):
     f"config.json. Options that may change: {', '.join(FREE_WHEN_RESUMED)}.",
 )
 @click.option(
+    "--from",
+    "branch_from",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="CHECKPOINT",
+    help="Start from the weights of another run (its folder, or a file of it) or of a model, on any prior, "
+    "with any learning rate and seed; steps are counted anew.",
+)
+@click.option(
     "--trust",
     is_flag=True,
     help="With --resume: import families of other packages that the priors in its config.json name. Somebody "
@@ -118,10 +126,8 @@ class Weights(click.ParamType):
 @click.option(
     "--recipe",
     type=click.Choice(list(RECIPES)),
-    default=DEFAULT_RECIPE,
-    show_default=True,
     help="Architecture and optimizer, as docs/training.md describes them; `published` for the published "
-    "settings to the digit.",
+    f"settings to the digit.  [default: {DEFAULT_RECIPE}; with --from that of the run]",
 )
 @click.option(
     "--lr",
@@ -229,6 +235,7 @@ def train_command(
     nanotabpfn train --resume runs/mine --dump elsewhere/mine.h5
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --prior default --out runs/live --held-out 256
+    nanotabpfn train --prior trees --out runs/branch --from runs/live --steps 500
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
     nanotabpfn train --problem regression --prior default --suite none --out runs/regressor
     torchrun --nproc-per-node 2 -m nanotabpfn train --dump mine.h5 --out runs/mine
@@ -237,6 +244,14 @@ def train_command(
         raise click.UsageError("needs either --out, for a new run, or --resume")
     if trust and resume is None:
         raise click.UsageError("--trust is for --resume: what --prior names is imported anyway")
+    if options["branch_from"] is not None and resume is None:
+        given = [
+            parameter.opts[0]
+            for parameter in ctx.command.params
+            if parameter.name in SIZES and is_given(ctx, parameter)
+        ]
+        if given:
+            raise click.UsageError(f"{given[0]} cannot be given with --from: the model keeps its sizes")
     settings = new_settings(options) if resume is None else resumed_settings(ctx, resume)
     check_trackers(settings["training"]["log"])
     train_run(settings, out or resume, resume is None, overwrite, trust)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 import torch
 
+from nanotabpfn.cli.train_settings import SIZES
 from nanotabpfn.cli.train_watch import Watch
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader
@@ -22,11 +23,20 @@ from nanotabpfn.evaluation.suites import load_suites
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import NUM_BINS, standard_edges
 from nanotabpfn.model.checkpoint import MODEL_FILE
+from nanotabpfn.training.branch import Source, branch_state, open_source
 from nanotabpfn.training.curves import describe_data
 from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
 from nanotabpfn.training.loop import train
 from nanotabpfn.training.recipes import RECIPES
-from nanotabpfn.training.run import CONFIG_FILE, Run, WriteError, create_run, last_state, resume_run
+from nanotabpfn.training.run import (
+    CONFIG_FILE,
+    Run,
+    WriteError,
+    create_run,
+    last_state,
+    resume_run,
+    write_settings,
+)
 from nanotabpfn.training.state import StateError
 from nanotabpfn.training.step import TrainingError
 from nanotabpfn.training.tracking import open_trackers
@@ -61,7 +71,11 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         with join_ranks(settings["training"]["device"]) as ranks, _stop_signals(ranks) as should_stop:
             with imports_allowed(is_new or trust):  # somebody else may have written config.json
                 loader = _loader(settings, ranks)
-            if is_new:
+            source = None
+            if is_new and "from" in settings:
+                source = open_source(Path(settings["from"]["path"]))
+                settings["model"] = _architecture_of(source, settings, loader)
+            elif is_new:
                 settings["model"] = _architecture(settings, loader)
             torch.manual_seed(settings["training"]["seed"])
             model = NanoTabPFNModel(**settings["model"])
@@ -69,10 +83,10 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
             training = Training(settings, model, loader, ranks, should_stop)
             run = None
             if ranks.rank == 0:
-                run = _lead(training, folder, is_new, overwrite)
+                run = _lead(training, folder, is_new, overwrite, source)
             else:
                 ranks.wait()  # until rank 0 has opened the run
-                _train(training, None if is_new else last_state(folder))
+                _train(training, None if is_new and source is None else last_state(folder))
     except RankLostError as error:
         raise click.ClickException(
             f"{error}; to resume, run the same command with --resume {folder} in place of its options"
@@ -81,13 +95,17 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         _report(run, loader)
 
 
-def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> Run | None:
+def _lead(
+    training: Training, folder: Path, is_new: bool, overwrite: bool, source: Source | None
+) -> Run | None:
     """Train on rank 0, which evaluates and writes the run; None if the run was finished before."""
     settings = training.settings
     eval_func = _eval_func(settings, training.loader, training.ranks.device)
     keep = settings["training"]["keep"]
     opened = create_run(folder, settings, keep, overwrite) if is_new else resume_run(folder, settings, keep)
     with opened as run:
+        if source is not None:
+            _begin_branch(run, source, training)
         training.ranks.wait()
         if run.step >= settings["training"]["steps"]:
             click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
@@ -103,6 +121,19 @@ def _lead(training: Training, folder: Path, is_new: bool, overwrite: bool) -> Ru
                 f"{watch.explain()}; stopped; {folder} holds the model and a checkpoint of step {run.step}"
             )
         return run
+
+
+def _begin_branch(run: Run, source: Source, training: Training) -> None:
+    """Write the state that a branch starts from as the checkpoint of step 0, and what it took over."""
+    state, taken = branch_state(source, training.loader, training.settings["training"])
+    source.model.trained_range = training.loader.trained_range
+    run.settings["from"] |= {"taken_over": taken}
+    write_settings(run.folder, run.settings)
+    run.checkpoint(source.model, state)
+    run.state = state
+    names = {"optimizer": "the optimizer's state", "data": "the position in the data"}
+    kept = [name for key, name in names.items() if taken[key]]
+    click.echo(f"starts from {source.path}: its {', '.join(['weights', *kept])}", err=True)
 
 
 def _train(
@@ -214,6 +245,28 @@ def _architecture(settings: dict[str, Any], loader: Loader) -> dict[str, Any]:
             return NanoTabPFNModel(**settings["model"], **outputs, **changes).config
     except ValueError as error:
         raise PlainError(str(error)) from error
+
+
+def _architecture_of(source: Source, settings: dict[str, Any], loader: Loader) -> dict[str, Any]:
+    """All arguments of a branch's model, which are those of its source."""
+    config, recipe = source.model.config, settings["training"]["recipe"]
+    if loader.problem_type != source.model.problem_type:
+        raise PlainError(
+            f"{source.path}: is a model of {source.model.problem_type}, not of {loader.problem_type}"
+        )
+    if loader.problem_type == "classification" and loader.max_num_classes > source.model.num_outputs:
+        raise PlainError(
+            f"{source.path}: has {source.model.num_outputs} outputs, and the data up to "
+            f"{loader.max_num_classes} classes"
+        )
+    wanted = _architecture(settings | {"model": {name: config[name] for name in SIZES.values()}}, loader)
+    for name in {name for one in RECIPES.values() for name in one.architecture}:
+        if wanted[name] != config[name]:
+            raise PlainError(
+                f"{source.path}: has {name} {config[name]}, and the recipe {recipe} {wanted[name]}; "
+                "a branch needs a recipe of the same architecture"
+            )
+    return config
 
 
 def _eval_func(settings: dict[str, Any], loader: Loader, device: str | torch.device) -> EvalFunction | None:

@@ -12,7 +12,8 @@ from click.core import ParameterSource
 
 from nanotabpfn.cli.options import resolve_device, resolve_suites
 from nanotabpfn.model.precision import resolve_precision
-from nanotabpfn.training.recipes import RECIPES
+from nanotabpfn.training.branch import open_source
+from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.run import CONFIG_FILE, RunError, read_settings
 from priors.config import load_config, with_overrides
 from priors.console import PlainError, parse_override
@@ -44,7 +45,7 @@ SIZES = {
 SOURCES = ("dumps", "priors", "overrides", "weights")
 """Options that say what is trained on."""
 
-NOT_OF_TRAINING = {"problem", "out", "resume", "trust", "overwrite", *SOURCES, *SIZES}
+NOT_OF_TRAINING = {"problem", "out", "resume", "trust", "overwrite", "branch_from", *SOURCES, *SIZES}
 """Options that `settings["training"]` does not hold."""
 
 
@@ -66,6 +67,13 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     training |= {"suite": suite, "log": list(options["log"])}
     if training["workers"] is None:
         training["workers"] = 1 if any("prior" in source for source in data) else 0
+    branch_from = {}
+    if options["branch_from"] is not None:
+        source = open_source(options["branch_from"])
+        branch_from = {"from": source.provenance}
+        if source.settings and not options["recipe"]:
+            training["recipe"] = source.settings.get("training", {}).get("recipe")
+    training["recipe"] = training["recipe"] or DEFAULT_RECIPE
     recipe = RECIPES[training["recipe"]].training
     training = recipe | {
         name: value for name, value in training.items() if value is not None or name not in recipe
@@ -74,6 +82,7 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     precision = resolve_precision(training["precision"], device)
     return {
         "id": uuid4().hex[:8],
+        **branch_from,
         "data": data,
         "training": training | {"device": device, "precision": precision},
         "versions": {name: version(name) for name in ("nanotabpfn-priors", "torch", "schedulefree")},
@@ -92,7 +101,7 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
     try:
         training = settings["training"]
         for parameter in ctx.command.params:
-            if parameter.name in ("resume", "trust") or not _is_given(ctx, parameter):
+            if parameter.name in ("resume", "trust") or not is_given(ctx, parameter):
                 continue
             if parameter.opts[0] not in FREE_WHEN_RESUMED:
                 raise click.UsageError(
@@ -147,7 +156,7 @@ def _file_facts(dump: Path) -> dict[str, int]:
     return {"size": facts.st_size, "modified": facts.st_mtime_ns}
 
 
-def _is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
+def is_given(ctx: click.Context, parameter: click.Parameter) -> bool:
     return ctx.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
 
 
