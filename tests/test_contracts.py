@@ -150,6 +150,20 @@ def test_importing_a_package_and_its_help_load_nothing_heavy(package):
     assert not HEAVY & loaded_by(RUN.format(package, ["--help"]))
 
 
+def test_the_help_of_train_loads_nothing_heavy():
+    assert not HEAVY & loaded_by(RUN.format("nanotabpfn", ["train", "--help"]))
+
+
+def test_the_help_of_train_has_the_names_that_it_does_not_load():
+    from nanotabpfn.cli.options import SUITE_NAMES
+    from nanotabpfn.cli.train import PROBLEM_TYPES
+    from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
+    from priors.dumps.schema import PROBLEM_TYPES as DUMPED
+
+    assert list(SUITE_NAMES) == [*SUITES, *REGRESSION_SUITES]
+    assert PROBLEM_TYPES == DUMPED
+
+
 def test_the_names_of_nanotabpfn_load_torch_and_little_else():
     code = "import nanotabpfn\nnanotabpfn.NanoTabPFNModel, nanotabpfn.load_model, nanotabpfn.RECIPES"
     loaded = loaded_by(code)

@@ -5,8 +5,14 @@ from typing import Any
 
 import click
 
-from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, check_suite
-from nanotabpfn.model.device import DEVICES, find_device
+from nanotabpfn.model.choices import DEVICES
+
+SUITE_NAMES = (
+    *("builtin", "open", "open-missing"),
+    *(f"{kind}-{half}" for kind in ("nano", "binary", "multiclass", "missing") for half in ("dev", "test")),
+    *("builtin-regression", "open-regression", "regression-dev", "regression-test"),
+)
+"""Of SUITES and REGRESSION_SUITES: for the help, which does not load their tables' packages."""
 
 device_option = click.option(
     "--device",
@@ -27,6 +33,8 @@ class SuiteName(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.others:
+            from nanotabpfn.evaluation.suites import check_suite
+
             try:
                 check_suite(value)
             except ValueError as error:
@@ -35,8 +43,7 @@ class SuiteName(click.ParamType):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         names = [
-            *SUITES,
-            *REGRESSION_SUITES,
+            *SUITE_NAMES,
             "tabarena",
             "openml:study/ID",
             "openml:task/ID,ID",
@@ -54,6 +61,8 @@ def resolve_suites(problem: str, names: Sequence[str]) -> list[str]:
     >>> resolve_suites("regression", []), resolve_suites("classification", ["nano-dev", "binary-dev"])
     (['builtin-regression'], ['nano-dev', 'binary-dev'])
     """
+    from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
+
     own = REGRESSION_SUITES if problem == "regression" else SUITES
     if not names:
         return [next(iter(own))]
@@ -76,6 +85,8 @@ def resolve_device(name: str) -> str:
     Raises:
         click.BadParameter: it is not available here.
     """
+    from nanotabpfn.model.device import find_device
+
     try:
         return str(find_device(name))
     except ValueError as error:

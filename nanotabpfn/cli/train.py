@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
-from nanotabpfn.cli.train_run import train_run
-from nanotabpfn.cli.train_settings import FREE_WHEN_RESUMED, SIZES, is_given, new_settings, resumed_settings
-from nanotabpfn.model.precision import PRECISIONS
+from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
+from nanotabpfn.model.choices import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
-from priors.dumps.schema import PROBLEM_TYPES
+
+PROBLEM_TYPES = ("classification", "regression")
 
 
 class Weights(click.ParamType):
@@ -240,6 +240,9 @@ def train_command(
     nanotabpfn train --problem regression --prior default --suite none --out runs/regressor
     torchrun --nproc-per-node 2 -m nanotabpfn train --dump mine.h5 --out runs/mine
     """
+    from nanotabpfn.cli.train_run import train_run
+    from nanotabpfn.cli.train_settings import is_given, new_settings, resumed_settings
+
     if (out is None) == (resume is None):
         raise click.UsageError("needs either --out, for a new run, or --resume")
     if trust and resume is None:

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from nanotabpfn.cli.options import resolve_device, resolve_suites
+from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.branch import open_source
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
@@ -20,27 +21,6 @@ from priors.console import PlainError, parse_override
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.presets import PRESETS
-
-FREE_WHEN_RESUMED = (
-    "--steps",
-    "--workers",
-    "--device",
-    "--checkpoint-every",
-    "--keep",
-    "--log",
-    "--stop-if-not-begun",
-    "--dump",
-)
-"""Options that may change when a run is resumed: they leave the steps trained so far as they are. Of a dump
-only its place may change, not its content."""
-
-SIZES = {
-    "embedding_size": "embedding_size",
-    "heads": "num_attention_heads",
-    "hidden": "mlp_hidden_size",
-    "layers": "num_layers",
-}
-"""Option -> argument of the model."""
 
 SOURCES = ("dumps", "priors", "overrides", "weights")
 """Options that say what is trained on."""

@@ -2,7 +2,7 @@
 
 import torch
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from nanotabpfn.model.choices import DEVICES
 
 
 def get_default_device() -> str:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-PRECISIONS = ("float32", "bfloat16", "auto")
+from nanotabpfn.model.choices import PRECISIONS
 
 COMPILED_KERNELS = "64"
 """Kernels that oneDNN keeps on the CPU; by itself it keeps 1,024, with memory for each."""

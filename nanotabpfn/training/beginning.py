@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 WINDOW = 50
 """Steps whose mean loss is compared with their mean entropy. While a training with batches of 32 datasets has
@@ -43,10 +42,13 @@ def class_entropy(batch: dict[str, Any]) -> float:
             this rank's summand of the mean.
 
     Examples:
+        >>> import torch
         >>> y = torch.tensor([[0, 1, 0, 1, 0, 1.0], [0, 1, 1, 1, 1, 1.0]])
         >>> round(class_entropy({"y": y, "train_test_split_index": 2}), 4)  # half of ln 2
         0.3466
     """
+    import torch  # here: the options of `nanotabpfn train` need the numbers above without it
+
     total, num_datasets = 0.0, 0
     for part in batch.get("parts", [batch]):
         targets = part["y"][:, part["train_test_split_index"] :].long()  # (B, R - T)
