@@ -305,7 +305,7 @@ def test_the_model_knows_what_it_was_trained_on_and_the_classifier_warns_beyond(
         classifier.fit(x, x[:, 0] > 0)
     classifier.fit(x[:, :3], x[:, 0] > 0)  # inside
 
-    # A run of a time when models did not know it: they do once it has gone on.
+    # A run of an older version, whose model has no range: resuming the run adds it.
     model = load_model(tmp_path / "both")
     model.trained_range = None
     save_model(model, tmp_path / "both")

@@ -59,7 +59,7 @@ def test_ranks_share_each_batch_without_overlap_or_rest(damaged_dump, batch_size
             assert max(sizes) - min(sizes) <= 1
     assert len({loader.num_skipped for loader in loaders[: num_ranks + 1]}) == 1
     states = [json.dumps(loader.state_dict()) for loader in loaders[: num_ranks + 1]]
-    assert len(set(states)) == 1  # so that one of them can write it, and any number go on
+    assert len(set(states)) == 1  # so that one rank can write it and any number can resume
 
 
 def test_ranks_out_of_range_are_errors(tiny_dump):
