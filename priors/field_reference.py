@@ -142,6 +142,19 @@ def describe_family(field: str, name: str) -> str:
     return ", ".join(texts) or "no parameters"
 
 
+def family_source(field: str, name: str) -> str:
+    """The literature that the docstring of a family refers to; "" if there is none.
+
+    Examples:
+        >>> family_source("graphs", "barabasi_albert")
+        'Barabasi and Albert, Emergence of scaling in random networks, Science 1999.'
+        >>> family_source("noises", "normal")
+        ''
+    """
+    _, found, text = (inspect.getdoc(FAMILIES[field][name]) or "").partition("References:\n")
+    return " ".join(text.partition("\n\n")[0].split()) if found else ""
+
+
 def _domain(annotation: Any) -> str | list[str]:
     """The bounds of a parameter, or its choices."""
     for domain in getattr(annotation, "__metadata__", ()):

@@ -12,6 +12,7 @@ from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Study
 from priors.field_reference import (
     FieldReference,
     describe_field,
+    family_source,
     field_docs,
     field_names,
     first_sentence,
@@ -89,10 +90,17 @@ def prior_section(found: FieldReference) -> Iterator[str]:
     if found.presets:
         yield f"- In presets: {'; '.join(f'{name} has `{text}`' for name, text in found.presets.items())}."
     yield ""
-    if found.families:
-        heading = "parameters: their ranges, and the limits" if found.name == "parameters" else "what it is"
+    if found.name == "parameters":
         rows = [(f"`{family}`", text) for family, text in found.families.items()]
-        yield from table(("family", heading), rows)
+        yield from table(("family", "parameters: their ranges, and the limits"), rows)
+    elif found.families:
+        rows = [
+            (f"`{family}`", text, family_source(found.name, family))
+            for family, text in found.families.items()
+        ]
+        has_sources = any(source for *_, source in rows)
+        header = ("family", "what it is", "source") if has_sources else ("family", "what it is")
+        yield from table(header, [row[: len(header)] for row in rows])
 
 
 def study_sections() -> Iterator[str]:

@@ -53,7 +53,7 @@ def prototypes(
 def softmax_draw(
     values: np.ndarray, rng: np.random.Generator, num_categories: Annotated[int, Domain(2, 1000)] = 4
 ) -> np.ndarray:
-    """The category is drawn from a softmax of random affine functions of the value, at random.
+    """The category is drawn with the softmax of random affine functions of the value as probabilities.
 
     Examples:
         >>> values = np.zeros(1000, np.float32)

@@ -10,6 +10,7 @@ from priors.field_reference import (
     FAMILIES,
     describe_field,
     explain_field,
+    family_source,
     field_docs,
     field_names,
     first_sentence,
@@ -54,6 +55,12 @@ def test_a_family_that_is_added_to_a_registry_is_described(monkeypatch):
 
     monkeypatch.setitem(MECHANISMS, "wave", wave)
     assert describe_field("mechanisms").families["wave"] == "A wave along the first parent."
+
+
+def test_sources_are_those_of_the_docstrings():
+    assert family_source("graphs", "random_tree").startswith("Na and Rapoport, ")
+    assert family_source("graphs", "growing_network_with_redirection").endswith("Nature 2025.")
+    assert family_source("noises", "uniform") == ""
 
 
 def test_presets_that_change_a_field_are_named_with_their_value():
