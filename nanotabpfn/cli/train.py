@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
-from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
+from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SCHEDULES, SIZES
 from nanotabpfn.model.choices import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
@@ -141,6 +141,14 @@ class Weights(click.ParamType):
     metavar="STEPS",
     help="Steps in which the learning rate rises to its value.  [default: the recipe's, of "
     f"`{DEFAULT_RECIPE}` {RECIPES[DEFAULT_RECIPE].training['warmup_steps']}]",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default="schedule_free",
+    show_default=True,
+    help="Learning rate after the warm-up: constant with averaged weights (schedule_free), constant, or "
+    "falling to 0 at the last step (cosine).",
 )
 @click.option(
     "--seed",

@@ -166,6 +166,8 @@ def _train(
             lr=options["lr"],
             optimizer=options["optimizer"],
             warmup_steps=options["warmup_steps"],
+            schedule=options["schedule"],
+            schedule_steps=options["schedule_steps"],
             device=training.ranks.device,
             steps_per_eval=options["eval_every"] or options["steps"],
             eval_func=eval_func,

@@ -58,6 +58,13 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
     training = recipe | {
         name: value for name, value in training.items() if value is not None or name not in recipe
     }
+    if training["schedule"] != "schedule_free" and training["optimizer"] != "adamw":
+        raise click.BadParameter(
+            f"{training['schedule']} is for recipes with AdamW, and {training['recipe']} has "
+            f"{training['optimizer']}",
+            param_hint="--schedule",
+        )
+    training["schedule_steps"] = training["steps"]
     device = resolve_device(training["device"])
     precision = resolve_precision(training["precision"], device)
     return {
@@ -94,6 +101,12 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
             if parameter.name == "steps" and value < training["steps"]:
                 raise click.BadParameter(
                     f"must be at least the {training['steps']} that the run was started with, got {value}",
+                    param_hint="--steps",
+                )
+            if parameter.name == "steps" and training["schedule"] == "cosine" and value > training["steps"]:
+                raise click.BadParameter(
+                    f"the run ends at step {training['steps']}, where the learning rate of its cosine is 0; "
+                    f"nanotabpfn train --from {folder} continues with a new one",
                     param_hint="--steps",
                 )
             training[parameter.name] = list(value) if parameter.multiple else value

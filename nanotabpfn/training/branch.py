@@ -79,16 +79,17 @@ def branch_state(
 ) -> tuple[dict[str, Any], dict[str, bool]]:
     """The state of step 0 of a branch.
 
-    With the optimizer of the source, the branch takes over its state too: the weights that are trained, the
-    average with the number of steps in it, and the moments. Then only the learning rate is new, and a warm-up
-    that is over does not come again. With another optimizer it starts from the averaged weights. The position
-    in the data is taken over if data, seed and batch size are the same; else the data start anew.
+    With the optimizer and schedule of the source, the branch takes over its state too: the weights that are
+    trained, the average with the number of steps in it, and the moments. Then only the learning rate is new,
+    and a warm-up that is over is not repeated. With another one, and always with a cosine, it starts from the
+    averaged weights. The position in the data is taken over if data, seed and batch size are the same; else
+    the data start anew.
     So a branch in which nothing is changed equals the training that it comes from, to the bit on the CPU.
 
     Args:
         source: of `open_source`.
         loader: of the branch; its position changes.
-        training: `optimizer`, `lr` and `warmup_steps` of the branch.
+        training: settings of the branch: optimizer, learning rate, warm-up, schedule.
 
     Returns:
         The state for `train`, and whether `optimizer` and `data` were taken over.
@@ -102,17 +103,26 @@ def branch_state(
             pass
     model = NanoTabPFNModel(**source.model.config)
     model.load_state_dict(source.model.state_dict())
-    optimizer = make_optimizer(model, training["optimizer"], training["lr"], training["warmup_steps"])
+    optimizer = make_optimizer(
+        model,
+        training["optimizer"],
+        training["lr"],
+        training["warmup_steps"],
+        training["schedule"],
+        training["schedule_steps"],
+    )
     model.train()
     optimizer.train()
     state = training_state(
         model, optimizer, loader, 0, {"train_time": 0.0, "wait_time": 0.0, "wall_time": 0.0}
     )
-    own = (source.settings or {}).get("training", {}).get("optimizer")
-    if source.state is not None and own == training["optimizer"]:
+    own = (source.settings or {}).get("training", {})
+    same = all(own.get(name) == training[name] for name in ("optimizer", "schedule"))
+    if source.state is not None and same and training["schedule"] != "cosine":
         taken["optimizer"] = True
         groups = [dict(group) for group in source.state["optimizer"]["groups"]]
-        groups[0] |= {"lr": training["lr"], "warmup_steps": training["warmup_steps"]}
+        rate = "peak_lr" if training["schedule"] == "constant" else "lr"
+        groups[0] |= {rate: training["lr"], "warmup_steps": training["warmup_steps"]}
         state |= {
             "weights": source.state["weights"],
             "optimizer": source.state["optimizer"] | {"groups": groups},

@@ -14,7 +14,7 @@ from nanotabpfn.model.device import get_default_device
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.beginning import class_entropy
 from nanotabpfn.training.distributed import ALONE, Ranks
-from nanotabpfn.training.optimizer import OPTIMIZERS, averaged, make_optimizer
+from nanotabpfn.training.optimizer import OPTIMIZERS, SCHEDULES, averaged, make_optimizer
 from nanotabpfn.training.state import restore, training_state
 from nanotabpfn.training.step import Passes, update
 
@@ -30,6 +30,8 @@ def train(
     *,
     optimizer: str = "adamw",
     warmup_steps: int = 0,
+    schedule: str = "schedule_free",
+    schedule_steps: int | None = None,
     grad_accumulation: int = 1,
     precision: str = "float32",
     compile: bool = False,
@@ -64,6 +66,10 @@ def train(
         optimizer: `adamw`, or `muon` for the layers' matrices with AdamW for all other weights; see
             `optimizer.py`.
         warmup_steps: the learning rate rises linearly to `lr` in the first so many steps.
+        schedule: of the learning rate after the warm-up: `schedule_free`, where the model is the average over
+            the steps, or plain AdamW with a `constant` one or one that falls to 0 as a `cosine`; then the
+            model is the last one.
+        schedule_steps: the step at which the cosine is 0. A resumed training keeps that of its state.
         grad_accumulation: passes that a batch is cut into, to save memory: at most its datasets / so many go
             through the model at once. The gradient is the same.
         precision: of the forward and backward pass: `float32`, `bfloat16` or `auto`; see `precision.py`.
@@ -114,6 +120,7 @@ def train(
         grad_accumulation=grad_accumulation,
     )
     _check_optimizer(optimizer, lr, warmup_steps)
+    _check_schedule(optimizer, schedule, schedule_steps)
     _check_prior(prior, model)
     device = device or get_default_device()
     passes = Passes(device, resolve_precision(precision, device), grad_accumulation)
@@ -122,7 +129,7 @@ def train(
     # One graph for all splits and shapes, instead of one for the first and another for the rest.
     forward = torch.compile(model, dynamic=True) if compile else model
     ranks.share_weights(model)
-    optimizer = make_optimizer(model, optimizer, lr, warmup_steps)
+    optimizer = make_optimizer(model, optimizer, lr, warmup_steps, schedule, schedule_steps)
     optimizer.zero_grad()  # of whatever was computed with the model before
     model.train()
     optimizer.train()
@@ -207,6 +214,15 @@ def _check_optimizer(optimizer: str, lr: float, warmup_steps: int) -> None:
         raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+
+
+def _check_schedule(optimizer: str, schedule: str, schedule_steps: int | None) -> None:
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+    if schedule != "schedule_free" and optimizer != "adamw":
+        raise ValueError(f"schedule {schedule} is for the optimizer adamw, got {optimizer}")
+    if schedule == "cosine" and (schedule_steps is None or schedule_steps < 1):
+        raise ValueError(f"schedule cosine needs schedule_steps of at least 1, got {schedule_steps}")
 
 
 def _check_prior(prior: Iterable[dict[str, Any]], model: NanoTabPFNModel) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import cos, pi
 from typing import Any
 
 import schedulefree
@@ -10,6 +11,9 @@ import torch
 from nanotabpfn.model.architecture import NanoTabPFNModel
 
 OPTIMIZERS = ("adamw", "muon")
+SCHEDULES = ("schedule_free", "constant", "cosine")
+"""Of the learning rate after the warm-up. `schedule_free` averages the weights over the steps at a constant
+learning rate; the others train plain AdamW, without an average."""
 MOMENTUM = 0.95
 """Momentum of the gradients, before Muon makes them orthogonal; the published value."""
 MUON_LR_RATIO = 5.0
@@ -17,7 +21,14 @@ MUON_LR_RATIO = 5.0
 rate, as AdamW's have with their first moment; schedule-free AdamW has none, and its updates about 1."""
 
 
-def make_optimizer(model: NanoTabPFNModel, name: str, lr: float, warmup_steps: int) -> "Optimizer":
+def make_optimizer(
+    model: NanoTabPFNModel,
+    name: str,
+    lr: float,
+    warmup_steps: int,
+    schedule: str = "schedule_free",
+    schedule_steps: int | None = None,
+) -> "Optimizer":
     """One of OPTIMIZERS, without weight decay: AdamW for all weights, or `MuonWithAdamW`.
 
     Args:
@@ -25,6 +36,8 @@ def make_optimizer(model: NanoTabPFNModel, name: str, lr: float, warmup_steps: i
         name: of OPTIMIZERS.
         lr: learning rate.
         warmup_steps: the learning rate rises linearly to `lr` in the first so many steps.
+        schedule: of SCHEDULES; `muon` has only `schedule_free`.
+        schedule_steps: of `cosine`, at whose last the learning rate is 0.
 
     Examples:
         >>> optimizer = make_optimizer(NanoTabPFNModel(8, 2, 8, 1), "adamw", lr=4e-3, warmup_steps=20)
@@ -33,6 +46,8 @@ def make_optimizer(model: NanoTabPFNModel, name: str, lr: float, warmup_steps: i
     """
     if name == "muon":
         return MuonWithAdamW(model, lr, warmup_steps)
+    if schedule != "schedule_free":
+        return ScheduledAdamW(model, lr, warmup_steps, schedule_steps if schedule == "cosine" else None)
     return schedulefree.AdamWScheduleFree(
         model.parameters(), lr=lr, weight_decay=0.0, warmup_steps=warmup_steps
     )
@@ -148,7 +163,71 @@ class MuonWithAdamW:
         )
 
 
-Optimizer = schedulefree.AdamWScheduleFree | MuonWithAdamW
+class ScheduledAdamW(torch.optim.AdamW):
+    """AdamW with a warm-up and then a constant learning rate, or one that falls as half a cosine to 0.
+
+    It has the methods of the schedule-free optimizers. There is no average: the model in evaluation is the
+    one that is trained. Everything that decides the next step is in its state.
+
+    Args:
+        model: whose parameters it updates.
+        lr: learning rate at the end of the warm-up.
+        warmup_steps: in which it rises linearly.
+        cosine_steps: the step at which it is 0; None: it is constant after the warm-up.
+
+    References:
+        Loshchilov & Hutter, Decoupled weight decay regularization, ICLR 2019.
+
+    Examples:
+        >>> optimizer = ScheduledAdamW(NanoTabPFNModel(8, 2, 8, 1), 1.0, warmup_steps=2, cosine_steps=6)
+        >>> rates = []
+        >>> for _ in range(6):
+        ...     optimizer.step()
+        ...     rates.append(round(optimizer.param_groups[0]["scheduled_lr"], 2))
+        >>> rates
+        [0.5, 1.0, 0.85, 0.5, 0.15, 0.0]
+    """
+
+    def __init__(self, model: NanoTabPFNModel, lr: float, warmup_steps: int, cosine_steps: int | None):
+        super().__init__(model.parameters(), lr=lr, weight_decay=0.0)
+        own = {"peak_lr": lr, "warmup_steps": warmup_steps, "cosine_steps": cosine_steps, "k": 0}
+        self.param_groups[0] |= own | {"scheduled_lr": 0.0}
+
+    def train(self) -> None:
+        """Nothing: there is no average to leave."""
+
+    def eval(self) -> None:
+        """Nothing: there is no average to enter."""
+
+    def step(self) -> None:
+        group = self.param_groups[0]
+        group["k"] += 1
+        group["lr"] = group["scheduled_lr"] = group["peak_lr"] * _share_of_peak(
+            group["k"], group["warmup_steps"], group["cosine_steps"]
+        )
+        super().step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """
+        Raises:
+            ValueError: a state of another optimizer or model.
+        """
+        if "peak_lr" not in state_dict["param_groups"][0]:
+            raise ValueError("the optimizer's state must be of AdamW with a constant or cosine schedule")
+        super().load_state_dict(state_dict)
+
+
+def _share_of_peak(step: int, warmup_steps: int, cosine_steps: int | None) -> float:
+    """The learning rate of a step, from 1, as a share of its highest value."""
+    if step <= warmup_steps:
+        return step / warmup_steps
+    if cosine_steps is None:
+        return 1.0
+    progress = min((step - warmup_steps) / max(cosine_steps - warmup_steps, 1), 1.0)
+    return 0.5 * (1 + cos(pi * progress))
+
+
+Optimizer = schedulefree.AdamWScheduleFree | MuonWithAdamW | ScheduledAdamW
 
 
 def _shifted_states(states: dict[int, Any], by: int) -> dict[int, Any]:
