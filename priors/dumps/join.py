@@ -24,7 +24,9 @@ from priors.dumps.schema import (
 from priors.dumps.storage import NewArrays, write_attributes, write_scalars
 
 # What the pieces of one dump have in common.
-COMMON_ATTRIBUTES = ("format_version", "generator", "config", "seed", "allow_missing", *NAMES)
+COMMON_ATTRIBUTES = (
+    "format_version", "generator", "config", "seed", "prior_version", "allow_missing", *NAMES
+)  # fmt: skip
 COMMON_LAYOUT = ("max_rows", "max_features", "max_num_classes", "block_size", "properties", "has_twins")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from priors.dumps.provenance import ORIGIN, STEPS
 from priors.dumps.read import Dump
 from priors.dumps.schema import COUNT_KEYS, NAMES, DumpError
+from priors.streams import PRIOR_VERSION
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def origin_attributes(
 
     Examples:
         >>> origin_attributes('{"num_datapoints": 20}', seed=3)
-        {'config': '{"num_datapoints": 20}', 'seed': '3', 'first_dataset': 0}
+        {'config': '{"num_datapoints": 20}', 'seed': '3', 'first_dataset': 0, 'prior_version': 2}
     """
     try:
         json.loads(config_json)
@@ -71,6 +72,7 @@ def origin_attributes(
         "config": config_json,
         "seed": str(seed),  # as text: a seed may exceed 64 bits
         "first_dataset": first_dataset,
+        "prior_version": PRIOR_VERSION,
     }
     if feature_names is not None:
         attributes["feature_names"] = json.dumps(list(feature_names))

@@ -7,9 +7,11 @@ from typing import Any
 from priors.dumps.hash import content_hash
 from priors.dumps.read import Dump
 from priors.dumps.schema import NAMES, DumpError
+from priors.streams import PRIOR_VERSION
 
-ORIGIN = ("generator", "config", "seed", "first_dataset")
-"""Attributes that identify the records: record i is dataset first_dataset + i of (config, seed)."""
+ORIGIN = ("generator", "config", "seed", "first_dataset", "prior_version")
+"""Attributes that identify the records: record i is dataset first_dataset + i of (config, seed), as drawn by
+that version of the prior."""
 
 STEPS = ("operation", "operator", "sources")
 """Attributes for what was done since the records were sampled: by which program, and to which files."""
@@ -52,6 +54,40 @@ def first_dataset(dump: Dump) -> int:
     if not isinstance(first, int) or not 0 <= first < MOST_FIRST:
         raise DumpError(f"{dump.path}: first_dataset must be an int from 0 to 2**62, got {short(first)}")
     return first
+
+
+def prior_version(dump: Dump) -> int:
+    """The version of the prior that drew the datasets; files of version 1 do not say it.
+
+    Raises:
+        DumpError: the attribute is no version.
+    """
+    found = dump.attributes.get("prior_version", 1)
+    if not isinstance(found, int) or found < 1:
+        raise DumpError(f"{dump.path}: prior_version must be an int from 1, got {short(found)}")
+    return found
+
+
+def other_version(dump: Dump) -> str | None:
+    """That another version of the prior than this package's drew the datasets, in words; None if not.
+
+    Raises:
+        DumpError: the file does not say its version rightly.
+    """
+    found = prior_version(dump)
+    if found == PRIOR_VERSION:
+        return None
+    made_by = short(dump.attributes.get("generator"))
+    return (
+        f"its datasets were drawn by version {found} of the prior ({made_by}); this package has version "
+        f"{PRIOR_VERSION} ({generator_name()}), which draws others from the same config and seed: to verify "
+        f"it, install a version of the package that has version {found} of the prior"
+    )
+
+
+def is_own(dump: Dump) -> bool:
+    """Whether this package, in any version, is the generator that the file names."""
+    return str(dump.attributes.get("generator")).split(" ")[0] == generator_name().split(" ")[0]
 
 
 def names_in(first: Dump, *others: Dump) -> dict[str, Any]:

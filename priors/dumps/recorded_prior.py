@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.provenance import ORIGIN, first_dataset, generator_name, short
+from priors.dumps.provenance import ORIGIN, first_dataset, generator_name, is_own, other_version, short
 from priors.dumps.read import Dump
 from priors.registry import UntrustedNameError
 
@@ -39,8 +39,11 @@ def origin_of(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
             f"again; `priors validate` checks what can be checked"
         )
     made_by = short(dump.attributes["generator"])
-    if made_by.split(" ")[0] != generator_name().split(" ")[0]:
+    if not is_own(dump):
         raise UnverifiableError(f"{dump.path}: was made by {made_by}, which alone can make it again")
+    differs = other_version(dump)
+    if differs is not None:
+        raise UnverifiableError(f"{dump.path}: {differs}")
     try:
         config = stored_config(str(dump.attributes["config"]), trust)
         seed = stored_seed(dump.attributes["seed"])

@@ -16,7 +16,9 @@ from priors.dumps.schema import finite_records
 SAMPLE_CELLS = 2_000_000
 """How many cells of X the description of the features rests on, at most."""
 
-PROVENANCE = ("generator", "format_version", "created", "seed", "content_hash", "config")
+PROVENANCE = (
+    "generator", "prior_version", "format_version", "created", "seed", "content_hash", "config"
+)  # fmt: skip
 LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 WIDTH = 110
 MOST_LINES_OF_CONFIG = 8

@@ -13,7 +13,7 @@ import numpy as np
 
 from priors.config import ConfigError
 from priors.dumps.hash import content_hash
-from priors.dumps.provenance import ORIGIN, first_dataset, recorded_hash, short
+from priors.dumps.provenance import ORIGIN, first_dataset, is_own, other_version, recorded_hash, short
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.recorded_prior import UnverifiableError, stored_config, stored_seed
 from priors.dumps.schema import COUNT_KEYS, SPLIT_KEYS, TWIN_KEYS, DumpError, finite_records
@@ -313,6 +313,9 @@ def _origin_findings(dump: Dump) -> tuple[list[str], list[str]]:
         return [f"provenance: {', '.join(missing)} missing"], []
     try:
         first_dataset(dump)
+        differs = other_version(dump) if is_own(dump) else None
+        if differs is not None:
+            return [], [differs]  # whose configs have other rules
         stored_config(str(dump.attributes["config"]), trust=False)
         stored_seed(dump.attributes["seed"])
     except UnverifiableError as error:

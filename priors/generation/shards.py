@@ -20,6 +20,7 @@ from priors.dumps.hash import content_hash
 from priors.dumps.provenance import generator_name
 from priors.dumps.read import open_dump
 from priors.dumps.schema import MOST_DATASETS, SHARD_NAME, SHARDS_SUFFIX, DumpError
+from priors.streams import PRIOR_VERSION
 
 PLAN_NAME, LOCK_NAME, JOINED_NAME = "plan.json", "lock", "joined.h5"
 NUM_SHARDS = 256
@@ -66,8 +67,9 @@ class Plan:
         return first, min(self.shard_size, self.num_datasets - first)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain values, with this package's version, since another may draw other datasets."""
-        return {"generator": generator_name(), **asdict(self), "config": json.loads(self.config.to_json())}
+        """The plan as plain values, with this package's version and the prior's: others draw others."""
+        versions = {"generator": generator_name(), "prior_version": PRIOR_VERSION}
+        return {**versions, **asdict(self), "config": json.loads(self.config.to_json())}
 
 
 def default_shard_size(num_datasets: int, block_size: int) -> int:
@@ -114,6 +116,7 @@ def is_whole(path: Path, plan: Plan, first: int, num_datasets: int) -> bool:
             found = {"first_dataset": 0, **dump.attributes, "num_datasets": len(dump)}
         expected = {
             "generator": generator_name(),
+            "prior_version": PRIOR_VERSION,
             "config": plan.config.to_json(),
             "seed": str(plan.seed),
             "first_dataset": first,
