@@ -21,7 +21,7 @@ PROVENANCE = (
 )  # fmt: skip
 LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 WIDTH = 110
-MOST_LINES_OF_CONFIG = 8
+MOST_LINES_OF_CONFIG = 7
 MOST_NAMES = 12  # of records, classes, keys or properties in one line
 
 
