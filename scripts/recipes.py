@@ -16,6 +16,7 @@ PRIOR = {"preset": "default", "set": {"num_datapoints": 60, "num_features": [4, 
 SETTINGS = {
     "arms": {"default": PRIOR},
     "controls": [],
+    "seed_design": "crossed",
     "data_seeds": [0],
     "batch_size": 8,
     "held_out": 128,

@@ -20,6 +20,7 @@ MODEL = {"embedding_size": 8, "num_attention_heads": 2, "mlp_hidden_size": 8, "n
 SMALL = {
     "name": "small",
     "controls": [],
+    "seed_design": "crossed",
     "data_seeds": [0],
     "model_seeds": [0],
     "steps": 5,

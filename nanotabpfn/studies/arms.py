@@ -137,11 +137,7 @@ def reference_of(study: Study) -> str:
 def cells_of(study: Study) -> list[Cell]:
     """All cells, with all arms for each pair of seeds: a study that is stopped early can compare these."""
     arms = resolve_arms(study)
-    return [
-        Cell(arm, data_seed, model_seed)
-        for data_seed, model_seed in product(study.data_seeds, study.model_seeds)
-        for arm in arms
-    ]
+    return [Cell(arm, data_seed, model_seed) for data_seed, model_seed in study.seeds for arm in arms]
 
 
 def architecture(study: Study) -> dict[str, Any]:

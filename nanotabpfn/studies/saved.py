@@ -119,11 +119,12 @@ def read_saved(folder: str | Path) -> SavedStudy:
         values = json.loads(path.read_bytes())
         with imports_allowed(False):
             if "arms" in values and "study" not in values:  # of an earlier version: the study alone
-                study = Study.model_validate(values)
+                study = Study.model_validate({"seed_design": "crossed"} | values)
                 arms = tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(study))
                 return SavedStudy(study, reference_of(study), arms, ())
+            settings = {"seed_design": "crossed"} | values["study"]  # of an earlier version: crossed
             return SavedStudy(
-                Study.model_validate_json(json.dumps(values["study"])),
+                Study.model_validate_json(json.dumps(settings)),
                 values["reference"],
                 tuple(map(_read_arm, values["arms"])),
                 tuple(SavedCell(**cell) for cell in values["cells"]),

@@ -6,6 +6,7 @@ A `Study` is a frozen value whose fields are checked when it is made. `study_fil
 
 import unicodedata
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,10 +109,14 @@ class Study(Settings):
     """The arm that all others are compared with; the first by default."""
     controls: tuple[Literal["untrained", "scrambled", "repeated"], ...] = tuple(CONTROLS)
     """Arms that show what the study would report without any effect, or with a model that learned nothing."""
-    data_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
+    data_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2, 3, 4, 5)
     """Seeds of the datasets. The same seed gives different arms the same graphs, as far as they allow."""
-    model_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
+    model_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2, 3, 4, 5)
     """Seeds of the initial weights. The same seed gives every arm the same weights."""
+    seed_design: Literal["paired", "crossed"] = "paired"
+    """paired: the first data seed with the first model seed, and so on, with as many of each. Every pair is
+    an independent repetition: the same number of trainings shows smaller differences. crossed: every data
+    seed with every model seed."""
     steps: Count = 384
     """Training steps, the same for every arm."""
     batch_size: Count = 32
@@ -178,7 +183,31 @@ class Study(Settings):
                 f"model.embedding_size: must be a multiple of num_attention_heads, "
                 f"got {self.model.embedding_size} and {self.model.num_attention_heads}"
             )
+        if self.seed_design == "paired" and len(self.data_seeds) != len(self.model_seeds):
+            raise ValueError(
+                f"seed_design: paired needs as many model_seeds as data_seeds, got {len(self.model_seeds)} "
+                f"and {len(self.data_seeds)}; seed_design: crossed takes any number of each"
+            )
         return self
+
+    @property
+    def seeds(self) -> list[tuple[int, int]]:
+        """(data seed, model seed) of the trainings of an arm.
+
+        >>> arms = {"a": {"preset": "linear"}}
+        >>> Study(name="two", arms=arms, data_seeds=(3, 4), model_seeds=(0, 1)).seeds
+        [(3, 0), (4, 1)]
+        """
+        if self.seed_design == "paired":
+            return list(zip(self.data_seeds, self.model_seeds, strict=True))
+        return list(product(self.data_seeds, self.model_seeds))
+
+    @property
+    def repetitions(self) -> str:
+        """The trainings of an arm, in words."""
+        if self.seed_design == "paired":
+            return f"{len(self.seeds)} pairs of a data seed and a model seed"
+        return f"{len(self.data_seeds)} data seeds x {len(self.model_seeds)} model seeds"
 
     @property
     def training(self) -> dict[str, Any]:

@@ -57,36 +57,36 @@ class Comparison(NamedTuple):
     losses: int
 
 
-def seed_parts(scores: np.ndarray) -> list[tuple[float, int]]:
-    """The variance that data seeds and model seeds add to the difference of two arms' means.
+def variance_parts(differences: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """The variance of the mean of differences (..., D, M, T) of two arms, as a sum of parts: with tables,
+    with data seeds and with model seeds as units.
 
-    Two models trained on one prior differ on all tables together, since one of them learned more. The
-    size of this is estimated from all arms (A, D, M, T) together, after subtracting each arm's mean and each
-    seed's mean: two data seeds of two arms alone would give a poor estimate. Leave out arms that learn
-    nothing, since they do not vary with their data.
+    Two models trained on one prior differ on all tables together, since one of them learned more. So seeds
+    are units too. (Interactions are counted twice, so the sum is rather too large than too small.) Other
+    arms have no part in it: they may vary more or less with their seeds.
+
+    With paired seeds M is 1, and the luck of datasets and of initial weights is in one part.
 
     Returns:
-        (variance, degrees of freedom) for each kind of seed of which there are at least two.
+        (variance (...), degrees of freedom) for each kind of unit of which there are at least two.
     """
     parts = []
-    for axes in ((2, 3), (1, 3)):
-        means = scores.mean(axis=axes)  # (A, D) or (A, M)
-        num_arms, num_seeds = means.shape
-        freedom = (num_arms - 1) * (num_seeds - 1)
-        if freedom > 0:
-            rest = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()
-            parts.append((float(2 * (rest**2).sum() / freedom / num_seeds), freedom))
+    for axes in ((-3, -2), (-2, -1), (-3, -1)):
+        means = differences.mean(axis=axes)  # (..., T), (..., D) or (..., M)
+        num_units = means.shape[-1]
+        if num_units > 1:
+            parts.append((means.var(axis=-1, ddof=1) / num_units, num_units - 1))
     return parts
 
 
-def mean_interval(parts: list[tuple[float, int]], level: float) -> float:
-    """Half the width of an interval of a mean whose variance is the sum of `parts`, each an estimate with its
-    degrees of freedom: the root of the sum of the squares of Student's intervals of each. Its coverage is at
-    least `level`, whatever the parts' true sizes (Banerjee, Sankhya 22 (1960) 317-328)."""
-    return float(np.sqrt(sum(part * stats.t.ppf((1 + level) / 2, own) ** 2 for part, own in parts)))
+def mean_interval(parts: list[tuple[np.ndarray, int]], level: float) -> np.ndarray:
+    """Half the width of an interval of a mean whose variance is the sum of `parts`, each an estimate (...)
+    with its degrees of freedom: the root of the sum of the squares of Student's intervals of each. Its
+    coverage is at least `level`, whatever the parts' true sizes (Banerjee, Sankhya 22 (1960) 317-328)."""
+    return np.sqrt(sum(part * stats.t.ppf((1 + level) / 2, own) ** 2 for part, own in parts))
 
 
-def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
+def mean_p_value(mean: float, parts: list[tuple[np.ndarray, int]]) -> float:
     """1 - the level at which `mean_interval` just reaches 0.
 
     >>> round(mean_p_value(0.02, [(0.01**2, 12)]), 3)  # Student's t of 2 with 12 degrees of freedom
@@ -94,7 +94,7 @@ def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
     """
     if mean == 0 or not parts:
         return 1.0
-    if not any(part for part, _ in parts):
+    if not any(part > 0 for part, _ in parts):
         return 0.0
 
     def excess(log_p: float) -> float:
@@ -103,27 +103,18 @@ def mean_p_value(mean: float, parts: list[tuple[float, int]]) -> float:
     return float(np.exp(optimize.brentq(excess, SMALLEST_LOG_P, 0))) if excess(SMALLEST_LOG_P) > 0 else 0.0
 
 
-def compare(
-    differences: np.ndarray, level: float = 0.95, seeds: list[tuple[float, int]] | None = None
-) -> Comparison:
+def compare(differences: np.ndarray, level: float = 0.95) -> Comparison:
     """Compare two arms by their differences (D, M, T), paired by seeds and tables.
 
     With tables alone as units, a chance difference between a few models would be reported as real; it is, but
-    only for these models. For a claim about the priors, the variance of the mean is the sum of three: with
-    tables, with data seeds and with model seeds as units. (Interactions are counted twice, so the interval is
-    rather too wide than too narrow.) With one data seed its part is missing, and the claim is about these
-    datasets only.
-
-    Args:
-        seeds: `seed_parts` of all arms; by default those of these two alone.
+    only for these models. For a claim about the priors the variance of the mean has the parts of
+    `variance_parts`. With one table, or one seed, its part is missing, and the claim is about that one alone.
     """
     differences = np.asarray(differences, float)
     tables = differences.mean(axis=(0, 1))
     mean = float(tables.mean())
-    parts = seed_parts(np.stack([differences, np.zeros_like(differences)])) if seeds is None else seeds
-    if len(tables) > 1:
-        parts = [(float(stats.sem(tables)) ** 2, len(tables) - 1), *parts]
-    half = mean_interval(parts, level) if parts else float("nan")
+    parts = variance_parts(differences)
+    half = float(mean_interval(parts, level)) if parts else float("nan")
     moved = tables[tables != 0]
     return Comparison(
         tables,
@@ -161,7 +152,8 @@ def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level:
         rope: smaller differences do not matter.
     """
     low, high = found.interval
-    span = f"({low:+.3f} to {high:+.3f})"
+    alone = ", on this one table alone" if len(found.tables) == 1 else ""
+    span = f"({low:+.3f} to {high:+.3f}{alone})"
     if np.isnan(found.error):
         return f"{arm} and {reference}: one table and one seed show nothing."
     if low <= 0 <= high:

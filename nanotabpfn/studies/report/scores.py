@@ -3,7 +3,6 @@
 Axis letters: D data seeds, M model seeds, T tables.
 """
 
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
-from nanotabpfn.studies.statistics import Comparison, compare, holm, seed_parts, verdict
+from nanotabpfn.studies.statistics import Comparison, compare, holm, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,8 @@ class Scores:
         arms: names of the arms and controls with at least one cell.
         tables: of the suite.
         baselines: name -> (T,).
-        of: arm -> (D, M, T), the metric with all folds pooled; NaN where a cell is missing.
+        of: arm -> (D, M, T), the metric with all folds pooled; NaN where a cell is missing. With paired seeds
+            (P, 1, T), P pairs.
         comparisons: arm -> its comparison with the reference, with the sign such that more is better, and its
             p-value: adjusted for the number of arms, or of a control as it is.
     """
@@ -59,28 +59,24 @@ class Scores:
         }
 
     def _of_arms(self, final: "pd.DataFrame") -> dict[str, np.ndarray]:
-        seeds = self.study.data_seeds, self.study.model_seeds
+        study = self.study
+        num_models = len(study.model_seeds) if study.seed_design == "crossed" else 1
         trained = final.set_index(["arm", "data_seed", "model_seed", "task"])["value"]
         found = {}
         for arm in self.roles:
-            values = trained.reindex(list(product([arm], *seeds, self.tables))).to_numpy(float)
+            wanted = [(arm, *seeds, table) for seeds in study.seeds for table in self.tables]
+            values = trained.reindex(wanted).to_numpy(float)
             if np.isfinite(values).any():
-                found[arm] = values.reshape(*map(len, seeds), len(self.tables))  # (D, M, T)
+                found[arm] = values.reshape(-1, num_models, len(self.tables))  # (D, M, T)
         return found
 
     def _compare(self) -> dict[str, tuple[Comparison, float]]:
-        alike = [arm for arm in self.arms if arm not in LEARNS_NOTHING]
         found = {}
         for arm in self.arms:
-            pair = np.stack([self.of[arm], self.of[self.reference]]) * self.sign
-            seeds = complete_seeds(np.isfinite(pair).all(axis=(0, 3)))
-            if arm == self.reference or seeds is None:
-                continue
-            own = pair[np.ix_([0, 1], *seeds, range(len(self.tables)))]
-            stack = np.stack([self.of[other] for other in alike])[:, seeds[0]][:, :, seeds[1]]
-            stack = stack[np.isfinite(stack).all(axis=(1, 2, 3))]
-            parts = seed_parts(stack) if len(stack) > 1 else None
-            found[arm] = compare(own[0] - own[1], self.study.level, parts)
+            differences = (self.of[arm] - self.of[self.reference]) * self.sign
+            seeds = complete_seeds(np.isfinite(differences).all(axis=2))
+            if arm != self.reference and seeds is not None:
+                found[arm] = compare(differences[np.ix_(*seeds, range(len(self.tables)))], self.study.level)
         arms = [arm for arm in found if self.roles[arm] == "arm"]
         adjusted = dict(zip(arms, holm([found[arm].p_value for arm in arms]), strict=True))
         return {arm: (one, adjusted.get(arm, one.p_value)) for arm, one in found.items()}

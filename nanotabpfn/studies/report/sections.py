@@ -72,10 +72,9 @@ def _in_short(saved: SavedStudy, scores: Scores, records: "pd.DataFrame") -> lis
     blocks.append(
         text(
             f"{metric_name(study.metric)} on the {len(scores.tables)} tables of the suite {scores.suite} "
-            f"after {study.steps} steps of {study.batch_size} datasets; {len(study.data_seeds)} data seeds x "
-            f"{len(study.model_seeds)} model seeds. In brackets the {study.level:.0%} interval of the "
-            "difference, with tables, data seeds and model seeds as units; claims are adjusted for the "
-            "number of comparisons (Holm). A difference that is not shown may still exist."
+            f"after {study.steps} steps of {study.batch_size} datasets; {study.repetitions}. In brackets the "
+            f"{study.level:.0%} interval of the difference, with tables and seeds as units; claims are "
+            "adjusted for the number of comparisons (Holm). A difference that is not shown may still exist."
         )
     )
     return blocks

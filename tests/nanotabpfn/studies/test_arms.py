@@ -67,7 +67,7 @@ def test_variants_of_one_name_are_refused(resolved):
 
 
 def test_the_controls_are_made_of_the_reference(resolved):
-    arms = resolved(reference="b", data_seeds=[0, 7])
+    arms = resolved(reference="b", data_seeds=[0, 7], seed_design="crossed")
     assert {name for name, arm in arms.items() if arm.role == "control"} == set(CONTROLS)
     assert arms["untrained"].steps == 0
     assert arms["scrambled"].config.label_noise == (1, 1)
@@ -88,10 +88,21 @@ def test_a_dump_cannot_be_scrambled(tmp_path, tiny_dump):
 
 
 def test_cells_come_by_seeds_and_then_by_arms(tmp_path):
-    study = load_study(write(tmp_path, TWO_ARMS | {"controls": []}))
+    seeds = {"controls": [], "data_seeds": [0, 1], "model_seeds": [5, 6, 7], "seed_design": "crossed"}
+    study = load_study(write(tmp_path, TWO_ARMS | seeds))
     labels = [(cell.data_seed, cell.model_seed, cell.arm.name) for cell in cells_of(study)]
-    assert labels[:4] == [(0, 0, "a"), (0, 0, "b"), (0, 1, "a"), (0, 1, "b")]
+    assert labels[:4] == [(0, 5, "a"), (0, 5, "b"), (0, 6, "a"), (0, 6, "b")]
     assert len(labels) == 2 * 2 * 3
+
+
+def test_paired_seeds_are_as_many_as_either(tmp_path):
+    seeds = {"controls": [], "data_seeds": [0, 1, 2], "model_seeds": [5, 6, 7]}
+    study = load_study(write(tmp_path, TWO_ARMS | seeds))
+    labels = [(cell.data_seed, cell.model_seed, cell.arm.name) for cell in cells_of(study)]
+    assert labels[:3] == [(0, 5, "a"), (0, 5, "b"), (1, 6, "a")]
+    assert len(labels) == 2 * 3
+    with pytest.raises(StudyError, match="as many model_seeds as data_seeds, got 3 and 2"):
+        load_study(write(tmp_path, TWO_ARMS | seeds | {"data_seeds": [0, 1]}))
 
 
 def test_outputs_are_those_that_the_arm_with_most_classes_needs(tmp_path):

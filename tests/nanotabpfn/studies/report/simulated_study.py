@@ -46,7 +46,7 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
                 [arm, role, data_seed, model_seed, step, is_final, target, suite, task, "all", metric, value]
             )
 
-    for arm, data, model in product(arms, study.data_seeds, study.model_seeds):
+    for arm, (data, model) in product(arms, study.seeds):
         role = "control" if arm in study.controls else "arm"
         last = 0 if arm == "untrained" else study.steps
         mean = means.get(arm, 0.5 if arm in ("untrained", "scrambled") else 0.8)

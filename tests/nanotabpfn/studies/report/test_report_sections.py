@@ -89,7 +89,7 @@ def test_properties_of_priors_are_in_a_table_with_scores(tmp_path):
 
 
 def test_one_seed_is_reported(tmp_path):
-    study = study_of(data_seeds=[3])
+    study = study_of(data_seeds=[3], model_seeds=[4])
     assert "One data seed" in words_of(report(tmp_path, study, simulate(study, {})), "In short")
 
 
