@@ -189,9 +189,9 @@ class PriorConfig:
     dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
     """How the values that nodes of one dataset draw under the same name (noise scale, depth, activation ...)
-    belong together: `independent` draws, one value `shared` by all, or (`meta`) draws from a distribution
-    whose centre and width are themselves drawn once per dataset. What keeps a prior from being one average
-    dataset (Qu et al., TabICL, 2025)."""
+    belong together: `independent` draws, one value `shared` by all, or (`meta`) draws that are correlated,
+    with a correlation that is drawn once per dataset and name. The distribution over datasets is the same in
+    all three. What keeps a prior from being one average dataset (Qu et al., TabICL, 2025)."""
 
     categorical_fraction: ShareRange = (0.0, 0.0)
     """Share of the nodes that are categories; drawn per dataset. A category's children depend on the

@@ -151,6 +151,13 @@ def sample_with_structure(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
 ) -> tuple[Dataset, Structure]:
     """What `sample_dataset` draws, and the graph that it comes from."""
+    return sample_with_model(config, rng, single_eval_pos)[:2]
+
+
+def sample_with_model(
+    config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
+) -> tuple[Dataset, Structure, Model]:
+    """What `sample_dataset` draws, and the graph and the model that it comes from."""
     _check_split(config, single_eval_pos)
     *states, intervention, score = draw_states(rng, len(Streams._fields))
     sizes = _sample_sizes(config, rng, single_eval_pos)
@@ -175,7 +182,7 @@ def sample_with_structure(
                         if str(refused) == "score":  # other values of this model would score alike
                             break
                     else:
-                        return dataset, structure
+                        return dataset, structure, model
     raise _too_narrow(sizes, redrawn)
 
 
