@@ -15,8 +15,8 @@ import numpy as np
 from nanotabpfn.data.loaders import Loader
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.studies.arms import Arm, Cell, architecture, cells_of, resolve_arms
-from nanotabpfn.studies.real_tables import suite_key
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.real_tables import suite_key, suite_tasks
+from nanotabpfn.studies.spec import Study, StudyError
 from priors.config import PriorConfig
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
@@ -91,12 +91,25 @@ def plan_study(study: Study) -> Plan:
     """Give every cell and target of a study its key. Samples a batch of each prior, which takes some seconds.
 
     Raises:
-        StudyError: an arm cannot be resolved.
+        StudyError: an arm cannot be resolved, or a table has more classes than the model has outputs.
         ModuleNotFoundError: a suite needs a package that is not installed.
     """
+    _check_outputs(study)
     data_keys = _data_keys(study)
     first = {one.key: one.first_datasets for one in data_keys.values() if one.first_datasets is not None}
     return Plan(study, _plan_cells(study, data_keys), _plan_targets(study, data_keys), first)
+
+
+def _check_outputs(study: Study) -> None:
+    num_outputs = architecture(study)["num_outputs"]
+    for suite in study.suites:
+        for task, *_ in suite_tasks(suite, study.row_samples):
+            if len(task.classes) > num_outputs:
+                raise StudyError(
+                    f"suites: the table {task.name} of {suite} has {len(task.classes)} classes, and the models "
+                    f"have {num_outputs} outputs, the most classes of any arm; set num_classes in an arm, such as "
+                    f"[2, {len(task.classes)}]"
+                )
 
 
 def _data_keys(study: Study) -> dict[tuple[str, int], DataKey]:

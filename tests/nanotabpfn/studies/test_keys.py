@@ -5,13 +5,16 @@ import importlib.metadata
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_study import LOGISTIC, prior, study_of
 
 from nanotabpfn.data import loaders, readers
+from nanotabpfn.evaluation.suites import SUITES
 from nanotabpfn.studies import keys
 from nanotabpfn.studies.keys import Target, plan_study
+from nanotabpfn.studies.spec import StudyError
 from priors.config import PriorConfig
 from priors.families.mechanisms import MECHANISMS
 from priors.presets import PRESETS
@@ -93,6 +96,16 @@ def test_the_sources_of_the_families_of_an_own_graph_are_in_the_key(tmp_path, mo
     graph = {"nodes": nodes, "edges": [["a", "b"], ["b", "y"]]}
     config = PriorConfig.from_json(json.dumps({"graph": graph, "num_features": [2, 2]}))
     assert sorted(keys.own_sources(config)) == ["own_nodes:mine", "own_nodes:other"]
+
+
+def test_a_table_with_more_classes_than_outputs_is_refused(monkeypatch):
+    table = (np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 4)
+    monkeypatch.setitem(SUITES, "four classes", {"four": lambda: table})
+    four = {"suites": ["toy", "four classes"]}
+    with pytest.raises(StudyError, match="the table four of four classes has 4 classes"):
+        plan_study(study_of({"a": prior()}, **four))
+    enough = {"a": prior(), "b": prior(num_datapoints=40, num_classes=[2, 4], train_fraction=[0.5, 0.6])}
+    assert len(plan_study(study_of(enough, **four)).suites) == 2
 
 
 def test_a_change_of_the_code_that_samples_changes_the_key(monkeypatch):
