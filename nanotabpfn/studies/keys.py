@@ -104,11 +104,12 @@ def _check_outputs(study: Study) -> None:
     num_outputs = architecture(study)["num_outputs"]
     for suite in study.suites:
         for task, *_ in suite_tasks(suite, study.row_samples):
-            if len(task.classes) > num_outputs:
+            num_classes = len(task.classes)
+            if num_classes > num_outputs:
                 raise StudyError(
-                    f"suites: the table {task.name} of {suite} has {len(task.classes)} classes, and the models "
+                    f"suites: the table {task.name} of {suite} has {num_classes} classes, and the models "
                     f"have {num_outputs} outputs, the most classes of any arm; set num_classes in an arm, such as "
-                    f"[2, {len(task.classes)}]"
+                    f"[2, {num_classes}]"
                 )
 
 
