@@ -108,8 +108,8 @@ def _check_outputs(study: Study) -> None:
             if num_classes > num_outputs:
                 raise StudyError(
                     f"suites: the table {task.name} of {suite} has {num_classes} classes, and the models "
-                    f"have {num_outputs} outputs, the most classes of any arm; set num_classes in an arm, such as "
-                    f"[2, {num_classes}]"
+                    f"have {num_outputs} outputs, the most classes of any arm; set an arm's num_classes to "
+                    f"[2, {num_classes}], for example"
                 )
 
 
