@@ -1,15 +1,20 @@
 """Families by name: a registry's own or, by a dotted path, the user's; their parameters and domains."""
 
-import importlib
+import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
 from inspect import Parameter, signature
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+OWN_MODULE = re.compile(r"\b([A-Za-z_][\w.]*):[A-Za-z_]")
+"""The module in a dotted path to a family."""
 
 _may_import = ContextVar("may_import", default=True)
 
@@ -121,6 +126,27 @@ def _import(module: str) -> ModuleType:
 def _is_absent(module: str, error: Exception) -> bool:
     """Whether an import failed since the module, or the package that it is in, was not found."""
     return isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+
+
+def find_modules_in(folder: Path, text: str) -> None:
+    """Let the modules of families that a file names be found in its folder, if they are found nowhere else.
+
+    The folder becomes the last in `sys.path`: worker processes get it too, and no file in it can take the
+    place of an installed module.
+
+    Args:
+        folder: of the file, which is the user's own.
+        text: of the file; names of families in it are dotted paths such as "mine:wave".
+
+    Examples:
+        >>> find_modules_in(Path(), "mechanisms: mlp")  # names no module
+    """
+    for module in OWN_MODULE.findall(text):
+        top = module.partition(".")[0]
+        is_there = (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+        if is_there and importlib.util.find_spec(top) is None:
+            sys.path.append(str(folder.absolute()))
+            importlib.invalidate_caches()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

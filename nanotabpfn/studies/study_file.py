@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.spec import Study, StudyError
+from priors.registry import find_modules_in
 from priors.settings import explain
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 30
@@ -18,6 +19,8 @@ MAX_BYTES, MAX_DEPTH = 1_000_000, 30
 
 def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
     """Read a study file, YAML or JSON.
+
+    The modules of families that it names are found in its folder too.
 
     Args:
         path: of the file.
@@ -33,6 +36,7 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
+    find_modules_in(path.parent, text)
     values = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
     if not isinstance(values, dict):
         raise StudyError(f"{path}: must hold the fields of a study (arms, steps ...), got {values!r}")

@@ -1,5 +1,7 @@
 """Arms and cells: which priors and trainings a study stands for."""
 
+import sys
+
 import networkx as nx
 import pytest
 from study_files import TWO_ARMS, write
@@ -29,6 +31,17 @@ def test_paths_of_configs_and_dumps_are_relative_to_the_file(tmp_path, tiny_dump
     assert config.config.mechanisms == PRESETS["gp"].mechanisms
     assert dump.dump == tmp_path / "mine.h5"
     assert dump.config is None
+
+
+def test_families_of_ones_own_are_found_in_the_folder_of_the_file(tmp_path, monkeypatch):
+    module = "def wave(parents, rng):\n    return parents.sum(axis=1)\n"
+    (tmp_path / "waves_of_a_study.py").write_text(module)
+    (tmp_path / "networkx.py").write_text("raise ImportError('an installed module was replaced')\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    arm = {"preset": "linear", "set": {"mechanisms": "waves_of_a_study:wave"}}
+    study = load_study(write(tmp_path, {"arms": {"a": arm, "b": {"preset": "gp"}}}))
+    assert resolve_arms(study)[0].config.mechanisms == {"waves_of_a_study:wave": 1}
+    assert sys.path[-1] == str(tmp_path)
 
 
 def test_names_stand_for_equal_weights(resolved):
