@@ -195,6 +195,13 @@ class Weights(click.ParamType):
     "the 2**32 of a prior.",
 )
 @click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    metavar="EVALUATIONS",
+    help="Stop early when the held-out loss has not improved in so many evaluations; the model of the lowest "
+    "loss is kept.",
+)
+@click.option(
     "--log",
     type=click.Choice(list(TRACKERS)),
     multiple=True,

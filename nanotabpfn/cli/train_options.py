@@ -8,6 +8,7 @@ FREE_WHEN_RESUMED = (
     "--keep",
     "--log",
     "--stop-if-not-begun",
+    "--patience",
     "--dump",
 )
 """Options that may change when a run is resumed: they leave the steps trained so far as they are. Of a dump

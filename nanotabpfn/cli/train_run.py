@@ -27,6 +27,7 @@ from nanotabpfn.training.branch import Source, branch_state, open_source
 from nanotabpfn.training.curves import describe_data
 from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
 from nanotabpfn.training.loop import train
+from nanotabpfn.training.patience import Patience
 from nanotabpfn.training.recipes import RECIPES
 from nanotabpfn.training.run import (
     CONFIG_FILE,
@@ -57,6 +58,30 @@ class Training(NamedTuple):
     should_stop: Callable[[], bool]
 
 
+class Leader(NamedTuple):
+    """What rank 0 does besides training."""
+
+    run: Run
+    track: Callable[[dict[str, float]], None]
+    eval_func: EvalFunction | None
+    watch: Watch | None
+    patience: Patience | None
+
+    def record(self, values: dict[str, float]) -> None:
+        self.run.record(values)
+        self.track(values)
+        if self.watch is not None:
+            self.watch.record(values)
+
+    def checkpoint(self, model: NanoTabPFNModel, state: dict[str, Any]) -> None:
+        self.run.checkpoint(model, state)
+        if self.patience is not None:
+            self.patience.prune()
+
+    def should_stop(self) -> bool:
+        return any(rule is not None and rule.should_stop for rule in (self.watch, self.patience))
+
+
 def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool, trust: bool) -> None:
     """Train as the settings say, into a run; under `torchrun` as one of several ranks.
 
@@ -85,8 +110,9 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
             if ranks.rank == 0:
                 run = _lead(training, folder, is_new, overwrite, source)
             else:
-                ranks.wait()  # until rank 0 has opened the run
-                _train(training, None if is_new and source is None else last_state(folder))
+                is_finished = ranks.any(False)  # waits until rank 0 has opened the run
+                if not is_finished:
+                    _train(training, None if is_new and source is None else last_state(folder))
     except RankLostError as error:
         raise click.ClickException(
             f"{error}; to resume, run the same command with --resume {folder} in place of its options"
@@ -106,21 +132,36 @@ def _lead(
     with opened as run:
         if source is not None:
             _begin_branch(run, source, training)
-        training.ranks.wait()
-        if run.step >= settings["training"]["steps"]:
-            click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
-            return None
-        trackers = open_trackers(settings["training"]["log"], folder, settings, run.step)
-        watch = None
+        watch, patience = None, None
         if training.model.problem_type == "classification":
             watch = Watch(run, settings["training"]["stop_if_not_begun"])
-        with trackers as track:
-            _train(training, run.state, run, track, eval_func, watch)
+        if settings["training"]["patience"] is not None:
+            patience = Patience(run, settings["training"]["patience"])
+            eval_func = patience.watch(eval_func)
+        if training.ranks.any(run.step >= settings["training"]["steps"]):
+            click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
+            return None
+        if training.ranks.any(patience is not None and patience.should_stop):
+            click.echo(f"{folder}: finished, {_early(patience, run)}; a larger --patience continues it")
+            return None
+        with open_trackers(settings["training"]["log"], folder, settings, run.step) as track:
+            _train(training, run.state, Leader(run, track, eval_func, watch, patience))
         if watch is not None and watch.should_stop:
             raise click.ClickException(
                 f"{watch.explain()}; stopped; {folder} holds the model and a checkpoint of step {run.step}"
             )
+        if patience is not None and (patience.should_stop or run.step >= settings["training"]["steps"]):
+            run.save_model(patience.best_model())
+            click.echo(_early(patience, run))
+            settings["training"]["steps"] = run.step  # for the report alone; config.json keeps the planned
         return run
+
+
+def _early(patience: Patience, run: Run) -> str:
+    return (
+        f"the held-out loss was lowest, {patience.best_loss:.4f}, at step {patience.best_step} of "
+        f"{run.step}, whose model is kept"
+    )
 
 
 def _begin_branch(run: Run, source: Source, training: Training) -> None:
@@ -136,28 +177,15 @@ def _begin_branch(run: Run, source: Source, training: Training) -> None:
     click.echo(f"starts from {source.path}: its {', '.join(['weights', *kept])}", err=True)
 
 
-def _train(
-    training: Training,
-    state: dict[str, Any] | None,
-    run: Run | None = None,
-    track: Callable[[dict[str, float]], None] | None = None,
-    eval_func: EvalFunction | None = None,
-    watch: Watch | None = None,
-) -> None:
+def _train(training: Training, state: dict[str, Any] | None, leader: Leader | None = None) -> None:
     """Train from `state` on; on rank 0, which has the run, every step is recorded."""
     options, loader = training.settings["training"], training.loader
     loader.num_steps = options["steps"] - (state["step"] if state else 0)
     if loader.num_steps <= 0:
         return
 
-    def record(values: dict[str, float]) -> None:
-        run.record(values)
-        track(values)
-        if watch is not None:
-            watch.record(values)
-
     def should_stop() -> bool:
-        return training.should_stop() or (watch is not None and watch.should_stop)
+        return training.should_stop() or (leader is not None and leader.should_stop())
 
     try:
         train(
@@ -170,15 +198,15 @@ def _train(
             schedule_steps=options["schedule_steps"],
             device=training.ranks.device,
             steps_per_eval=options["eval_every"] or options["steps"],
-            eval_func=eval_func,
-            on_step=record if run else None,
+            eval_func=leader.eval_func if leader else None,
+            on_step=leader.record if leader else None,
             grad_accumulation=options["grad_accumulation"],
             precision=options["precision"],
             compile=options["compile"],
             ranks=training.ranks,
             state=state,
             steps_per_checkpoint=options["checkpoint_every"],
-            on_checkpoint=run.checkpoint if run else None,
+            on_checkpoint=leader.checkpoint if leader else None,
             should_stop=should_stop,
         )
     except StateError as error:
@@ -186,8 +214,8 @@ def _train(
     except WriteError as error:
         raise click.ClickException(str(error)) from error
     except TrainingError as error:
-        if run:
-            run.save_model(training.model)
+        if leader:
+            leader.run.save_model(training.model)
         raise click.ClickException(f"{error}; the run holds the model before that step") from error
 
 

@@ -64,6 +64,8 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
             f"{training['optimizer']}",
             param_hint="--schedule",
         )
+    if training["patience"] is not None and not (training["held_out"] and training["eval_every"]):
+        raise click.UsageError("--patience needs --held-out and --eval-every above 0")
     training["schedule_steps"] = training["steps"]
     device = resolve_device(training["device"])
     precision = resolve_precision(training["precision"], device)

@@ -4,6 +4,7 @@
     DIR/history.jsonl         a record for each step
     DIR/model.safetensors     the averaged model of the last checkpoint
     DIR/checkpoints/          step-00000100.safetensors ...: models, with the state of the training
+    DIR/best/                 with `--patience`: the averaged model of the lowest held-out loss so far
     DIR/tensorboard/          events, with `--log tensorboard`
     DIR/lock                  held by the process that trains
 
@@ -31,11 +32,12 @@ from nanotabpfn.model.checkpoint import (
 )
 from nanotabpfn.training.tracking import TENSORBOARD_FOLDER
 
-CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE = (
+CONFIG_FILE, HISTORY_FILE, CHECKPOINTS_FOLDER, LOCK_FILE, BEST_FOLDER = (
     "config.json",
     "history.jsonl",
     "checkpoints",
     "lock",
+    "best",
 )
 
 
@@ -163,7 +165,8 @@ def create_run(
             # The settings are deleted first and written last: no run ever holds the files of another.
             for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
                 (folder / name).unlink(missing_ok=True)
-            for file in [*checkpoints(folder), *_tensorboard_events(folder)]:
+            best = (folder / BEST_FOLDER).glob("step-*.safetensors")
+            for file in [*checkpoints(folder), *best, *_tensorboard_events(folder)]:
                 file.unlink()
             _remove_partial_files(folder)
             (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
