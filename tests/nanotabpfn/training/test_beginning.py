@@ -26,7 +26,11 @@ CHANCE = [name for name in ENTROPIES if "mix-scm" in name]
 
 
 def recorded(name):
-    """Losses and entropies of a recorded training; of the entropies, the mean of each 50 steps is kept."""
+    """Losses and entropies of a recorded training; of the entropies, the mean of each 50 steps is kept.
+
+    Those of peers' files are of the same batches, read again in the order of the run's seed. Those of
+    `default` are the mean over 4,000 datasets of the prior at that time.
+    """
     lines = (DOCS / name / "history.jsonl").read_text(encoding="utf-8").splitlines()
     entropies = np.repeat(ENTROPIES[name], WINDOW).tolist()
     return [json.loads(line)["loss"] for line in lines][: len(entropies)], entropies
@@ -48,7 +52,7 @@ def test_recorded_runs_that_began_are_found_by_the_first_verdict(name):
 def test_a_prior_that_is_mostly_chance_is_not_given_up_before_it_begins(name):
     losses, entropies = recorded(name)
     if len(losses) >= LAST_VERDICT:
-        assert FIRST_VERDICT < begun_at(losses, entropies) < LAST_VERDICT
+        assert begun_at(losses, entropies) == 700 < LAST_VERDICT
     else:  # recorded for 384 steps, before it begins
         assert begun_at(losses, entropies) is None
 
