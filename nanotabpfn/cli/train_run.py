@@ -138,10 +138,13 @@ def _lead(
         if settings["training"]["patience"] is not None:
             patience = Patience(run, settings["training"]["patience"])
             eval_func = patience.watch(eval_func)
-        if training.ranks.any(run.step >= settings["training"]["steps"]):
+        done = run.step >= settings["training"]["steps"]
+        early = patience is not None and patience.should_stop
+        training.ranks.any(done or early)  # the other ranks wait for this once
+        if done:
             click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
             return None
-        if training.ranks.any(patience is not None and patience.should_stop):
+        if early:
             click.echo(f"{folder}: finished, {_early(patience, run)}; a larger --patience continues it")
             return None
         with open_trackers(settings["training"]["log"], folder, settings, run.step) as track:
