@@ -32,7 +32,7 @@ def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
     >>> low < 0.25 < high
     True
     """
-    values = np.asarray(values, float)
+    values = np.sort(np.asarray(values, float))  # so that the resampling does not depend on their order
     if len(values) < 2:
         return float("nan"), float("nan")
     if np.ptp(values) == 0:

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nanotabpfn.studies.arms import resolve_arms
-from nanotabpfn.studies.spec import Study, StudyError
-from priors.registry import find_modules_in
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Study, StudyError
+from priors.registry import did_you_mean, find_modules_in
 from priors.settings import explain
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 30
@@ -46,6 +46,7 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
             if isinstance(arm, dict) and isinstance(arm.get(source), str):
                 arm[source] = str((folder / arm[source]).absolute())
     try:
+        _check_names(values)
         study = Study(**{"name": path.stem, **values})
         resolve_arms(study)
     except ValidationError as error:
@@ -55,6 +56,21 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from error
     return study
+
+
+def _check_names(values: dict[str, Any]) -> None:
+    """Refuse names that no field has, with the nearest ones.
+
+    Raises:
+        StudyError: the message names the place of the field.
+    """
+    arms = values["arms"].items() if isinstance(values.get("arms"), dict) else ()
+    parts = [("", values, Study), ("model.", values.get("model"), ModelSettings)]
+    for place, fields, kind in [*parts, *((f"arms.{name}.", arm, ArmSettings) for name, arm in arms)]:
+        for name in fields if isinstance(fields, dict) else ():
+            if isinstance(name, str) and name not in kind.model_fields:
+                known = did_you_mean(name, kind.model_fields) or f"known: {', '.join(kind.model_fields)}"
+                raise StudyError(f"unknown field {place + name!r}; {known}")
 
 
 def _parse_json(path: Path, text: str) -> Any:

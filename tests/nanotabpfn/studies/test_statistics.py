@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from coverage import SCENARIOS, coverage
-from coverage import simulate as simulate_studies
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interval_coverage import SCENARIOS, coverage
+from interval_coverage import simulate as simulate_studies
 from scipy import stats
 
 from nanotabpfn.studies.statistics import (
@@ -195,7 +195,9 @@ def test_the_bootstrap_covers_the_mean():
     assert bootstrap_interval(np.full(5, 0.3)) == (0.3, 0.3)
     assert np.isnan(bootstrap_interval(np.array([1.0]))).all()
     values = rng.normal(size=20)
-    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert (
+        bootstrap_interval(values) == bootstrap_interval(values[::-1]) == bootstrap_interval(np.sort(values))
+    )
     wide, narrow = bootstrap_interval(values, 0.99), bootstrap_interval(values, 0.8)
     assert wide[0] < narrow[0] < values.mean() < narrow[1] < wide[1]
 

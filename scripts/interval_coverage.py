@@ -1,6 +1,6 @@
 """How often the interval of a study's verdict contains the true difference: simulated studies of known truth.
 
-    python scripts/coverage.py        # writes the table of docs/studies.md
+    python scripts/interval_coverage.py        # writes the table of docs/studies.md
 
 Axis letters: N studies, P pairs of seeds, D data seeds, M model seeds, T tables.
 """
@@ -15,7 +15,7 @@ from tqdm import trange
 from nanotabpfn.studies.statistics import mean_interval, variance_parts
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
-BEGIN, END = "<!-- coverage: written by scripts/coverage.py -->", "<!-- coverage: end -->"
+BEGIN, END = "<!-- coverage: written by scripts/interval_coverage.py -->", "<!-- coverage: end -->"
 LEVEL = 0.95
 AT_ONCE = 2_000
 """Studies that are simulated at once: 50 MB."""
