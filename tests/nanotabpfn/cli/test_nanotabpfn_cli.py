@@ -22,6 +22,7 @@ from nanotabpfn.model.bins import standard_edges
 from nanotabpfn.model.checkpoint import load_model, save_model
 from nanotabpfn.training.curves import describe_run
 from nanotabpfn.training.loop import train
+from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.step import TrainingError
 from priors.config import PriorConfig
 from priors.dumps.read import open_dump
@@ -162,7 +163,10 @@ def test_plot_draws_the_run(finished_run, scores_file, tmp_path):
 
 def test_the_picture_says_what_was_trained_and_scored(finished_run):
     title = describe_run(finished_run / "config.json")
-    assert title == "nanoTabPFN trained on tiny.h5, 4 datasets a step, scored on suite builtin"
+    assert (
+        title
+        == "nanoTabPFN trained by the recipe warm-up on tiny.h5, 4 datasets a step, scored on suite builtin"
+    )
 
 
 def test_the_picture_says_by_which_recipe(tmp_path):
@@ -241,7 +245,8 @@ def test_a_live_prior_trains_as_its_dump_does(tmp_path):
     loader = PriorDumpDataLoader(dump, 6, 4, "cpu")  # in the order of the file
     torch.manual_seed(3)
     records = []
-    train(NanoTabPFNModel(8, 2, 8, 1, 2), loader, lr=4e-3, device="cpu", on_step=records.append)
+    training = RECIPES[DEFAULT_RECIPE].training
+    train(NanoTabPFNModel(8, 2, 8, 1, 2), loader, device="cpu", on_step=records.append, **training)
     assert [record["loss"] for record in records] == histories[0]
 
 
@@ -282,7 +287,7 @@ def test_dumps_and_priors_are_mixed(tmp_path, tiny_dump):
     assert result.exit_code == 0, result.output
     assert "trained 6 steps on tiny.h5, prior default" in result.output
     assert describe_run(tmp_path / "run" / "config.json") == (
-        "nanoTabPFN trained on tiny.h5 and prior default, 4 datasets a step"
+        "nanoTabPFN trained by the recipe warm-up on tiny.h5 and prior default, 4 datasets a step"
     )
 
 
