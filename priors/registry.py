@@ -100,7 +100,7 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
     try:
         family = getattr(_import(module), attribute)
     except Exception as error:  # whatever the user's module raises while it is imported
-        where = f"; searched were Python's path and {os.getcwd()}" if _is_absent(module, error) else ""
+        where = f" (searched were Python's path and {os.getcwd()})" if _is_absent(module, error) else ""
         raise ConfigError(f"family {name!r} cannot be imported: {error}{where}") from error
     if not callable(family):
         raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
