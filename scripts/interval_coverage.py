@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+from page_parts import write_part
 from tqdm import trange
 
 from nanotabpfn.studies.statistics import mean_interval, variance_parts
@@ -86,13 +87,6 @@ def coverage(scenario: Scenario, num_studies: int, seed: int = 0) -> tuple[float
     return covered / num_studies, float(np.median(np.concatenate(halves)))
 
 
-def write_between(text: str, page: Path, begin: str, end: str) -> None:
-    """Replace what a page has between two marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
-    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
-
-
 @click.command(context_settings={"show_default": True})
 @click.option("--studies", type=click.IntRange(min=100), default=20_000, help="Simulated for each line.")
 def main(studies: int) -> None:
@@ -106,7 +100,7 @@ def main(studies: int) -> None:
         "",
         f"{studies:,} simulated studies in each line; the standard error of a coverage is {error:.4f}.",
     ]
-    write_between("\n".join(lines), PAGE, BEGIN, END)
+    write_part(PAGE, BEGIN, END, "\n".join(lines))
     click.echo("\n".join(lines))
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
+from page_parts import write_part
 from scipy import stats
 from tqdm import tqdm
 
@@ -63,7 +64,10 @@ def main(presets: tuple[str, ...], num_datasets: int, seed: int, page: Path | No
         text = table(preset, rows_of(PRESETS[preset], drawn), num_datasets, seed)
         click.echo(text)
         if page:
-            page.write_text(with_table(page.read_text(encoding="utf-8"), preset, text), encoding="utf-8")
+            try:
+                write_part(page, f"<!-- marginals: {preset} -->", "<!-- end -->", text)
+            except ValueError as error:
+                raise click.ClickException(f"{page}: {error}") from error
 
 
 def draw(config: PriorConfig, num_datasets: int, seed: int, name: str) -> Drawn:
@@ -247,23 +251,6 @@ def table(preset: str, rows: Sequence[Row], num_datasets: int, seed: int) -> str
         numbers = f"{row.difference:.4f} | {row.test} | {row.p:.3g}"
         lines.append(f"| `{row.setting}` | {row.declared} | {row.num:,} | {row.found} | {numbers} |")
     return "\n".join(lines)
-
-
-def with_table(page: str, preset: str, text: str) -> str:
-    """The page with the table of a preset between its marks.
-
-    >>> with_table("a\\n<!-- marginals: x -->\\nold\\n<!-- end -->\\nb", "x", "new")
-    'a\\n<!-- marginals: x -->\\n\\nnew\\n\\n<!-- end -->\\nb'
-
-    Raises:
-        ClickException: the page lacks the marks.
-    """
-    begin, end = f"<!-- marginals: {preset} -->\n", "<!-- end -->"
-    before, found, rest = page.partition(begin)
-    _, also_found, after = rest.partition(end)
-    if not found or not also_found:
-        raise click.ClickException(f"the page lacks the lines {begin.strip()} and {end}")
-    return f"{before}{begin}\n{text}\n\n{end}{after}"
 
 
 if __name__ == "__main__":

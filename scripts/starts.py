@@ -14,6 +14,7 @@ import click
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from page_parts import write_part
 from scipy import stats
 
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
@@ -31,8 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "training.md"
 RECORDS = ROOT / "docs" / "starts"
 BEGIN, END = (
-    "<!-- Written by scripts/starts.py summary. -->\n",
-    "<!-- End of what scripts/starts.py writes. -->\n",
+    "<!-- Written by scripts/starts.py summary. -->",
+    "<!-- End of what scripts/starts.py writes. -->",
 )
 
 STEPS, BATCH_SIZE, LEARNING_RATE, HELD_OUT = 300, 32, 4e-3, 256
@@ -96,11 +97,10 @@ def summary_command(work: Path, page: Path) -> None:
     records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(work.glob("*.json"))]
     if not records:
         raise click.UsageError(f"{work} holds no records; make them with: scripts/starts.py train")
-    text = page.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise click.UsageError(f"{page} lacks the markers {BEGIN.strip()} and {END.strip()}")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{summary(records)}\n{END}{after}", encoding="utf-8")
+    try:
+        write_part(page, BEGIN, END, summary(records))
+    except ValueError as error:
+        raise click.UsageError(f"{page}: {error}") from error
 
 
 def summary(records: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""scripts/marginals.py: what is drawn beside what is declared, and a fault of the size that it is for."""
+"""scripts/marginals.py: draws are compared with declarations; faults of the size it is for are found."""
 
 import numpy as np
 import pytest
