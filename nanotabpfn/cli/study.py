@@ -319,7 +319,7 @@ class ProgressView:
             self._bar.close()
 
     def _now(self) -> int:
-        steps = {key: steps_done(key, self.folder) for key, planned in self._open.items()}
+        steps = {key: steps_done(key, self.folder) for key in self._open}
         under_way = sum(0 < steps[key] < self._open[key].cell.arm.steps for key in steps)
         self._bar.set_postfix({"under way": under_way}, refresh=False)
         return self._steps_of_done + sum(steps.values())

@@ -238,7 +238,6 @@ def train_command(
     The defaults are the published settings, and a learning rate that rises in the first 100 steps: without
     it some runs never begin to learn. --recipe published is without it.
 
-
     The model saved is schedule-free's averaged one. Ctrl-C, SIGTERM and a closed terminal end the training
     after the current step, with a checkpoint. After those, after `kill -9` and after a power cut, --resume
     continues the training; on the CPU the result is equal to the bit to that of a training without a stop.

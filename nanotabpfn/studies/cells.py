@@ -16,7 +16,7 @@ import torch
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model, write_atomically
-from nanotabpfn.studies.earlier import copy_training, shorter_training
+from nanotabpfn.studies.earlier import copy_training, finished_trainings, shorter_training
 from nanotabpfn.studies.folder import (
     DONE_FILE,
     MODELS_FOLDER,
@@ -91,7 +91,7 @@ def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) ->
     cell, place = planned.cell, cell_folder(folder, planned.key)
     begun, cpu_begun = time.time(), time.process_time()
     if not (place / CONFIG_FILE).exists():
-        shorter = shorter_training(planned, folder)
+        shorter = shorter_training(planned, finished_trainings(folder))
         if shorter is not None:
             copy_training(shorter, place)
     (place / MODELS_FOLDER).mkdir(parents=True, exist_ok=True)

@@ -40,13 +40,13 @@ def replaced_trainings(plan: Plan, folder: Path) -> list[Replaced]:
     if not (folder / STUDY_FILE).exists():
         return []
     earlier = {(cell.arm, cell.data_seed, cell.model_seed): cell.key for cell in read_saved(folder).cells}
-    found = []
+    found, finished = [], finished_trainings(folder)
     for planned in plan.cells:
         cell = planned.cell
         key = earlier.get((cell.arm.name, cell.data_seed, cell.model_seed), planned.key)
         steps = steps_done(key, folder)
         is_new = planned.error is None and not steps_done(planned.key, folder) and cell.arm.has_prior
-        if key != planned.key and steps and is_new and shorter_training(planned, folder) is None:
+        if key != planned.key and steps and is_new and shorter_training(planned, finished) is None:
             found.append(Replaced(planned, steps, _reason(planned, cell_folder(folder, key))))
     return found
 
@@ -85,17 +85,25 @@ def _change_of_data(arm: Arm, before: Any) -> str:
     return f"the prior: {before} -> {now}"
 
 
-def shorter_training(planned: PlannedCell, folder: Path) -> Path | None:
-    """The folder of the longest finished training that this cell extends: the same but for fewer steps."""
-    found: list[tuple[int, Path]] = []
-    for file in folder.glob(f"cells/*/{CONFIG_FILE}"):
-        before = _read_settings(file.parent).get("depends_on")
-        if not isinstance(before, dict) or before.get("steps", 0) >= planned.settings["steps"]:
-            continue
-        is_finished = (file.parent / DONE_FILE).exists() and checkpoints(file.parent)
-        if is_finished and before | {"steps": planned.settings["steps"]} == planned.settings:
-            found.append((before["steps"], file.parent))
-    return max(found)[1] if found else None
+def finished_trainings(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The folder of each finished training that can be extended -> the settings that decided it."""
+    found = {}
+    for file in folder.glob(f"cells/*/{DONE_FILE}"):
+        settings = _read_settings(file.parent).get("depends_on")
+        if isinstance(settings, dict) and "steps" in settings and checkpoints(file.parent):
+            found[file.parent] = settings
+    return found
+
+
+def shorter_training(planned: PlannedCell, finished: dict[Path, dict[str, Any]]) -> Path | None:
+    """The folder of the longest of `finished_trainings` that this cell extends: only the steps are fewer."""
+    steps = planned.settings["steps"]
+    shorter = [
+        (before["steps"], place)
+        for place, before in finished.items()
+        if before["steps"] < steps and before | {"steps": steps} == planned.settings
+    ]
+    return max(shorter)[1] if shorter else None
 
 
 def copy_training(source: Path, place: Path) -> None:

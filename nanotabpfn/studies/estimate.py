@@ -14,7 +14,7 @@ from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.arms import Cell, architecture
-from nanotabpfn.studies.earlier import shorter_training
+from nanotabpfn.studies.earlier import finished_trainings, shorter_training
 from nanotabpfn.studies.folder import eval_steps, is_complete, is_trained, steps_done
 from nanotabpfn.studies.jobs import jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
@@ -67,8 +67,11 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
     num_measured = sum(job.key.startswith("properties-") for job in jobs_of(plan, folder))
     train_seconds = score_seconds = num_bytes = 0.0
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
+    finished = finished_trainings(folder)
     for planned in todo.values():
-        steps_left = planned.cell.arm.steps - _steps_done(planned, folder)
+        shorter = shorter_training(planned, finished)
+        done = steps_done(planned.key, folder) or (steps_done(shorter.name, folder) if shorter else 0)
+        steps_left = planned.cell.arm.steps - done
         num_evaluations = len(eval_steps(planned.cell, plan.study))
         if not is_trained(planned, folder):
             train_seconds += steps_left * timings.step.get(planned.cell.arm.name, 0.0)
@@ -78,12 +81,6 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
     return Estimate(
         train_seconds, score_seconds, num_measured * timings.properties, int(num_bytes), timings.step
     )
-
-
-def _steps_done(planned: PlannedCell, folder: Path) -> int:
-    """By the cell itself, or by the shorter training that it extends."""
-    done, shorter = steps_done(planned.key, folder), shorter_training(planned, folder)
-    return done or (steps_done(shorter.name, folder) if shorter else 0)
 
 
 @contextmanager

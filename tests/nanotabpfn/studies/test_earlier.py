@@ -10,7 +10,7 @@ from small_study import add_toy_suites, digests, prior, run, sorted_records, stu
 from nanotabpfn.cli.main import main
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies import keys
-from nanotabpfn.studies.earlier import replaced_trainings, shorter_training
+from nanotabpfn.studies.earlier import finished_trainings, replaced_trainings, shorter_training
 from nanotabpfn.studies.folder import cell_folder, steps_done
 from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.training.run import checkpoints
@@ -57,14 +57,18 @@ def test_the_longest_training_is_extended_and_no_other(tmp_path):
     for steps in (2, 5):
         run(ONE, tmp_path, steps=steps)
     [planned] = plan_study(study_of(ONE, steps=9)).cells
-    assert shorter_training(planned, tmp_path) == models_of(tmp_path, study_of(ONE, steps=5))
+    assert shorter_training(planned, finished_trainings(tmp_path)) == models_of(
+        tmp_path, study_of(ONE, steps=5)
+    )
     for changes in ({"batch_size": 3}, {"lr": 0.1}, {"eval_every": 3}, {"steps": 4, "batch_size": 3}):
         [planned] = plan_study(study_of(ONE, **{"steps": 9} | changes)).cells
-        assert shorter_training(planned, tmp_path) is None
+        assert shorter_training(planned, finished_trainings(tmp_path)) is None
     [planned] = plan_study(study_of(ONE, steps=9)).cells
     for checkpoint in checkpoints(models_of(tmp_path, study_of(ONE, steps=5))):
         checkpoint.unlink()  # as studies of earlier versions did
-    assert shorter_training(planned, tmp_path) == models_of(tmp_path, study_of(ONE, steps=2))
+    assert shorter_training(planned, finished_trainings(tmp_path)) == models_of(
+        tmp_path, study_of(ONE, steps=2)
+    )
 
 
 @pytest.mark.parametrize(
