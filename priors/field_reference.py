@@ -7,7 +7,6 @@ a family does is the first sentence of its function.
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, get_args
 
@@ -15,26 +14,14 @@ from pydantic import TypeAdapter
 
 from priors.config import PriorConfig
 from priors.families.categories import CONVERTERS
-from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
-from priors.families.missingness import MISSING_KINDS
-from priors.families.noise import NOISE_KINDS, NOISES
+from priors.families.registries import FAMILIES as FIELD_FAMILIES
 from priors.presets import PRESETS
 from priors.registry import ConfigError, Domain, did_you_mean, parameters_of
 from priors.settings import PARAMETERS, differences, example, write_setting, write_value
 
-FAMILIES: dict[str, Mapping[str, Callable]] = {
-    "graphs": GRAPHS,
-    "mechanisms": MECHANISMS,
-    PARAMETERS: {**GRAPHS, **MECHANISMS, **CONVERTERS},
-    "roots": NOISES,
-    "noises": NOISES,
-    "noise_kinds": NOISE_KINDS,
-    "converters": CONVERTERS,
-    "class_methods": CLASS_METHODS,
-    "missing_kinds": MISSING_KINDS,
-}
+FAMILIES = FIELD_FAMILIES | {PARAMETERS: {**GRAPHS, **MECHANISMS, **CONVERTERS}}
 """Field of a PriorConfig -> the families that it names."""
 
 

@@ -62,7 +62,7 @@ class TableEncoder(BaseEstimator):
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
         decimals_: of each column, the decimal mark of its numbers in text.
-        dates_: of each column, whether most of its cells are dates.
+        dates_: of each column, whether it is of numbers, most of whose cells are dates.
         num_features_: G.
 
     >>> columns = [Column("size", np.array(["1,5", "2,5", "?"], dtype=object))]
@@ -77,8 +77,11 @@ class TableEncoder(BaseEstimator):
         """Learn the kinds of the columns, and what replaces missing cells."""
         self.levels_ = [column.levels for column in columns]
         self.decimals_ = [_decimal(column) for column in columns]
-        self.dates_ = list(map(self._holds_dates, columns))
         self.kinds_ = list(map(self._kind, columns, self.decimals_))
+        self.dates_ = [
+            kind == "number" and self._holds_dates(column)
+            for column, kind in zip(columns, self.kinds_, strict=True)
+        ]
         numbers, categories = self._split(columns)
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
         self.categories_ = _category_encoder().fit(categories) if categories.size else None

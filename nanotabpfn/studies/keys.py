@@ -6,7 +6,7 @@ valid.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from inspect import getsource, unwrap
 from typing import Any, NamedTuple
 
@@ -18,26 +18,9 @@ from nanotabpfn.studies.arms import Arm, Cell, architecture, cells_of, resolve_a
 from nanotabpfn.studies.real_tables import suite_key, suite_tasks
 from nanotabpfn.studies.spec import Study, StudyError
 from priors.config import PriorConfig
-from priors.families.categories import CONVERTERS
-from priors.families.classes import CLASS_METHODS
-from priors.families.graphs import GRAPHS
-from priors.families.mechanisms import MECHANISMS
-from priors.families.missingness import MISSING_KINDS
-from priors.families.noise import NOISE_KINDS, NOISES
+from priors.families.registries import FAMILIES, NODE_FAMILIES
 from priors.registry import lookup
 from priors.streams import PRIOR_VERSION
-
-FAMILIES = {
-    "graphs": GRAPHS,
-    "mechanisms": MECHANISMS,
-    "roots": NOISES,
-    "noises": NOISES,
-    "noise_kinds": NOISE_KINDS,
-    "converters": CONVERTERS,
-    "class_methods": CLASS_METHODS,
-    "missing_kinds": MISSING_KINDS,
-}
-"""The fields of a prior that name families, each with the families of this package."""
 
 
 class Target(NamedTuple):
@@ -195,16 +178,14 @@ def own_sources(config: PriorConfig) -> dict[str, str]:
     return found
 
 
-def _families_of(config: PriorConfig) -> Iterator[tuple[dict[str, Callable], str]]:
+def _families_of(config: PriorConfig) -> Iterator[tuple[Mapping[str, Callable], str]]:
     """The families that a prior names, each with its registry."""
     for field, registry in FAMILIES.items():
         for name in getattr(config, field):
             yield registry, name
     if config.graph is not None:
         for node in config.graph.nodes.values():
-            for field, registry in (("mechanism", MECHANISMS), ("noise", NOISES)):
-                if field in node:
-                    yield registry, node[field]
+            yield from ((NODE_FAMILIES[name], node[name]) for name in NODE_FAMILIES if name in node)
 
 
 def hash_settings(settings: dict[str, Any]) -> str:

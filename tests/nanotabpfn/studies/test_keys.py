@@ -87,15 +87,16 @@ def test_the_source_of_every_kind_of_family_is_in_the_key(tmp_path, monkeypatch,
 
 def test_the_sources_of_the_families_of_an_own_graph_are_in_the_key(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "own_nodes.py").write_text("def mine(*values):\n    return values\n\n\nother = mine\n")
+    (tmp_path / "own_nodes.py").write_text("def mine(*values):\n    return values\n\n\nother = dice = mine\n")
     nodes = {
         "a": {"noise": "own_nodes:other"},
         "b": {"mechanism": "own_nodes:mine"},
+        "c": {"kind": "categorical", "converter": "own_nodes:dice"},
         "y": {"role": "target"},
     }
-    graph = {"nodes": nodes, "edges": [["a", "b"], ["b", "y"]]}
-    config = PriorConfig.from_json(json.dumps({"graph": graph, "num_features": [2, 2]}))
-    assert sorted(keys.own_sources(config)) == ["own_nodes:mine", "own_nodes:other"]
+    graph = {"nodes": nodes, "edges": [["a", "b"], ["b", "c"], ["c", "y"]]}
+    config = PriorConfig.from_json(json.dumps({"graph": graph, "num_features": [3, 3]}))
+    assert sorted(keys.own_sources(config)) == ["own_nodes:dice", "own_nodes:mine", "own_nodes:other"]
 
 
 def test_a_table_with_more_classes_than_outputs_is_refused(monkeypatch):
