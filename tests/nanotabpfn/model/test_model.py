@@ -10,6 +10,7 @@ import schedulefree
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peak_memory import SOURCE
 from torch import nn
 
 import nanotabpfn.model.architecture
@@ -234,7 +235,7 @@ def test_the_memory_that_training_rows_take_is_as_documented():
 
 
 MEMORY = """
-import resource, sys, torch
+import torch
 from nanotabpfn.model.architecture import NanoTabPFNModel
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -242,15 +243,14 @@ model = NanoTabPFNModel(16, 4, 32, 2, 2).eval()
 x, y = torch.randn(1, 2100, 8), (torch.arange(2000).unsqueeze(0) % 2).float()
 with torch.no_grad():
     model.predict(model.encode_training(x[:, :20], y[:, :20]), x[:, :20])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     model.predict(model.encode_training(x[:, :2000], y), x[:, 2000:])
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(grown * (1 if sys.platform == "darwin" else 1024))
+print(peak_bytes() - before)
 """
 
 
 def test_thousands_of_training_rows_need_no_matrix_of_all_pairs():
-    run = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", SOURCE + MEMORY], capture_output=True, text=True, check=True)
     # All pairs of training rows would take 9 columns x 4 heads x 2,000 x 2,000 x 4 bytes = 576 MB at once.
     assert int(run.stdout) < 150e6
 
