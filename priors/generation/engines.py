@@ -1,8 +1,10 @@
 """Where tasks run: in this process, in more of them on this machine, or on a cluster."""
 
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import joblib
@@ -62,11 +64,19 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
     # Between two tasks loky replaces workers whose memory has grown. It warns, but nothing is lost.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
+    call = function if num_workers == 1 else partial(_in_worker, function)
     try:
-        with closing(parallel(joblib.delayed(function)(*task) for task in tasks)) as results:
+        with closing(parallel(joblib.delayed(call)(*task) for task in tasks)) as results:
             yield from results
     except BrokenProcessPool as error:  # its message is joblib's advice on segmentation faults
         raise WorkerLostError("a worker process was killed, or ran out of memory") from error
+
+
+def _in_worker(function: Callable, *task: Any) -> Any:
+    """A task in a process of its own. Ctrl-C reaches every process of a terminal; this one leaves it to the
+    main process, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(*task)
 
 
 def _dask(

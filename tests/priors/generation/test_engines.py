@@ -152,3 +152,12 @@ def test_ray_makes_the_same_dump_to_the_bit(tmp_path):
 def slow_pid(_):
     time.sleep(0.02)
     return os.getpid()
+
+
+def test_ctrl_c_is_left_to_the_main_process():
+    """In a terminal it reaches the workers too, which would print tracebacks."""
+    tasks = [(signal.SIGINT,)] * 2
+    assert set(run_tasks(signal.getsignal, tasks, num_workers=2)) == {signal.SIG_IGN}
+    before = signal.getsignal(signal.SIGINT)
+    assert set(run_tasks(signal.getsignal, tasks)) == {before}
+    assert signal.getsignal(signal.SIGINT) == before
