@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.model.device import find_device
-from nanotabpfn.studies.cells import measure_properties, run_cell, score_baseline
 from nanotabpfn.studies.folder import (
     baseline_path,
     begun_path,
@@ -23,6 +22,7 @@ from nanotabpfn.studies.folder import (
 )
 from nanotabpfn.studies.keys import Plan, Target
 from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.train_and_score import measure_properties, run_cell, score_baseline
 from priors.generation.engines import WorkerLostError
 
 

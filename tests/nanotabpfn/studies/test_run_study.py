@@ -16,7 +16,7 @@ from small_study import MODEL, damaged_dump, digests, prior, run, sorted_records
 
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model
-from nanotabpfn.studies import cells
+from nanotabpfn.studies import train_and_score
 from nanotabpfn.studies.folder import state_of
 from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.run import run_study
@@ -85,7 +85,7 @@ def test_a_cell_is_trained_by_the_recipe(tmp_path, monkeypatch):
         given.update(settings)
         raise KeyError("seen")
 
-    monkeypatch.setattr(cells, "train", train)
+    monkeypatch.setattr(train_and_score, "train", train)
     outcome, *_ = run_study(study_of({"a": prior()}, recipe="combined", precision="bfloat16"), tmp_path)
     assert "seen" in outcome.error
     assert (given["optimizer"], given["warmup_steps"], given["precision"]) == ("muon", 20, "bfloat16")

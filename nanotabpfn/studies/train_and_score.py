@@ -1,6 +1,6 @@
-"""Trains and scores one cell of a study; scores baselines and measures properties.
+"""What the jobs of a study do: train and score a cell, score a baseline, measure properties.
 
-Each function writes its results to files in the study's folder.
+Each function writes its results to files in the study's folder. Which jobs there are is in jobs.py.
 """
 
 import json
