@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.registry import ConfigError
     from priors.sampling.blocks import dataset_at
     from priors.sampling.dataset import Dataset, sample_dataset
-    from priors.sampling.model import sample_scm
+    from priors.sampling.random_scm import sample_scm
     from priors.sampling.scm import SCM
     from priors.streams import PRIOR_VERSION, stream
 
@@ -64,7 +64,7 @@ _MODULES = {
     "priors.registry": ["ConfigError"],
     "priors.sampling.blocks": ["dataset_at"],
     "priors.sampling.dataset": ["Dataset", "sample_dataset"],
-    "priors.sampling.model": ["sample_scm"],
+    "priors.sampling.random_scm": ["sample_scm"],
     "priors.sampling.scm": ["SCM"],
     "priors.streams": ["PRIOR_VERSION", "stream"],
 }

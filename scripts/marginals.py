@@ -23,7 +23,7 @@ from priors.families.noise import NOISE_KINDS, NOISES
 from priors.presets import PRESETS
 from priors.sampling.blocks import shared_in_block
 from priors.sampling.dataset import Dataset, sample_with_model
-from priors.sampling.model import Model
+from priors.sampling.random_scm import RandomSCM
 from priors.streams import DATASET, stream
 
 NODES = 10
@@ -87,7 +87,7 @@ def draw(config: PriorConfig, num_datasets: int, seed: int, name: str) -> Drawn:
     return drawn
 
 
-def record(drawn: Drawn, dataset: Dataset, model: Model, rng: np.random.Generator) -> None:
+def record(drawn: Drawn, dataset: Dataset, model: RandomSCM, rng: np.random.Generator) -> None:
     """Append the settings of a dataset, and of one of its nodes of each kind."""
     for name in ("graph", "num_classes", "num_nodes"):
         drawn[name].append(dataset.properties[name])

@@ -21,7 +21,7 @@ from priors.dumps.schema import DumpError
 from priors.families.graphs import GRAPHS
 from priors.presets import PRESETS
 from priors.registry import lookup
-from priors.sampling.draws import sample_integer, sample_name
+from priors.sampling.ranges_and_weights import sample_integer, sample_name
 from priors.streams import STUDY, stream
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}

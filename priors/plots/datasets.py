@@ -7,7 +7,7 @@ import numpy as np
 
 from priors.audit.measure import METRIC, measure
 from priors.config import PriorConfig
-from priors.plots.draws import Draw, check_draws, sample_draws
+from priors.plots.sampled_datasets import SampledDataset, check_num_draws, sample_datasets
 from priors.plots.style import CLASS_COLOURS, GREY, drawn
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def plot_datasets(
         >>> len(figure.axes)
         4
     """
-    check_draws(num_draws)
-    draws = sample_draws(config, num_draws, seed)
+    check_num_draws(num_draws)
+    sampled_datasets = sample_datasets(config, num_draws, seed)
     is_classification = config.problem_type == "classification"
     colours = "Colour is the class" if is_classification else "Colour is the target, from low (dark) to high"
     caption = (
@@ -47,21 +47,23 @@ def plot_datasets(
     num_rows = -(-num_draws // num_columns)
     with drawn(out, 5.2 * num_columns, 0.9 + 4.3 * num_rows, title, caption) as figure:
         panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.04, wspace=0.04)
-        for panel, draw in zip(panels.flat, draws, strict=False):
+        for panel, sampled in zip(panels.flat, sampled_datasets, strict=False):
             named = config.graph is not None
-            names = [str(node) if named else f"feature {i}" for i, node in enumerate(draw.structure.features)]
-            _draw_dataset(panel, draw, names, is_classification, seed)
+            names = [
+                str(node) if named else f"feature {i}" for i, node in enumerate(sampled.structure.features)
+            ]
+            _draw_dataset(panel, sampled, names, is_classification, seed)
     return figure
 
 
 def _draw_dataset(
-    panel: "SubFigure", draw: Draw, names: list[str], is_classification: bool, seed: int
+    panel: "SubFigure", sampled: SampledDataset, names: list[str], is_classification: bool, seed: int
 ) -> None:
-    x, y, num_train, *_ = draw.dataset
-    score = measure(x, y, num_train, is_classification, draw.index, seed).forest
+    x, y, num_train, *_ = sampled.dataset
+    score = measure(x, y, num_train, is_classification, sampled.index, seed).forest
     kind = "classification" if is_classification else "regression"
     panel.suptitle(
-        f"Dataset {draw.index}: {num_train} of {len(y)} rows to learn from, {METRIC[kind]} {score:.2f}",
+        f"Dataset {sampled.index}: {num_train} of {len(y)} rows to learn from, {METRIC[kind]} {score:.2f}",
         fontsize=9,
         x=0.02,
         ha="left",

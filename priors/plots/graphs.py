@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.plots.draws import Draw, check_draws, sample_draws, words
 from priors.plots.layout import Edge, Point, layered_layout
-from priors.plots.style import BLUE, DARK, GREY, RED, drawn
+from priors.plots.sampled_datasets import SampledDataset, check_num_draws, sample_datasets
+from priors.plots.style import BLUE, DARK, GREY, RED, drawn, family_label
 from priors.sampling.structure import Structure
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TITLE = 0.3  # inches above a graph
 class Drawing(NamedTuple):
     """One graph with the places of its nodes, before it is drawn."""
 
-    draw: Draw
+    sampled: SampledDataset
     places: dict[Hashable, Point]
     routes: dict[Edge, list[Point]]
 
@@ -73,11 +73,11 @@ def plot_graphs(
         >>> len(figure.axes)
         2
     """
-    check_draws(num_draws)
+    check_num_draws(num_draws)
     is_own = config.graph is not None
     rows = [
-        [Drawing(draw, *layered_layout(draw.structure.graph)) for draw in row]
-        for row in _rows_of_draws(config, 1 if is_own else num_draws, seed, by_family and not is_own)
+        [Drawing(sampled, *layered_layout(sampled.structure.graph)) for sampled in row]
+        for row in _rows_of_datasets(config, 1 if is_own else num_draws, seed, by_family and not is_own)
     ]
     number = "" if is_own else " with the number of their column"
     caption = (
@@ -95,7 +95,7 @@ def plot_graphs(
         for row, of_row, height in zip(panels, rows, heights, strict=True):
             for axes, drawing in zip(row, of_row, strict=False):
                 if not is_own and (not by_family or drawing is of_row[0]):
-                    axes.set_title(words(drawing.draw.dataset.properties["graph"]), fontsize=8)
+                    axes.set_title(family_label(drawing.sampled.dataset.properties["graph"]), fontsize=8)
                 _draw_graph(axes, drawing, width, height, named=is_own)
     return figure
 
@@ -114,14 +114,16 @@ def _size_with_names(drawing: Drawing) -> tuple[float, list[float]]:
     return min(max(7.5, (LETTER * longest + 0.1) * across), 20.0), [min(max(2.9, NAMED_STEP * up), 20.0)]
 
 
-def _rows_of_draws(config: PriorConfig, num_draws: int, seed: int, by_family: bool) -> list[list[Draw]]:
-    """The draws in rows of the figure: a row per family, or as many as fit."""
+def _rows_of_datasets(
+    config: PriorConfig, num_draws: int, seed: int, by_family: bool
+) -> list[list[SampledDataset]]:
+    """The datasets in rows of the figure: a row per family, or as many as fit."""
     if by_family:
         families = [family for family, weight in config.graphs.items() if weight > 0]
-        return [sample_draws(replace(config, graphs={family: 1}), num_draws, seed) for family in families]
-    draws = sample_draws(config, num_draws, seed)
+        return [sample_datasets(replace(config, graphs={family: 1}), num_draws, seed) for family in families]
+    sampled = sample_datasets(config, num_draws, seed)
     num_columns = min(4, num_draws)
-    return [draws[start : start + num_columns] for start in range(0, num_draws, num_columns)]
+    return [sampled[start : start + num_columns] for start in range(0, num_draws, num_columns)]
 
 
 def _draw_graph(axes: "Axes", drawing: Drawing, width: float, height: float, named: bool) -> None:
@@ -131,7 +133,7 @@ def _draw_graph(axes: "Axes", drawing: Drawing, width: float, height: float, nam
         width, height: of the panel, in inches.
         named: whether nodes show their names; otherwise features show their column.
     """
-    structure, places = drawing.draw.structure, drawing.places
+    structure, places = drawing.sampled.structure, drawing.places
     per_inch = _set_limits(axes, drawing, width, height)
     scale = min(1.0, 1 / (STEP * max(per_inch)))  # of the markers
     _draw_edges(axes, drawing, per_inch[0], scale)
@@ -167,7 +169,7 @@ def _draw_edges(axes: "Axes", drawing: Drawing, per_inch: float, scale: float) -
     from matplotlib.patches import FancyArrowPatch
 
     for (_, effect), route in drawing.routes.items():
-        radius = scale * RADII[_role(effect, drawing.draw.structure)]  # points
+        radius = scale * RADII[_role(effect, drawing.sampled.structure)]  # points
         gap = (radius + 0.8) / 72 * per_inch
         route = [*route[:-1], (route[-1][0] - gap, route[-1][1])]
         axes.add_patch(

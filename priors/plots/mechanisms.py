@@ -8,9 +8,9 @@ import networkx as nx
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.plots.draws import check_draws, words
-from priors.plots.style import CLASS_COLOURS, LIGHT, drawn
-from priors.sampling.model import sample_scm
+from priors.plots.sampled_datasets import check_num_draws
+from priors.plots.style import CLASS_COLOURS, LIGHT, drawn, family_label
+from priors.sampling.random_scm import sample_scm
 from priors.streams import DATASET, split, stream
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def plot_mechanisms(
         >>> figure.axes[0].get_title(loc="left")
         'linear'
     """
-    check_draws(num_draws)
+    check_num_draws(num_draws)
     families = [family for family, weight in config.mechanisms.items() if weight > 0]
     caption = (
         "The values of a node as a function of its causes, before noise. Left: functions of one cause, each "
@@ -53,7 +53,7 @@ def plot_mechanisms(
         widths = [2.1, *[1] * num_draws]
         grid = figure.subplots(len(families), 1 + num_draws, squeeze=False, width_ratios=widths)
         for (curves, *maps), family in zip(grid, families, strict=True):
-            curves.set_title(words(family))
+            curves.set_title(family_label(family))
             curves.tick_params(labelbottom=family == families[-1])
             _draw_curves(curves, config, family, num_draws, seed)
             for i, axes in enumerate(maps):

@@ -67,6 +67,16 @@ def check_figure(out: str | Path | None) -> None:
         raise PlotError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
 
 
+def family_label(family: str) -> str:
+    """The name of a family as text: without the module of a user's own, without underscores.
+
+    Examples:
+        >>> family_label("my_package.priors:erdos_renyi")
+        'erdos renyi'
+    """
+    return family.rpartition(":")[2].replace("_", " ")
+
+
 @contextmanager
 def drawn(
     out: str | Path | None, width: float, height: float, title: str, caption: str

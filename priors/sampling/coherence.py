@@ -13,7 +13,7 @@ from itertools import accumulate, islice
 import numpy as np
 from scipy.special import ndtr
 
-from priors.sampling.draws import choice_of
+from priors.sampling.ranges_and_weights import choice_of
 from priors.streams import draw_states, generator_of
 
 MOST_NAMES = 24

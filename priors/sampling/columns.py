@@ -10,7 +10,7 @@ from priors.config import PriorConfig
 from priors.families.classes import has_every_class
 from priors.families.missingness import MISSING_KINDS
 from priors.registry import lookup
-from priors.sampling.draws import from_range, sample_name
+from priors.sampling.ranges_and_weights import from_range, sample_name
 from priors.sampling.scm import all_finite, standardized
 from priors.sampling.table import (
     ColumnTreatment,

@@ -12,10 +12,10 @@ from priors.config import PriorConfig
 from priors.families.classes import CLASS_METHODS
 from priors.registry import lookup
 from priors.sampling.columns import Classifier, Features, Target, fit_features, fit_target
-from priors.sampling.draws import choice_of, from_range, sample_integer
 from priors.sampling.interventions import sample_shift
 from priors.sampling.learnability import out_of_bag_score
-from priors.sampling.model import Model, sample_scm
+from priors.sampling.random_scm import RandomSCM, sample_scm
+from priors.sampling.ranges_and_weights import choice_of, from_range, sample_integer
 from priors.sampling.scm import Sample, all_finite
 from priors.sampling.structure import OWN, Structure, sample_structures
 from priors.sampling.table import fitted_columns
@@ -156,7 +156,7 @@ def sample_with_structure(
 
 def sample_with_model(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
-) -> tuple[Dataset, Structure, Model]:
+) -> tuple[Dataset, Structure, RandomSCM]:
     """What `sample_dataset` draws, and the graph and the model that it comes from."""
     _check_split(config, single_eval_pos)
     *states, intervention, score = draw_states(rng, len(Streams._fields))
@@ -244,7 +244,9 @@ def _accepted_structures(
             return
 
 
-def _sample_model(config: PriorConfig, sizes: Sizes, structure: Structure, rng: np.random.Generator) -> Model:
+def _sample_model(
+    config: PriorConfig, sizes: Sizes, structure: Structure, rng: np.random.Generator
+) -> RandomSCM:
     classifier = None
     if config.problem_type == "classification":
         method = lookup(CLASS_METHODS, sizes.class_method)
@@ -257,7 +259,7 @@ def _sample_rows(
     config: PriorConfig,
     sizes: Sizes,
     structure: Structure,
-    model: Model,
+    model: RandomSCM,
     streams: Streams,
     redrawn: dict[str, int],
 ) -> Dataset:
@@ -297,7 +299,7 @@ def _sample_table(
     config: PriorConfig,
     sizes: Sizes,
     structure: Structure,
-    model: Model,
+    model: RandomSCM,
     streams: Streams,
     redrawn: dict[str, int],
 ) -> Table:
@@ -347,7 +349,7 @@ def _sample_shifted(
     config: PriorConfig,
     sizes: Sizes,
     structure: Structure,
-    model: Model,
+    model: RandomSCM,
     table: Table,
     rng: np.random.Generator,
     redrawn: dict[str, int],

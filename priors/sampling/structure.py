@@ -11,7 +11,7 @@ import numpy as np
 from priors.config import PriorConfig
 from priors.families.graphs import BUILT_IN_GRAPHS, GRAPHS, Parents, digraph_of, parents_of
 from priors.registry import lookup
-from priors.sampling.draws import from_range, sample_name
+from priors.sampling.ranges_and_weights import from_range, sample_name
 
 KEPT = 100
 """Graphs that are drawn of the same family with the same parameters."""

@@ -22,7 +22,7 @@ from priors.own_graph import MOST_CHARACTERS, OwnGraph, nodes_of
 from priors.presets import PRESETS
 from priors.sampling.blocks import sample_block
 from priors.sampling.dataset import sample_dataset
-from priors.sampling.model import sample_scm
+from priors.sampling.random_scm import sample_scm
 from priors.streams import DATASET, split, stream
 
 EDGES = [

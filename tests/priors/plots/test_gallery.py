@@ -14,10 +14,10 @@ from priors.families.mechanisms import MECHANISMS
 from priors.generation.generate import generate
 from priors.own_graph import OwnGraph
 from priors.plots.datasets import plot_datasets
-from priors.plots.draws import sample_draws
 from priors.plots.graphs import plot_graphs
 from priors.plots.layout import layered_layout
 from priors.plots.mechanisms import mechanism_values, plot_mechanisms
+from priors.plots.sampled_datasets import sample_datasets
 from priors.streams import stream
 
 CREDIT = PriorConfig(
@@ -36,17 +36,17 @@ CREDIT = PriorConfig(
 def test_what_is_drawn_is_what_a_dump_would_hold():
     config = replace(TINY, num_features=(2, 4), graphs=dict.fromkeys(GRAPHS, 1))
     written = list(generate(config, 12, seed=3))
-    for draw in sample_draws(config, 3, seed=3):
-        expected = written[draw.index]
-        np.testing.assert_array_equal(draw.dataset.x, expected.x)
-        np.testing.assert_array_equal(draw.dataset.y, expected.y)
-        assert draw.dataset.properties == expected.properties
-        graph = draw.structure.graph
+    for sampled in sample_datasets(config, 3, seed=3):
+        expected = written[sampled.index]
+        np.testing.assert_array_equal(sampled.dataset.x, expected.x)
+        np.testing.assert_array_equal(sampled.dataset.y, expected.y)
+        assert sampled.dataset.properties == expected.properties
+        graph = sampled.structure.graph
         assert len(graph) == expected.properties["num_nodes"]
         assert graph.number_of_edges() == expected.properties["num_edges"]
-        assert len(draw.structure.features) == expected.x.shape[1]
-        assert draw.structure.target not in draw.structure.features
-    assert [draw.index for draw in sample_draws(config, 3, 3)] == [0, 4, 8]
+        assert len(sampled.structure.features) == expected.x.shape[1]
+        assert sampled.structure.target not in sampled.structure.features
+    assert [sampled.index for sampled in sample_datasets(config, 3, 3)] == [0, 4, 8]
 
 
 # ---------------------------------------------------------------------------------------------- layout
@@ -112,7 +112,7 @@ def test_graphs_of_a_prior(texts, tmp_path):
     config = replace(TINY, graphs={"layered": 1, "cauchy": 1})
     plot_graphs(config, "mine", tmp_path / "graphs.svg", 3)
     assert "Causal graphs drawn from the prior mine (seed 0)" in texts
-    names = [draw.dataset.properties["graph"] for draw in sample_draws(config, 3, 0)]
+    names = [sampled.dataset.properties["graph"] for sampled in sample_datasets(config, 3, 0)]
     assert [text for text in texts if text in ("layered", "cauchy")] == names
     assert texts.count("0") == texts.count("1") == texts.count("2") == 3  # the numbers of the columns
     assert "3" not in texts

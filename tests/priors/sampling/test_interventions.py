@@ -14,7 +14,7 @@ from priors.families.mechanisms import MECHANISMS, drifting, linear, mlp
 from priors.families.noise import normal
 from priors.sampling.dataset import sample_dataset
 from priors.sampling.interventions import moved, sample_shift
-from priors.sampling.model import sample_scm
+from priors.sampling.random_scm import sample_scm
 from priors.sampling.scm import SCM
 from priors.streams import DATASET, stream
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from priors.config import PriorConfig
 from priors.sampling.dataset import sample_dataset
-from priors.sampling.model import sample_scm
+from priors.sampling.random_scm import sample_scm
 from priors.streams import DATASET, stream
 
 NUM_DRAWS = 4000

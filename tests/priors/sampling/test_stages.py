@@ -15,8 +15,8 @@ from priors.families.mechanisms import MECHANISMS, aggregate, linear, mlp
 from priors.families.noise import NOISES, heteroscedastic
 from priors.presets import PRESETS
 from priors.sampling.dataset import sample_dataset
-from priors.sampling.draws import sample_integer, sample_name
-from priors.sampling.model import sample_scm
+from priors.sampling.random_scm import sample_scm
+from priors.sampling.ranges_and_weights import sample_integer, sample_name
 from priors.streams import DATASET, stream
 
 REGRESSION = PriorConfig(problem_type="regression")

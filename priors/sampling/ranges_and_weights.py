@@ -1,4 +1,4 @@
-"""Draws from what a config declares, each by one uniform number: a range, a list, or names with weights."""
+"""Draws from the ranges, lists and weighted names of a config, each by one uniform number."""
 
 from bisect import bisect
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The model of a dataset: from a config and a graph to a structural causal model, node by node."""
+"""A random structural causal model: drawn from a config and a graph, node by node."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ from priors.frozen import FrozenDict
 from priors.own_graph import Node, nodes_of, weights_into
 from priors.registry import lookup
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
-from priors.sampling.draws import from_range
+from priors.sampling.ranges_and_weights import from_range
 from priors.sampling.scm import SCM
 from priors.streams import draw_states, generator_of
 
@@ -33,7 +33,7 @@ Classifier = Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray]
 """A relative converter, see `SCM`: (values (R,), rng, reference (R,)) -> (R,)."""
 
 
-class Model(NamedTuple):
+class RandomSCM(NamedTuple):
     """A structural causal model that a prior has drawn."""
 
     scm: SCM
@@ -77,7 +77,7 @@ def sample_scm(
     attributes: Mapping[Hashable, Node] | None = None,
     mechanisms: Mapping[Hashable, Mechanism] | None = None,
     noises: Mapping[Hashable, Noise] | None = None,
-) -> Model:
+) -> RandomSCM:
     """Draw a mechanism, exogenous noise and perhaps a conversion to categories for each node of `graph`.
 
     What is given for a node is kept, and does not change what is drawn for the other nodes. Given mechanisms
@@ -130,7 +130,7 @@ def sample_scm(
         converters[target], relative = classify, frozenset([target])
     make = SCM if isinstance(graph, nx.Graph) else SCM.of_parents
     scm = make(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
-    return Model(scm, categorical, sum(noise_scales) / max(1, len(noise_scales)))
+    return RandomSCM(scm, categorical, sum(noise_scales) / max(1, len(noise_scales)))
 
 
 def _parents_and_attributes(
