@@ -464,7 +464,7 @@ def load_config(path: str | Path) -> PriorConfig:
     """Read a config from a JSON file that a user wrote, in the grammar of `priors.settings`.
 
     Fields that are left out have their defaults, and so have the families and parameters left out of
-    `parameters`, unless it is given as "replace.parameters".
+    `parameters`, unless it is given as "replace.parameters". A "$schema" is for editors (`priors schema`).
 
     Raises:
         ConfigError: the file cannot be read or holds no valid config; the message names the file.
@@ -493,6 +493,7 @@ def _config_of(text: str) -> PriorConfig:
         values = None
     if not isinstance(values, dict):
         return PriorConfig.from_json(text)  # which says what is wrong with it
+    values.pop("$schema", None)  # for the editor
     default = PriorConfig()
     present = {field.name: getattr(default, field.name) for field in fields(PriorConfig)}
     return PriorConfig.from_json(json.dumps(changed_fields(present, values)))

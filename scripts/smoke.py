@@ -49,6 +49,7 @@ baselines: [logistic_regression]
 COMMANDS = f"""
 priors presets
 priors presets default
+priors schema
 priors generate a.h5 --num-datasets 64 {TINY_PRIOR} --workers 2
 priors generate b.h5 --num-datasets 32 {TINY_PRIOR} --seed 1 --shards --shard-size 16
 priors generate d.h5 --num-datasets 16 {TINY_PRIOR} --backend dask --workers 1
@@ -84,6 +85,7 @@ nanotabpfn plot runs/a --scores scores.json
 nanotabpfn predict --train table.csv --target species --test table.csv --out classes.csv
 nanotabpfn predict --train table.csv --target price --test table.csv --out prices.csv --problem regression
 nanotabpfn study init example.yaml
+nanotabpfn study schema
 nanotabpfn study plan study.yaml --out runs/study
 nanotabpfn study run study.yaml --out runs/study --workers 1
 nanotabpfn study report runs/study

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "priors": [
         "streams", "frozen", "registry", "settings", "families", "graph_files", "own_graph", "config",
-        "presets", "field_reference", "sampling", "dumps", "generation", "console", "audit", "plots", "cli",
-        "__main__",
+        "presets", "field_reference", "json_schema", "sampling", "dumps", "generation", "console", "audit",
+        "plots", "cli", "__main__",
     ],
     "nanotabpfn": [
         "model", "data", "estimators", "training", "evaluation", "studies", "cli", "__main__",

@@ -1,5 +1,6 @@
 """The commands `nanotabpfn study ...`: from a study file to records and a report."""
 
+import json
 import sys
 import threading
 from importlib.resources import files
@@ -103,6 +104,21 @@ def init_command(file: Path, study: str, overwrite: bool) -> None:
     refuse_existing(file, overwrite)
     file.write_bytes((files("nanotabpfn.studies") / BUILT_IN[study]).read_bytes())
     click.echo(f"{file}: written; edit it, then: nanotabpfn study plan {file}")
+
+
+@study_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of a study file, with which an editor completes and checks one.
+
+    Editors find it by the first line of a YAML file, # yaml-language-server: $schema=study.schema.json, or by
+    an entry in their settings.
+
+    \b
+    nanotabpfn study schema > study.schema.json
+    """
+    from nanotabpfn.studies.study_schema import study_schema
+
+    click.echo(json.dumps(study_schema(), indent=1))
 
 
 @study_group.command("plan")

@@ -8,6 +8,10 @@ COMMANDS = {
     "presets": Lazy(
         "priors.cli.generate:presets", "List the named priors, or print the whole config of one as JSON."
     ),
+    "schema": Lazy(
+        "priors.cli.schema:schema",
+        "Print the JSON Schema of a prior's config, with which an editor completes and checks a file.",
+    ),
     "generate": Lazy(
         "priors.cli.generate:generate", "Sample datasets and write them to OUT, an HDF5 prior dump."
     ),

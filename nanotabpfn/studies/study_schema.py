@@ -1,0 +1,66 @@
+"""The JSON Schema of a study file: for editors, which then complete, explain and check it.
+
+Types, bounds and meanings are those of `spec.py`, and the settings of priors those of `priors.json_schema`.
+"""
+
+from typing import Any
+
+from nanotabpfn.evaluation.baselines import BASELINES
+from nanotabpfn.evaluation.suites import SUITES
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Settings, Study
+from priors.field_reference import field_docs
+from priors.json_schema import DRAFT, Schema, field_schemas, plain, settings_schema
+from priors.presets import PRESETS
+
+OPENML_SUITES = "^(tabarena|openml:.+)$"
+
+
+def study_schema() -> Schema:
+    """The JSON Schema of a study file, YAML or JSON.
+
+    What depends on two fields is left to `load_study`.
+
+    Examples:
+        >>> schema = study_schema()
+        >>> schema["required"], schema["properties"]["steps"]["minimum"]
+        (['arms'], 1)
+    """
+    schema = Study.model_json_schema()
+    arm, model = (schema["$defs"][part.__name__] for part in (ArmSettings, ModelSettings))
+    fields = _described(Study, schema)
+    fields["suites"]["items"] = {"anyOf": [{"enum": list(SUITES)}, {"pattern": OPENML_SUITES}]}
+    fields["baselines"]["items"] = {"enum": list(BASELINES)}
+    in_arm = _described(ArmSettings, arm)
+    in_arm["preset"] = {"description": in_arm["preset"]["description"], "enum": [*PRESETS, None]}
+    settings = settings_schema()
+    in_arm["set"] |= settings
+    in_arm["vary"] |= settings | {
+        part: {name: {"type": "array", "items": one, "minItems": 1} for name, one in settings[part].items()}
+        for part in ("properties", "patternProperties")
+    }
+    return {
+        "$schema": DRAFT,
+        "title": "Study",
+        "description": "A study of priors, for `nanotabpfn study run`.",
+        "type": "object",
+        "properties": fields,
+        "required": ["arms"],
+        "additionalProperties": False,
+        "$defs": field_schemas()
+        | {
+            "ArmSettings": plain(arm) | {"properties": in_arm},
+            "ModelSettings": plain(model) | {"properties": _described(ModelSettings, model)},
+        },
+    }
+
+
+def _described(settings: type[Settings], schema: Schema) -> dict[str, Any]:
+    """Field -> its schema, with its meaning.
+
+    Beside a reference, draft 7 reads nothing else.
+    """
+    docs, fields = field_docs(settings), plain(schema["properties"])
+    return {
+        name: {"description": docs[name], **({"allOf": [found]} if "$ref" in found else found)}
+        for name, found in fields.items()
+    }
