@@ -156,12 +156,9 @@ def test_the_help_of_train_loads_nothing_heavy():
 
 def test_the_help_of_train_has_the_names_that_it_does_not_load():
     from nanotabpfn.cli.options import SUITE_NAMES
-    from nanotabpfn.cli.train import PROBLEM_TYPES
     from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
-    from priors.dumps.schema import PROBLEM_TYPES as DUMPED
 
     assert list(SUITE_NAMES) == [*SUITES, *REGRESSION_SUITES]
-    assert PROBLEM_TYPES == DUMPED
 
 
 def test_the_names_of_nanotabpfn_load_torch_and_little_else():

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
-from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SCHEDULES, SIZES
+from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
 from nanotabpfn.model.choices import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
+from nanotabpfn.training.schedule import SCHEDULES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
-
-PROBLEM_TYPES = ("classification", "regression")
+from priors.dumps.schema import PROBLEM_TYPES
 
 
 class Weights(click.ParamType):

@@ -21,6 +21,3 @@ SIZES = {
     "layers": "num_layers",
 }
 """Option -> argument of the model."""
-
-SCHEDULES = ("schedule_free", "constant", "cosine")
-"""Those of `nanotabpfn/training/optimizer.py`."""

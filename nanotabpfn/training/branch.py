@@ -10,6 +10,7 @@ from nanotabpfn.model.checkpoint import CheckpointError, load_model, load_state
 from nanotabpfn.training.optimizer import make_optimizer
 from nanotabpfn.training.run import CONFIG_FILE, RunError, checkpoints, read_settings
 from nanotabpfn.training.state import training_state
+from nanotabpfn.training.stopwatch import Stopwatch
 
 
 class Source(NamedTuple):
@@ -113,9 +114,7 @@ def branch_state(
     )
     model.train()
     optimizer.train()
-    state = training_state(
-        model, optimizer, loader, 0, {"train_time": 0.0, "wait_time": 0.0, "wall_time": 0.0}
-    )
+    state = training_state(model, optimizer, loader, 0, Stopwatch().times)
     own = (source.settings or {}).get("training", {})
     same = all(own.get(name) == training[name] for name in ("optimizer", "schedule"))
     if source.state is not None and same and training["schedule"] != "cosine":

@@ -1,6 +1,5 @@
 """The training loop: schedule-free optimization on batches of synthetic datasets."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,9 +13,10 @@ from nanotabpfn.model.device import get_default_device
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.beginning import class_entropy
 from nanotabpfn.training.distributed import ALONE, Ranks
-from nanotabpfn.training.optimizer import OPTIMIZERS, SCHEDULES, averaged, make_optimizer
+from nanotabpfn.training.optimizer import averaged, check_optimizer, make_optimizer
 from nanotabpfn.training.state import restore, training_state
 from nanotabpfn.training.step import Passes, update
+from nanotabpfn.training.stopwatch import Stopwatch
 
 
 def train(
@@ -119,65 +119,61 @@ def train(
         steps_per_checkpoint=steps_per_checkpoint,
         grad_accumulation=grad_accumulation,
     )
-    _check_optimizer(optimizer, lr, warmup_steps)
-    _check_schedule(optimizer, schedule, schedule_steps)
+    check_optimizer(optimizer, lr, warmup_steps, schedule, schedule_steps)
     _check_prior(prior, model)
     device = device or get_default_device()
     passes = Passes(device, resolve_precision(precision, device), grad_accumulation)
     estimator = NanoTabPFNClassifier if model.bin_edges is None else NanoTabPFNRegressor
+
     model.to(device)
+    ranks.share_weights(model)
     # One graph for all splits and shapes, instead of one for the first and another for the rest.
     forward = torch.compile(model, dynamic=True) if compile else model
-    ranks.share_weights(model)
     optimizer = make_optimizer(model, optimizer, lr, warmup_steps, schedule, schedule_steps)
     optimizer.zero_grad()  # of whatever was computed with the model before
     model.train()
     optimizer.train()
-    step, times = 0, {"train_time": 0.0, "wait_time": 0.0, "wall_time": 0.0}
-    if state is not None:
-        step, times = restore(state, model, optimizer, prior)
+    step, times = (0, None) if state is None else restore(state, model, optimizer, prior)
+    last = step + len(prior) if hasattr(prior, "__len__") else None
+    progress = _progress_bar(prior, step, last, ranks)
+    watch = Stopwatch(times)
     saved_at, history = step, []
 
     def save_checkpoint() -> None:
         nonlocal saved_at
         if on_checkpoint is not None and saved_at < step:
-            current = training_state(model, optimizer, prior, step, times)
+            current = training_state(model, optimizer, prior, step, watch.times)
             with averaged(model, optimizer):
                 on_checkpoint(model, current)
             saved_at = step
 
-    last = step + len(prior) if hasattr(prior, "__len__") else None
-    progress = _progress_bar(prior, step, last, ranks)
-    ended = time.perf_counter()
-    began = ended - times["wall_time"]
     try:
         for batch in progress:
-            started = time.perf_counter()
-            times["wait_time"] += started - ended
+            watch.lap("wait_time")
             loss, gradient_norm = update(forward, optimizer, batch, step + 1, passes, ranks)
             step += 1
-            ended = time.perf_counter()
-            times["train_time"] += ended - started
+            watch.lap("train_time")
 
             scores = {}
             if eval_func is not None and (step % steps_per_eval == 0 or step == last):
                 with averaged(model, optimizer):
                     scores = eval_func(estimator(model, device))
-                history.append((times["train_time"], scores))
-            times["wall_time"] = time.perf_counter() - began
+                history.append((watch.times["train_time"], scores))
+            watch.lap()
 
             progress.show(loss=loss, **scores)
             record = {"step": step, "loss": loss, "gradient_norm": gradient_norm}
             if model.problem_type == "classification":
                 record["class_entropy"] = ranks.sum(class_entropy(batch))
+            record["lr"] = optimizer.param_groups[0]["scheduled_lr"]
             if on_step is not None:
-                record["lr"] = optimizer.param_groups[0]["scheduled_lr"]
-                on_step(record | times | scores)
+                on_step(record | watch.times | scores)
+
             if steps_per_checkpoint is not None and step % steps_per_checkpoint == 0:
                 save_checkpoint()
             if ranks.any(should_stop is not None and should_stop()):
                 break
-            ended = time.perf_counter()
+            watch.lap()
         save_checkpoint()
     except KeyboardInterrupt:
         pass
@@ -205,24 +201,6 @@ def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
-
-
-def _check_optimizer(optimizer: str, lr: float, warmup_steps: int) -> None:
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0, got {lr}")
-    if warmup_steps < 0:
-        raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-
-
-def _check_schedule(optimizer: str, schedule: str, schedule_steps: int | None) -> None:
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
-    if schedule != "schedule_free" and optimizer != "adamw":
-        raise ValueError(f"schedule {schedule} is for the optimizer adamw, got {optimizer}")
-    if schedule == "cosine" and (schedule_steps is None or schedule_steps < 1):
-        raise ValueError(f"schedule cosine needs schedule_steps of at least 1, got {schedule_steps}")
 
 
 def _check_prior(prior: Iterable[dict[str, Any]], model: NanoTabPFNModel) -> None:

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import cos, pi
 from typing import Any
 
 import schedulefree
 import torch
 
 from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.training.schedule import SCHEDULES, share_of_peak
 
 OPTIMIZERS = ("adamw", "muon")
-SCHEDULES = ("schedule_free", "constant", "cosine")
-"""Of the learning rate after the warm-up. `schedule_free` averages the weights over the steps at a constant
-learning rate; the others train plain AdamW, without an average."""
 MOMENTUM = 0.95
 """Momentum of the gradients, before Muon makes them orthogonal; the published value."""
 MUON_LR_RATIO = 5.0
@@ -51,6 +48,33 @@ def make_optimizer(
     return schedulefree.AdamWScheduleFree(
         model.parameters(), lr=lr, weight_decay=0.0, warmup_steps=warmup_steps
     )
+
+
+def check_optimizer(
+    name: str, lr: float, warmup_steps: int, schedule: str, schedule_steps: int | None
+) -> None:
+    """Refuse what `make_optimizer` cannot make, before any work.
+
+    Raises:
+        ValueError: naming the argument, the rule and the value.
+
+    Examples:
+        >>> check_optimizer("muon", 4e-3, 0, "cosine", schedule_steps=100)
+        Traceback (most recent call last):
+        ValueError: schedule cosine is for the optimizer adamw, got muon
+    """
+    if not lr > 0:
+        raise ValueError(f"lr must be above 0, got {lr}")
+    if warmup_steps < 0:
+        raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+    if schedule != "schedule_free" and name != "adamw":
+        raise ValueError(f"schedule {schedule} is for the optimizer adamw, got {name}")
+    if schedule == "cosine" and (schedule_steps is None or schedule_steps < 1):
+        raise ValueError(f"schedule cosine needs schedule_steps of at least 1, got {schedule_steps}")
 
 
 @contextmanager
@@ -202,7 +226,7 @@ class ScheduledAdamW(torch.optim.AdamW):
     def step(self) -> None:
         group = self.param_groups[0]
         group["k"] += 1
-        group["lr"] = group["scheduled_lr"] = group["peak_lr"] * _share_of_peak(
+        group["lr"] = group["scheduled_lr"] = group["peak_lr"] * share_of_peak(
             group["k"], group["warmup_steps"], group["cosine_steps"]
         )
         super().step()
@@ -215,16 +239,6 @@ class ScheduledAdamW(torch.optim.AdamW):
         if "peak_lr" not in state_dict["param_groups"][0]:
             raise ValueError("the optimizer's state must be of AdamW with a constant or cosine schedule")
         super().load_state_dict(state_dict)
-
-
-def _share_of_peak(step: int, warmup_steps: int, cosine_steps: int | None) -> float:
-    """The learning rate of a step, from 1, as a share of its highest value."""
-    if step <= warmup_steps:
-        return step / warmup_steps
-    if cosine_steps is None:
-        return 1.0
-    progress = min((step - warmup_steps) / max(cosine_steps - warmup_steps, 1), 1.0)
-    return 0.5 * (1 + cos(pi * progress))
 
 
 Optimizer = schedulefree.AdamWScheduleFree | MuonWithAdamW | ScheduledAdamW
