@@ -196,7 +196,16 @@ def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list
         ValueError: node 'age' must not have mechanism='mlp': it has no parents, ...
     """
     given = {attribute: value for attribute, value in attributes.items() if attribute != "role"}
-    if not num_parents:
+    _check_kind(name, given, is_root=not num_parents)
+    if weights:
+        _check_weights(name, given, num_parents, weights)
+    if given.get("parameters"):
+        _check_parameters(name, given, weights)
+
+
+def _check_kind(name: Hashable, given: Node, is_root: bool) -> None:
+    """A root has no mechanism, and only a category has a number of categories."""
+    if is_root:
         for attribute in ("mechanism", "parameters", "noise_scale"):
             if attribute in given:
                 raise ValueError(
@@ -207,24 +216,31 @@ def check_node(name: Hashable, attributes: Node, num_parents: int, weights: list
         for attribute in ("num_categories", "converter"):
             if attribute in given:
                 raise ValueError(f"node {name!r}: {attribute}={given[attribute]!r} needs kind='categorical'")
-    if weights:
-        if len(weights) < num_parents:
-            raise ValueError(
-                f"node {name!r}: all of its {num_parents} incoming edges need a weight, or none; got "
-                f"{len(weights)}"
-            )
-        if given.get("mechanism", "linear") != "linear":
-            raise ValueError(
-                f"node {name!r} must not have mechanism={given['mechanism']!r}: its edges have weights"
-            )
-        if not any(weights):
-            raise ValueError(f"node {name!r}: one of the weights of its incoming edges must not be 0")
-    parameters = given.get("parameters", {})
-    if parameters and ("mechanism" not in given or weights):
+
+
+def _check_weights(name: Hashable, given: Node, num_parents: int, weights: list[float]) -> None:
+    """Weights are those of a linear mechanism, on all edges into a node, and not all 0."""
+    if len(weights) < num_parents:
+        raise ValueError(
+            f"node {name!r}: all of its {num_parents} incoming edges need a weight, or none; got "
+            f"{len(weights)}"
+        )
+    if given.get("mechanism", "linear") != "linear":
+        raise ValueError(
+            f"node {name!r} must not have mechanism={given['mechanism']!r}: its edges have weights"
+        )
+    if not any(weights):
+        raise ValueError(f"node {name!r}: one of the weights of its incoming edges must not be 0")
+
+
+def _check_parameters(name: Hashable, given: Node, weights: list[float]) -> None:
+    """Parameters are those of the given mechanism, with values of their types and domains."""
+    parameters = given["parameters"]
+    if "mechanism" not in given or weights:
         raise ValueError(
             f"node {name!r}: parameters={parameters!r} needs a mechanism, and edges without weights"
         )
-    known = parameters_of(lookup(MECHANISMS, given["mechanism"])) if parameters else {}
+    known = parameters_of(lookup(MECHANISMS, given["mechanism"]))
     for parameter, value in parameters.items():
         where = f"node {name!r}: parameters: {parameter}"
         if parameter not in known:

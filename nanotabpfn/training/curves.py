@@ -2,11 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 MODEL_NAME = "nanotabpfn"
 """The model's name among the estimators of an evaluation."""
+HELD_OUT = {"marker": "o", "markersize": 3, "color": "tab:orange", "label": "held out"}
+"""The style of lines of held-out datasets."""
 
 
 class ReportError(Exception):
@@ -99,51 +105,55 @@ def plot_training(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ReportError('figures need matplotlib: pip install "nanotabpfn-priors[plots]"') from error
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    loss_axes, score_axes = figure.subplots(1, 2)
+    is_regression = any("r2" in record or "held_out_r2" in record for record in history)
+    _plot_losses(loss_axes, history, "negative log density" if is_regression else "cross entropy")
+    _plot_baselines(score_axes, baselines)
+    _plot_scores(score_axes, history, "r2" if is_regression else "roc_auc")
+    figure.savefig(out, dpi=150)
+
+
+def _plot_losses(axes: "Axes", history: list[dict[str, float]], name: str) -> None:
+    """The loss of each step, its running mean, and the loss on held-out datasets."""
     steps = np.array([record["step"] for record in history])
     losses = np.array([record["loss"] for record in history])
-    is_regression = any("r2" in record or "held_out_r2" in record for record in history)
-    figure_of_merit, loss_name = (
-        ("r2", "negative log density") if is_regression else ("roc_auc", "cross entropy")
-    )
-    points = {
-        name: [(record["step"], record[name]) for record in history if name in record]
-        for name in (figure_of_merit, "held_out_loss", f"held_out_{figure_of_merit}")
-    }
-    on_tables, on_held_out = points[figure_of_merit], points[f"held_out_{figure_of_merit}"]
-    held_out = {"marker": "o", "markersize": 3, "color": "tab:orange", "label": "held out"}
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    loss_axes, score_axes = figure.subplots(1, 2)
-    figure.suptitle(title, fontsize=10)
-
-    loss_axes.plot(steps, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step")
     width = max(1, len(losses) // 20)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
-    loss_axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
-    if points["held_out_loss"]:
-        loss_axes.plot(*zip(*points["held_out_loss"], strict=True), **held_out)
-    loss_axes.set(xlabel="training step", ylabel=f"loss ({loss_name})")
-    loss_axes.legend(frameon=False, fontsize=8)
+    axes.plot(steps, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step")
+    axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"mean of {width} steps")
+    if on_held_out := _points(history, "held_out_loss"):
+        axes.plot(*zip(*on_held_out, strict=True), **HELD_OUT)
+    axes.set(xlabel="training step", ylabel=f"loss ({name})")
+    axes.legend(frameon=False, fontsize=8)
 
+
+def _plot_baselines(axes: "Axes", baselines: dict[str, float]) -> None:
+    """A dashed line with its name for the score of each baseline."""
     colours = ("tab:green", "tab:orange", "tab:red", "tab:purple", "tab:brown")
-    for (name, roc_auc), colour in zip(baselines.items(), colours, strict=False):
-        score_axes.axhline(roc_auc, color=colour, linestyle="--", linewidth=1)
+    for (name, score), colour in zip(baselines.items(), colours, strict=False):
+        axes.axhline(score, color=colour, linestyle="--", linewidth=1)
         label = f" {name.replace('_', ' ')}"
-        score_axes.annotate(
-            label, (1, roc_auc), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
+        axes.annotate(
+            label, (1, score), xycoords=("axes fraction", "data"), color=colour, fontsize=8, va="center"
         )
+
+
+def _plot_scores(axes: "Axes", history: list[dict[str, float]], score: str) -> None:
+    """The model's scores on real tables and on held-out datasets."""
+    on_tables, on_held_out = _points(history, score), _points(history, f"held_out_{score}")
     if on_tables:
-        score_axes.plot(
-            *zip(*on_tables, strict=True),
-            marker="o",
-            markersize=3,
-            color="tab:blue",
-            label=f"{MODEL_NAME}, real tables" if on_held_out else MODEL_NAME,
-        )
+        label = f"{MODEL_NAME}, real tables" if on_held_out else MODEL_NAME
+        axes.plot(*zip(*on_tables, strict=True), marker="o", markersize=3, color="tab:blue", label=label)
     if on_held_out:
-        score_axes.plot(*zip(*on_held_out, strict=True), **held_out)
+        axes.plot(*zip(*on_held_out, strict=True), **HELD_OUT)
     if on_tables or on_held_out:
-        score_axes.legend(frameon=False, fontsize=8, loc="lower right")
-    score_axes.set(
-        xlabel="training step", ylabel="mean R2" if is_regression else "mean ROC AUC", xlim=(0, steps[-1])
-    )
-    figure.savefig(out, dpi=150)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+    name = "mean R2" if score == "r2" else "mean ROC AUC"
+    axes.set(xlabel="training step", ylabel=name, xlim=(0, history[-1]["step"]))
+
+
+def _points(history: list[dict[str, float]], name: str) -> list[tuple[float, float]]:
+    """(step, value) of each record that has the value."""
+    return [(record["step"], record[name]) for record in history if name in record]

@@ -140,18 +140,24 @@ def prior_options(command: Callable) -> Callable:
         features: str | None,
         **others: Any,
     ) -> None:
-        if preset and config_file:
-            raise click.UsageError("--preset and --config exclude each other")
-        config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-        settings = OwnGraphOptions(graph_file, target, features).changes()
-        changed = with_overrides(config, settings | dict(map(parse_override, overrides)))
-        changes = changes_from(changed, config)
-        if graph_file:  # it is the source, and sets the sizes
-            changes = {path: change for path, change in changes.items() if path not in SET_BY_GRAPH}
-        source = graph_file.name if graph_file else config_file.name if config_file else preset or "default"
-        command(prior=Prior(source, changed, changes), **others)
+        graph = OwnGraphOptions(graph_file, target, features)
+        command(prior=_chosen_prior(preset, config_file, overrides, graph), **others)
 
     return with_prior
+
+
+def _chosen_prior(
+    preset: str | None, config_file: Path | None, overrides: tuple[str, ...], graph: OwnGraphOptions
+) -> Prior:
+    if preset and config_file:
+        raise click.UsageError("--preset and --config exclude each other")
+    config = load_config(config_file) if config_file else PRESETS[preset or "default"]
+    changed = with_overrides(config, graph.changes() | dict(map(parse_override, overrides)))
+    changes = changes_from(changed, config)
+    if graph.file:  # it is the source, and sets the sizes
+        changes = {path: change for path, change in changes.items() if path not in SET_BY_GRAPH}
+    file = graph.file or config_file
+    return Prior(file.name if file else preset or "default", changed, changes)
 
 
 @contextmanager

@@ -103,26 +103,20 @@ def sample_scm(
     """
     parents_of, attributes = _parents_and_attributes(graph, attributes)
     draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
-    noise_scales = []
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
-    noise_kinds, converters = {}, {}
+    noise_kinds, noise_scales, converters = {}, [], {}
     for place, (node, parents) in enumerate(parents_of.items()):
         known = attributes.get(node, {})
-        if not parents:
-            if node not in noises:
-                noises[node] = lookup(NOISES, known.get("noise", draws.root[place]))
-        else:
-            if node not in mechanisms:
-                weights = weights_into(graph, node) if attributes else []
-                mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
-            if node not in noises:
-                scale = known.get("noise_scale", draws.noise_scale[place])
-                noise_scales.append(scale)
-                noises[node] = partial(_scaled, lookup(NOISES, known.get("noise", draws.noise[place])), scale)
-            if draws.noise_kind[place] != "additive":
-                noise_kinds[node] = lookup(NOISE_KINDS, draws.noise_kind[place])
-        is_category = known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
-        if is_category and node != target:
+        if parents and node not in mechanisms:
+            weights = weights_into(graph, node) if attributes else []
+            mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
+        if node not in noises:
+            noises[node] = _noise(draws, place, known, is_root=not parents)
+            if parents:
+                noise_scales.append(_noise_scale(draws, place, known))
+        if parents and draws.noise_kind[place] != "additive":
+            noise_kinds[node] = lookup(NOISE_KINDS, draws.noise_kind[place])
+        if node != target and _is_category(draws, place, known):
             converters[node] = _converter(config, draws, place, known)
     categorical = set(converters)
     relative = frozenset()
@@ -200,6 +194,22 @@ def _mechanism(
         if num_parents > 1 and draws.aggregation[place] != "joint":
             mechanism = partial(aggregate, draws.aggregation[place], mechanism)
     return partial(drifting, mechanism) if draws.drifts[place] else mechanism
+
+
+def _noise(draws: NodeDraws, place: int, known: Node, is_root: bool) -> Noise:
+    """The exogenous noise of a node; a root is its noise alone, of standard deviation 1."""
+    if is_root:
+        return lookup(NOISES, known.get("noise", draws.root[place]))
+    family = lookup(NOISES, known.get("noise", draws.noise[place]))
+    return partial(_scaled, family, _noise_scale(draws, place, known))
+
+
+def _noise_scale(draws: NodeDraws, place: int, known: Node) -> float:
+    return known.get("noise_scale", draws.noise_scale[place])
+
+
+def _is_category(draws: NodeDraws, place: int, known: Node) -> bool:
+    return known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
 
 
 def _converter(config: PriorConfig, draws: NodeDraws, place: int, known: Node) -> Callable:
