@@ -145,29 +145,29 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level: float, rope: float) -> str:
-    """One sentence on a comparison.
+    """One sentence on a comparison, with its estimate and interval.
 
     Args:
         adjusted: the comparison's p-value, adjusted for all that were made (`holm`).
         rope: smaller differences do not matter.
     """
     low, high = found.interval
-    alone = ", on this one table alone" if len(found.tables) == 1 else ""
-    span = f"({low:+.3f} to {high:+.3f}{alone})"
     if np.isnan(found.error):
-        return f"{arm} and {reference}: one table and one seed show nothing."
+        return f"{arm} and {reference}: {found.mean:+.4f}, but one table and one seed show nothing."
+    alone = ", on this one table alone" if len(found.tables) == 1 else ""
+    span = f"{found.mean:+.4f} ({low:+.4f} to {high:+.4f}{alone})"
     if low <= 0 <= high:
         small = -rope < low and high < rope
-        more = f", and a difference of {rope:g} or more is ruled out" if small else ""
-        return f"{arm} and {reference}: no difference was shown {span}{more}."
+        more = f"; a difference of {rope:g} or more is ruled out" if small else ""
+        return f"{arm} and {reference}: no difference was shown, {span}{more}."
     direction = "better" if found.mean > 0 else "worse"
     if adjusted >= 1 - level:
         return (
-            f"{arm} and {reference}: no difference was shown once the number of comparisons is accounted for "
-            f"{span}; taken alone, {arm} is {direction} by {abs(found.mean):.3f}."
+            f"{arm} and {reference}: no difference was shown once the number of comparisons is accounted "
+            f"for, {span}; taken alone, {arm} is {direction}."
         )
     small = ", less than the difference that matters" if abs(found.mean) < rope else ""
-    return f"{arm} is {direction} than {reference} by {abs(found.mean):.3f} {span}{small}."
+    return f"{arm} is {direction} than {reference}: {span}{small}."
 
 
 def shows_difference(found: Comparison, adjusted: float, level: float) -> bool:

@@ -1,6 +1,6 @@
-"""The final scores of a study, and the comparison of each arm with the reference.
+"""The final scores of a study on some tables or datasets, and the comparison of each arm with the reference.
 
-Axis letters: D data seeds, M model seeds, T tables.
+Axis letters: D data seeds, M model seeds, T tables, or datasets that are the same for all cells.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ import numpy as np
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
+from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.statistics import Comparison, compare, holm, verdict
 
 if TYPE_CHECKING:
@@ -20,35 +21,42 @@ LEARNS_NOTHING = ("untrained", "scrambled")
 
 
 class Scores:
-    """The final scores of a study on its first suite, and the comparisons of its arms.
+    """Scores of a study in one metric, on the tables of its first suite, and comparisons of its arms.
 
     Attributes:
         arms: names of the arms and controls with at least one cell.
-        tables: of the suite.
+        tables: names of the tables (T,).
         baselines: name -> (T,).
         of: arm -> (D, M, T), the metric with all folds pooled; NaN where a cell is missing. With paired seeds
             (P, 1, T), P pairs.
         comparisons: arm -> its comparison with the reference, with the sign such that more is better, and its
             p-value: adjusted for the number of arms, or of a control as it is.
+
+    Args:
+        saved: the study.
+        records: its records, or those of some of its cells.
+        metric: that of the study by default.
     """
 
-    def __init__(self, saved: SavedStudy, records: "pd.DataFrame"):
+    def __init__(self, saved: SavedStudy, records: "pd.DataFrame", metric: str | None = None):
         study = saved.study
         self.study = study
         self.suite = study.suites[0]
-        self.sign = -1 if study.metric in LOWER_IS_BETTER else 1
+        self.metric = metric or study.metric
+        self.sign = -1 if self.metric in LOWER_IS_BETTER else 1
         self.on_suite = records[
             (records["target"] == "real")
             & (records["suite"] == self.suite)
             & (records["fold"] == POOLED)
-            & (records["metric"] == study.metric)
+            & (records["metric"] == self.metric)
         ]
         self.tables = list(dict.fromkeys(self.on_suite["task"]))
         self.roles = {arm.name: arm.role for arm, _ in saved.arms}
         self.reference = saved.reference
         final = self.on_suite[self.on_suite["is_final"]]
         self.baselines = self._of_baselines(final[final["role"] == "baseline"])
-        self.of = self._of_arms(final[final["role"] != "baseline"])
+        grids = {arm: grid(study, final, arm, self.tables) for arm in self.roles}
+        self.of = {arm: values for arm, values in grids.items() if np.isfinite(values).any()}
         self.arms = list(self.of)
         self.comparisons = self._compare() if self.reference in self.of else {}
 
@@ -58,37 +66,48 @@ class Scores:
             for name, frame in final.groupby("arm", sort=False)
         }
 
-    def _of_arms(self, final: "pd.DataFrame") -> dict[str, np.ndarray]:
-        study = self.study
-        num_models = len(study.model_seeds) if study.seed_design == "crossed" else 1
-        trained = final.set_index(["arm", "data_seed", "model_seed", "task"])["value"]
-        found = {}
-        for arm in self.roles:
-            wanted = [(arm, *seeds, table) for seeds in study.seeds for table in self.tables]
-            values = trained.reindex(wanted).to_numpy(float)
-            if np.isfinite(values).any():
-                found[arm] = values.reshape(-1, num_models, len(self.tables))  # (D, M, T)
-        return found
-
     def _compare(self) -> dict[str, tuple[Comparison, float]]:
-        found = {}
-        for arm in self.arms:
-            differences = (self.of[arm] - self.of[self.reference]) * self.sign
-            seeds = complete_seeds(np.isfinite(differences).all(axis=2))
-            if arm != self.reference and seeds is not None:
-                found[arm] = compare(differences[np.ix_(*seeds, range(len(self.tables)))], self.study.level)
+        others = {arm: self.compare_with(arm, self.reference) for arm in self.arms if arm != self.reference}
+        found = {arm: one for arm, one in others.items() if one is not None}
         arms = [arm for arm in found if self.roles[arm] == "arm"]
         adjusted = dict(zip(arms, holm([found[arm].p_value for arm in arms]), strict=True))
         return {arm: (one, adjusted.get(arm, one.p_value)) for arm, one in found.items()}
+
+    def compare_with(self, arm: str, other: str) -> Comparison | None:
+        """An arm minus another, on the seeds that both have; None if there are none."""
+        return compare_complete((self.of[arm] - self.of[other]) * self.sign, self.study.level)
 
     def table_means(self, arm: str) -> np.ndarray:
         """(T,) means over the seeds that have scores."""
         return np.nanmean(self.of[arm], axis=(0, 1))
 
+    def curve(self, arm: str) -> np.ndarray:
+        """(cells, S) means over the tables at each of the study's `eval_steps`; NaN where there is no score.
+        The untrained model has one score, which is repeated."""
+        own = self.on_suite[self.on_suite["arm"] == arm]
+        means = own.groupby(["data_seed", "model_seed", "step"])["value"].mean().unstack("step")
+        steps = [0] * len(self.study.eval_steps) if arm == "untrained" else self.study.eval_steps
+        return means.reindex(columns=steps).to_numpy(float)
+
     def words(self, arm: str) -> str:
         """The verdict on an arm."""
         found, adjusted = self.comparisons[arm]
         return verdict(arm, self.reference, found, adjusted, self.study.level, self.study.rope)
+
+
+def grid(study: Study, final: "pd.DataFrame", arm: str, tasks: list[str]) -> np.ndarray:
+    """The final scores (D, M, T) of an arm, from records of one metric and one target; NaN where
+    there are none."""
+    trained = final[final["arm"] == arm].set_index(["data_seed", "model_seed", "task"])["value"]
+    values = trained.reindex([(*seeds, task) for seeds in study.seeds for task in tasks]).to_numpy(float)
+    num_models = len(study.model_seeds) if study.seed_design == "crossed" else 1
+    return values.reshape(len(study.seeds) // num_models, num_models, len(tasks))
+
+
+def compare_complete(differences: np.ndarray, level: float) -> Comparison | None:
+    """Compare two arms by their differences (D, M, T) on the seeds without NaN; None if there are none."""
+    seeds = complete_seeds(np.isfinite(differences).all(axis=2))
+    return None if seeds is None else compare(differences[np.ix_(*seeds, range(differences.shape[2]))], level)
 
 
 def complete_seeds(is_there: np.ndarray) -> tuple[list[int], list[int]] | None:

@@ -19,6 +19,7 @@ from nanotabpfn.studies.report.blocks import (
     warning,
 )
 from nanotabpfn.studies.report.controls_section import controls
+from nanotabpfn.studies.report.learned import nothing_learned
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
 from nanotabpfn.studies.report.tables_section import real_tables
@@ -61,7 +62,8 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
 def _in_short(saved: SavedStudy, scores: Scores, records: "pd.DataFrame") -> list[Block]:
     """The question, what limits the answer, the verdicts, and how to read them."""
     study = saved.study
-    blocks = [text(study.question)] if study.question else []
+    blocks = nothing_learned(Scores(saved, records, "roc_auc"), records)
+    blocks += [text(study.question)] if study.question else []
     blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(study)]
     blocks += _mixtures(saved)
     if study.controls:

@@ -60,13 +60,10 @@ def _means(scores: Scores) -> Block:
 
 def _curves(scores: Scores) -> list[Block]:
     study, curves = scores.study, {}
-    of_cell = scores.on_suite.groupby(["arm", "data_seed", "model_seed", "step"])["value"].mean()
     for arm in scores.arms:
-        # The untrained model has one score, which is drawn as a line over all steps.
-        steps = [0] * len(study.eval_steps) if arm == "untrained" else study.eval_steps
-        by_step = of_cell[arm].unstack("step").reindex(columns=steps).to_numpy(float)  # (cells, steps)
-        if np.isfinite(by_step).any(axis=0).all():
-            curves[arm] = tuple(f(by_step, axis=0) for f in (np.nanmean, np.nanmin, np.nanmax))
+        of_cells = scores.curve(arm)
+        if np.isfinite(of_cells).any(axis=0).all():
+            curves[arm] = tuple(f(of_cells, axis=0) for f in (np.nanmean, np.nanmin, np.nanmax))
     if not curves:
         return []
     controls = [arm for arm in curves if scores.roles[arm] == "control"]

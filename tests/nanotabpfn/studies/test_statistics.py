@@ -169,7 +169,7 @@ def test_a_broken_prior_is_found_worse():
         found = compare(scores[0] - scores[1])
         assert shows_difference(found, 4 * found.p_value, 0.95)
         assert verdict("broken", "good", found, 4 * found.p_value, 0.95, 0.01).startswith(
-            "broken is worse than good by 0."
+            "broken is worse than good: -0."
         )
 
 
@@ -178,7 +178,7 @@ def test_words_follow_the_statistics():
     near = compare(simulate(rng, table=0.001, rest=0.0001))
     assert "a difference of 0.01 or more is ruled out" in verdict("a", "b", near, 1.0, 0.95, 0.01)
     clear = compare(simulate(rng, mean=0.1))
-    assert verdict("a", "b", clear, 0.001, 0.95, 0.01).startswith("a is better than b by 0.")
+    assert verdict("a", "b", clear, 0.001, 0.95, 0.01).startswith("a is better than b: +0.")
     assert "once the number of comparisons is accounted for" in verdict("a", "b", clear, 0.2, 0.95, 0.01)
     assert "less than the difference that matters" in verdict("a", "b", clear, 0.001, 0.95, 0.5)
     alone = compare(np.full((1, 1, 1), 0.3))

@@ -53,5 +53,5 @@ def test_the_same_prior_is_found_the_same_and_a_broken_one_worse(tmp_path, monke
     said = write_report(tmp_path)[1].read_text()
     first = said.split("## What was compared")[0]
     assert "same and sound: no difference was shown" in first
-    assert float(re.search(r"broken is worse than sound by (\d\.\d+)", first)[1]) > 0.1
+    assert float(re.search(r"broken is worse than sound: -(\d\.\d+)", first)[1]) > 0.1
     assert "repeated and sound: no difference was shown" in said
