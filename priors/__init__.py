@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 # ruff: noqa: F401 - imports for type checkers are not used here
 if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to Python
     from priors.audit.audit import Audit, audit_dump, audit_prior
+    from priors.audit.compare import compare_dumps
     from priors.audit.report import describe_audit
     from priors.config import PriorConfig, load_config, with_overrides
     from priors.dumps.convert import convert
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
 
 _MODULES = {
     "priors.audit.audit": ["Audit", "audit_dump", "audit_prior"],
+    "priors.audit.compare": ["compare_dumps"],
     "priors.audit.report": ["describe_audit"],
     "priors.config": ["PriorConfig", "load_config", "with_overrides"],
     "priors.dumps.convert": ["convert"],

@@ -1,6 +1,7 @@
-"""What the two command lines share: groups that load a command when it runs, errors in plain lines, seeds."""
+"""What both command lines share: groups that load a command when it runs, plain errors, results as JSON."""
 
 import _thread
+import json
 import signal
 import sys
 import threading
@@ -8,6 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from math import isfinite
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -161,6 +164,46 @@ def printable(text: str) -> str:
         '\\\\x1b[31mred'
     """
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the result as one JSON document, and nothing else, on stdout.",
+)
+
+
+def report(as_json: bool, text: str, document: Any) -> None:
+    """Print the result of a command on stdout.
+
+    Args:
+        as_json: the command's `--json`.
+        text: the result for a reader.
+        document: the same for a program, of dicts, lists, paths, texts and numbers.
+
+    Examples:
+        >>> report(False, "mine.h5: 3 datasets", {"out": Path("mine.h5"), "num_datasets": 3})
+        mine.h5: 3 datasets
+        >>> report(True, "mine.h5: 3 datasets", {"out": Path("mine.h5"), "mean": float("nan")})
+        {
+         "out": "mine.h5",
+         "mean": null
+        }
+    """
+    click.echo(json.dumps(_plain(document), indent=1, allow_nan=False) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: paths as text, numpy's numbers as Python's, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -58,6 +58,7 @@ priors generate dot.h5 --num-datasets 8 --set num_datapoints=24 --graph edges.do
 priors generate real.h5 --num-datasets 32 {TINY_PRIOR} --set 'problem_type="regression"'
 priors generate mixed.h5 --num-datasets 32 --preset mixed --set num_datapoints=40
 priors inspect a.h5
+priors diff a.h5 mixed.h5
 priors validate a.h5
 priors verify a.h5 --sample 8
 priors audit a.h5 --num-datasets 8 --figure audit.png --json audit.json

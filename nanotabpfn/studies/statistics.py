@@ -129,26 +129,11 @@ def compare(differences: np.ndarray, level: float = 0.95) -> Comparison:
     )
 
 
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's adjustment of the p-values of several tests, in their order: the probability of any wrong claim
-    at a level stays below that level.
-
-    >>> holm([0.01, 0.5, 0.04])
-    [0.03, 0.5, 0.08]
-    """
-    order = np.argsort(p_values)
-    adjusted, largest = np.empty(len(p_values)), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted.tolist()
-
-
 def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level: float, rope: float) -> str:
     """One sentence on a comparison, with its estimate and interval.
 
     Args:
-        adjusted: the comparison's p-value, adjusted for all that were made (`holm`).
+        adjusted: the comparison's p-value, adjusted for all that were made (Holm).
         rope: smaller differences do not matter.
     """
     low, high = found.interval

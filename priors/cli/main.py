@@ -16,6 +16,10 @@ COMMANDS = {
         "priors.cli.generate:generate", "Sample datasets and write them to OUT, an HDF5 prior dump."
     ),
     "inspect": Lazy("priors.cli.generate:inspect_dump", "Show what a dump holds."),
+    "diff": Lazy(
+        "priors.cli.diff:diff",
+        "Show in what A and B differ, each a preset, the JSON file of a config, or a dump.",
+    ),
     "validate": Lazy("priors.cli.checks:validate", "Check a DUMP."),
     "verify": Lazy("priors.cli.checks:verify", "Make records of a DUMP again from its own config and seed."),
     "audit": Lazy("priors.cli.audit:audit", "Report how much there is to learn from a DUMP."),

@@ -12,7 +12,8 @@ import numpy as np
 
 from nanotabpfn.studies.report.blocks import Block, warning
 from nanotabpfn.studies.report.scores import Scores, compare_complete, grid
-from nanotabpfn.studies.statistics import Comparison, holm, shows_difference
+from nanotabpfn.studies.statistics import Comparison, shows_difference
+from priors.audit.compare import holm
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,8 @@ from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
 from nanotabpfn.studies.spec import Study
-from nanotabpfn.studies.statistics import Comparison, compare, holm, verdict
+from nanotabpfn.studies.statistics import Comparison, compare, verdict
+from priors.audit.compare import holm
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from nanotabpfn.studies.statistics import (
     average_ranks,
     bayesian_signed_rank,
     bootstrap_interval,
-    holm,
     shows_difference,
 )
+from priors.audit.compare import holm
 
 
 def real_tables(scores: Scores) -> list[Block]:

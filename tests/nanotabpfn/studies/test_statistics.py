@@ -13,7 +13,6 @@ from nanotabpfn.studies.statistics import (
     bayesian_signed_rank,
     bootstrap_interval,
     compare,
-    holm,
     shows_difference,
     variance_components,
     variance_parts,
@@ -60,12 +59,6 @@ def test_ranks_of_two_arms_and_of_none():
     assert average_ranks(np.full((3, 4), 0.5)).friedman == 1
     with pytest.raises(ValueError, match="at least 2 arms and 2 tables"):
         average_ranks(scores[:1])
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
-    assert holm([]) == []
 
 
 def test_with_tables_alone_it_is_students_test():
