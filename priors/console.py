@@ -26,7 +26,13 @@ class PlainError(click.ClickException):
 
 
 class Seed(click.ParamType):
-    """A seed of `priors.streams.stream`; its help does not spell out 2**128 in digits."""
+    """A seed of `priors.streams.stream`; its help does not spell out 2**128 in digits.
+
+    Examples:
+        >>> Seed().convert("-1", None, None)
+        Traceback (most recent call last):
+        click.exceptions.BadParameter: -1 is not in the range 0 to 2**128 - 1.
+    """
 
     name = "integer"
 
@@ -41,7 +47,12 @@ class Seed(click.ParamType):
 
 
 class Lazy(NamedTuple):
-    """A command whose module is imported when the command runs."""
+    """A command whose module is imported when the command runs.
+
+    Examples:
+        >>> Lazy("priors.console:printable", "No command, but it is found all the same.").load() is printable
+        True
+    """
 
     place: str
     """module:attribute"""
@@ -63,6 +74,16 @@ class PlainGroup(click.Group):
         errors: exception types whose message is written for the user, or a function that returns them; it is
             called when an exception has been raised, so that the group does not import their modules.
         lazy: name -> command, in the order of the group's help, to be imported when they run.
+
+    Examples:
+        >>> from click.testing import CliRunner
+        >>> group = PlainGroup("mine", errors=(ValueError,))
+        >>> @group.command("fail")
+        ... def fail():
+        ...     raise ValueError("width must be at least 1, got 0")
+        >>> result = CliRunner().invoke(group, ["fail"])
+        >>> print(result.exit_code, result.output.strip())
+        2 Error: width must be at least 1, got 0
     """
 
     def __init__(
@@ -136,6 +157,14 @@ def interruptible() -> Iterator[None]:
     By itself Python ends at once on SIGTERM, without closing anything. And if a KeyboardInterrupt is raised
     in a `__del__` or in the callback of a weak reference, Python prints it and drops it. Here it is raised
     again.
+
+    Examples:
+        >>> try:
+        ...     with interruptible():
+        ...         signal.raise_signal(signal.SIGTERM)
+        ... except KeyboardInterrupt:
+        ...     print("stopped")
+        stopped
     """
     before, report = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
 
@@ -227,6 +256,13 @@ def refuse_existing(path: Any, overwrite: bool) -> None:
 
     Raises:
         PlainError: `path` exists and `overwrite` is not set.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> refuse_existing(Path("absent.h5"), overwrite=False)
+        >>> refuse_existing(Path("."), overwrite=False)
+        Traceback (most recent call last):
+        priors.console.PlainError: . exists; --overwrite replaces it
     """
     if path.exists() and not overwrite:
         raise PlainError(f"{path} exists; --overwrite replaces it")

@@ -55,6 +55,10 @@ def settings_schema(also: Schema | None = None) -> Schema:
 
     Args:
         also: schemas of further keys.
+
+    Examples:
+        >>> settings_schema()["properties"]["coherence"]
+        {'$ref': '#/$defs/coherence'}
     """
     fields = list(asdict(PriorConfig()))
     reference = {name: {"$ref": f"#/$defs/{name}"} for name in fields}
@@ -71,7 +75,12 @@ def settings_schema(also: Schema | None = None) -> Schema:
 
 
 def field_schemas() -> dict[str, Schema]:
-    """Field -> the schema of its values, as a user may write them, and the schemas that these refer to."""
+    """Field -> the schema of its values, as a user may write them, and the schemas that these refer to.
+
+    Examples:
+        >>> field_schemas()["num_datapoints"]["minimum"]
+        4
+    """
     own = TypeAdapter(PriorConfig).json_schema()
     docs, defaults = field_docs(PriorConfig), asdict(PriorConfig())
     schemas = {

@@ -52,6 +52,11 @@ def draw_states(rng: np.random.Generator, num_streams: int) -> np.ndarray:
     """Draw the initial states of `num_streams` independent generators from `rng`: (num_streams, 4) uint64.
 
     `generator_of` makes a generator of each, as often as it is needed from its start.
+
+    Examples:
+        >>> first, second = draw_states(stream(0), 2)
+        >>> generator_of(first).random() == generator_of(second).random()
+        False
     """
     return rng.bit_generator.random_raw(4 * num_streams).reshape(num_streams, 4)
 

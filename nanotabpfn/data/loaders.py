@@ -129,7 +129,14 @@ def widest_range(ranges: Sequence[TrainedRange]) -> TrainedRange:
 
 
 class Loader(Protocol):
-    """The interface of all loaders: of a dump, of a live prior, of a mixture."""
+    """The interface of all loaders: of a dump, of a live prior, of a mixture.
+
+    Examples:
+        >>> config = PriorConfig(num_datapoints=20, block_size=4)
+        >>> loader: Loader = PriorDataLoader(config, num_steps=2, batch_size=4, device="cpu")
+        >>> [tuple(batch["x"].shape) for batch in loader], loader.problem_type
+        ([(4, 20, 5), (4, 20, 5)], 'classification')
+    """
 
     problem_type: str
     max_num_classes: int | None

@@ -21,6 +21,12 @@ class Source(NamedTuple):
         model: its averaged model.
         state: of its training; None of a file that holds only a model.
         settings: of its run; None of a file outside of a run.
+
+    Examples:
+        >>> model = NanoTabPFNModel(8, 2, 8, 1)
+        >>> source = Source(Path("step-7.safetensors"), model, state={"step": 7}, settings=None)
+        >>> source.provenance["step"]
+        7
     """
 
     path: Path
@@ -44,6 +50,14 @@ def open_source(path: Path) -> Source:
 
     Raises:
         CheckpointError: no model is there.
+
+    Examples:
+        >>> import tempfile
+        >>> from nanotabpfn.model.checkpoint import save_model
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     source = open_source(save_model(NanoTabPFNModel(8, 2, 8, 1), Path(folder)))
+        >>> source.path.name, source.state, source.settings  # a model alone, outside of a run
+        ('model.safetensors', None, None)
     """
     found = checkpoints(path) if path.is_dir() else []
     file = found[-1] if found else path
@@ -94,6 +108,18 @@ def branch_state(
 
     Returns:
         The state for `train`, and whether `optimizer` and `data` were taken over.
+
+    Examples:
+        >>> from nanotabpfn.data.loaders import PriorDataLoader
+        >>> from priors.config import PriorConfig
+        >>> source = Source(Path("model.safetensors"), NanoTabPFNModel(8, 2, 8, 1), state=None, settings=None)
+        >>> config = PriorConfig(num_datapoints=20, block_size=4)
+        >>> loader = PriorDataLoader(config, num_steps=1, batch_size=4, device="cpu")
+        >>> training = {"optimizer": "adamw", "lr": 4e-3, "warmup_steps": 0}
+        >>> training |= {"schedule": "schedule_free", "schedule_steps": None}
+        >>> state, taken_over = branch_state(source, loader, training)
+        >>> state["step"], taken_over
+        (0, {'optimizer': False, 'data': False})
     """
     taken = {"optimizer": False, "data": False}
     if source.state is not None and source.state.get("loader") is not None:

@@ -24,6 +24,14 @@ def read_history(path: str | Path) -> list[dict[str, float]]:
 
     Raises:
         ReportError: no such file, or a line that is not a record.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "history.jsonl"
+        ...     _ = file.write_text('{"step": 1, "loss": 0.7}')
+        ...     read_history(file)
+        [{'step': 1, 'loss': 0.7}]
     """
     path = Path(path)
     try:
@@ -42,6 +50,16 @@ def describe_run(path: str | Path) -> str:
 
     Raises:
         ReportError: no such file, or not the settings of a run.
+
+    Examples:
+        >>> import tempfile
+        >>> training = {"recipe": "published", "batch_size": 32, "eval_every": 0}
+        >>> settings = {"training": training, "data": [{"prior": "default"}]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "config.json"
+        ...     _ = file.write_text(json.dumps(settings))
+        ...     describe_run(file)
+        'nanoTabPFN trained on prior default, 32 datasets a step'
     """
     try:
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -58,7 +76,12 @@ def describe_run(path: str | Path) -> str:
 
 
 def describe_data(data: list[dict]) -> str:
-    """The names of the dumps and priors in a run's settings."""
+    """The names of the dumps and priors in a run's settings.
+
+    Examples:
+        >>> describe_data([{"dump": "/data/300k_150x5_2.h5"}, {"prior": "mixed"}])
+        '300k_150x5_2.h5, prior mixed'
+    """
     return ", ".join(
         Path(source["dump"]).name if "dump" in source else f"prior {Path(source['prior']).name}"
         for source in data
@@ -70,6 +93,16 @@ def read_baselines(path: str | Path) -> dict[str, float]:
 
     Raises:
         ReportError: no such file, or not a list of scores.
+
+    Examples:
+        >>> import tempfile
+        >>> found = {"nanotabpfn": 0.9, "knn": 0.75}
+        >>> scores = [{"estimator": name, "roc_auc": roc_auc} for name, roc_auc in found.items()]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "scores.json"
+        ...     _ = file.write_text(json.dumps(scores))
+        ...     read_baselines(file)
+        {'knn': 0.75}
     """
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -100,6 +133,14 @@ def plot_training(
 
     Raises:
         ReportError: matplotlib is not installed.
+
+    Examples:
+        >>> import tempfile
+        >>> history = [{"step": 1, "loss": 0.7}, {"step": 2, "loss": 0.6, "roc_auc": 0.8}]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plot_training(history, {"knn": 0.75}, f"{folder}/training.svg", "My training")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['training.svg']
     """
     try:
         from matplotlib.figure import Figure

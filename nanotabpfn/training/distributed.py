@@ -101,7 +101,12 @@ ALONE = Ranks()
 
 
 def is_rank() -> bool:
-    """Whether `torchrun` (or the like) started this process as one of several."""
+    """Whether `torchrun` (or the like) started this process as one of several.
+
+    Examples:
+        >>> is_rank()
+        False
+    """
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
@@ -115,6 +120,11 @@ def join_ranks(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Ranks]:
 
     Raises:
         RankError: there is no GPU for this process, or the other ranks cannot be reached.
+
+    Examples:
+        >>> with join_ranks("cpu") as ranks:
+        ...     ranks.rank, ranks.size
+        (0, 1)
     """
     if not is_rank():
         yield Ranks(device=device)

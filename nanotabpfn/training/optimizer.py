@@ -119,6 +119,11 @@ class MuonWithAdamW:
     References:
         Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024.
         Defazio et al., The road less scheduled, NeurIPS 2024.
+
+    Examples:
+        >>> optimizer = MuonWithAdamW(NanoTabPFNModel(8, 2, 8, 1), lr=4e-3, warmup_steps=0)
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.004, 0.02]
     """
 
     def __init__(self, model: NanoTabPFNModel, lr: float, warmup_steps: int):

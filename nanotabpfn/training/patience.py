@@ -30,6 +30,19 @@ class Patience:
     Args:
         run: opened at its last checkpoint.
         evaluations: without a lower loss, after which `should_stop` is true.
+
+    Examples:
+        >>> import tempfile
+        >>> from types import SimpleNamespace
+        >>> from nanotabpfn.training.run import create_run
+        >>> estimator = SimpleNamespace(model=NanoTabPFNModel(8, 2, 8, 1))
+        >>> with tempfile.TemporaryDirectory() as folder, create_run(Path(folder), {}) as run:
+        ...     patience = Patience(run, evaluations=2)
+        ...     for step, loss in enumerate([0.6, 0.5, 0.7, 0.8], start=1):
+        ...         _ = patience.watch(lambda estimator: {"held_out_loss": loss})(estimator)
+        ...         run.record({"step": step})
+        ...     patience.best_step, patience.should_stop
+        (2, True)
     """
 
     def __init__(self, run: Run, evaluations: int):

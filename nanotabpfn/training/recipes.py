@@ -11,6 +11,10 @@ class Recipe(NamedTuple):
         source: its publication.
         architecture: arguments of the model other than its sizes.
         training: arguments of `train`.
+
+    Examples:
+        >>> RECIPES["mean-pooling"].architecture, RECIPES["mean-pooling"].training["lr"]
+        ({'mean_pooling': True}, 0.004)
     """
 
     purpose: str

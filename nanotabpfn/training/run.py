@@ -54,6 +54,11 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
     Raises:
         RunError: there is none, or its config.json cannot be read.
+
+    Examples:
+        >>> read_settings(Path("absent"))
+        Traceback (most recent call last):
+        nanotabpfn.training.run.RunError: absent holds no run: there is no config.json
     """
     file = folder / CONFIG_FILE
     try:
@@ -68,7 +73,12 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """The checkpoints of a run, oldest first.
+
+    Examples:
+        >>> checkpoints(Path("absent"))
+        []
+    """
     return sorted((folder / CHECKPOINTS_FOLDER).glob("step-*.safetensors"))
 
 
@@ -77,6 +87,10 @@ def last_state(folder: Path) -> dict[str, Any] | None:
 
     Raises:
         CheckpointError: the file is damaged; if it is deleted, the run resumes from the one before.
+
+    Examples:
+        >>> last_state(Path("absent")) is None
+        True
     """
     found = checkpoints(folder)
     return load_state(found[-1]) if found else None
@@ -90,6 +104,14 @@ class Run:
         settings: of its config.json.
         state: of the training, to resume from; None at the start.
         step: of the last record.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, create_run(Path(folder), {"lr": 0.004}) as run:
+        ...     run.record({"step": 1, "loss": 0.7})
+        ...     run.save_model(NanoTabPFNModel(8, 2, 8, 1))
+        ...     run.step, sorted(file.name for file in run.folder.iterdir())
+        (1, ['checkpoints', 'config.json', 'history.jsonl', 'lock', 'model.safetensors'])
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], state: dict[str, Any] | None, keep: int):
@@ -150,6 +172,14 @@ def create_run(
 
     Raises:
         RunError: there is a run, another process is training in it, or the directory cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with create_run(Path(folder), {"lr": 0.004}) as run:
+        ...         run.record({"step": 1, "loss": 0.7})
+        ...     (Path(folder) / "history.jsonl").read_text().strip()
+        '{"step": 1, "loss": 0.7}'
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +220,15 @@ def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterato
     Raises:
         RunError: there is no run, another process is training in it, or its history is behind the checkpoint.
         CheckpointError: the last checkpoint is damaged.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with create_run(Path(folder), {"lr": 0.004}) as run:
+        ...         run.record({"step": 1, "loss": 0.7})
+        ...     with resume_run(Path(folder), {"lr": 0.004}) as run:  # there is no checkpoint yet
+        ...         run.step, run.state
+        (0, None)
     """
     read_settings(folder)
     with _locked(folder):

@@ -26,6 +26,14 @@ def training_state(
         prior: its position is in the state if it has `state_dict`.
         step: of the last update.
         times: seconds so far, by name.
+
+    Examples:
+        >>> from nanotabpfn.training.optimizer import make_optimizer
+        >>> model = NanoTabPFNModel(8, 2, 8, 1)
+        >>> optimizer = make_optimizer(model, "adamw", lr=4e-3, warmup_steps=0)
+        >>> state = training_state(model, optimizer, prior=[], step=7, times={"train_time": 1.5})
+        >>> restore(state, NanoTabPFNModel(8, 2, 8, 1), optimizer, prior=[])
+        (7, {'train_time': 1.5})
     """
     found = optimizer.state_dict()
     return {

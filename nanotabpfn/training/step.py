@@ -40,6 +40,10 @@ class Passes(NamedTuple):
         device: of the model.
         precision: `float32` or `bfloat16`, of the forward and backward pass.
         grad_accumulation: passes that a batch is cut into, to save memory. The gradient is the same.
+
+    Examples:
+        >>> Passes(grad_accumulation=4)
+        Passes(device='cpu', precision='float32', grad_accumulation=4)
     """
 
     device: str | torch.device = "cpu"

@@ -32,6 +32,16 @@ def open_trackers(
 
     Raises:
         TrackingError: a tracker is not installed.
+
+    Examples:
+        >>> @contextmanager
+        ... def printer(folder, settings, step):
+        ...     yield print
+        >>> TRACKERS["printer"] = printer  # a tracker of your own
+        >>> with open_trackers(["printer"], Path("runs/mine"), settings={}, step=0) as track:
+        ...     track({"step": 1, "loss": 0.7})
+        {'step': 1, 'loss': 0.7}
+        >>> del TRACKERS["printer"]
     """
     with ExitStack() as stack:
         trackers = [stack.enter_context(TRACKERS[name](folder, settings, step)) for name in names]

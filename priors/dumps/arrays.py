@@ -116,7 +116,15 @@ def read_whole(path: Path, key: str, array: h5py.Dataset) -> np.ndarray:
 
 
 def is_written(array: h5py.Dataset) -> bool:
-    """Whether all of `array` is in the file. HDF5 makes up the values of parts that are not."""
+    """Whether all of `array` is in the file. HDF5 makes up the values of parts that are not.
+
+    Examples:
+        >>> with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
+        ...     empty = file.create_dataset("empty", (4, 2), np.float32, chunks=(2, 2))
+        ...     full = file.create_dataset("full", data=np.zeros((4, 2)), chunks=(2, 2))
+        ...     is_written(empty), is_written(full)
+        (False, True)
+    """
     if array.chunks is None:
         return array.id.get_storage_size() >= array.nbytes
     chunks = prod(ceil(size / chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
@@ -124,7 +132,12 @@ def is_written(array: h5py.Dataset) -> bool:
 
 
 def plain_value(value: Any) -> Any:
-    """numpy's scalars, bytes and arrays of one element as Python's own values."""
+    """numpy's scalars, bytes and arrays of one element as Python's own values.
+
+    Examples:
+        >>> plain_value(np.array([32])), plain_value(b"mixed"), plain_value(np.float32(0.5))
+        (32, 'mixed', 0.5)
+    """
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, np.generic):

@@ -40,7 +40,12 @@ class DownloadError(Exception):
 
 
 class Published(NamedTuple):
-    """A dump that somebody has published."""
+    """A dump that somebody has published.
+
+    Examples:
+        >>> PUBLISHED["300k_150x5_2"].shape
+        (300000, 150, 5)
+    """
 
     url: str
     page: str
@@ -79,6 +84,18 @@ def download(
         DownloadError: the file cannot be downloaded, another process is downloading it, or what came is not
             the dump, or damaged.
         DumpError: `out` cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     source, out = Path(folder) / "source.h5", Path(folder) / "copy.h5"
+        ...     _ = generate_dump(source, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     published = Published(source.as_uri(), page="the page for people", shape=(3, 20, 5))
+        ...     checksum = download(published, out)
+        ...     out.read_bytes() == source.read_bytes(), len(checksum)
+        (True, 64)
     """
     out = Path(out)
     check_target(out)

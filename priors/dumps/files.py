@@ -24,6 +24,11 @@ def check_target(path: Path) -> None:
 
     Raises:
         DumpError: `path` is a folder, or its folder does not exist.
+
+    Examples:
+        >>> check_target(Path("absent/mine.h5"))
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: absent/mine.h5: cannot be written: there is no folder absent
     """
     if path.is_dir():
         raise DumpError(f"{path}: cannot be written: it is a folder")
@@ -93,7 +98,19 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """A new HDF5 file that is renamed to `path` if all goes well; otherwise nothing is left of it."""
+    """A new HDF5 file that is renamed to `path` if all goes well; otherwise nothing is left of it.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "mine.h5"
+        ...     with new_hdf5(path) as file:
+        ...         file["seed"] = 7
+        ...         path.exists()
+        ...     path.exists()
+        False
+        True
+    """
     with replaced_when_done(path) as partial:
         with as_dump_error(path, "cannot be written"):
             file = h5py.File(partial, "w", libver=LIBRARY_VERSIONS)
@@ -109,6 +126,11 @@ def check_space(path: Path, num_bytes: int) -> None:
 
     Raises:
         DumpError: less than `num_bytes` and SPARE_BYTES are free.
+
+    Examples:
+        >>> check_space(Path("mine.h5"), 2**80)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: mine.h5: cannot be written: the disk is full (... MiB left)
     """
     free = shutil.disk_usage(path.parent).free
     if free < num_bytes + SPARE_BYTES:

@@ -42,7 +42,17 @@ def content_hash(path: str | Path) -> str:
 
 
 class ContentHash:
-    """The content hash of arrays that are written or read piece by piece."""
+    """The content hash of arrays that are written or read piece by piece.
+
+    Examples:
+        >>> whole, piecewise, y = ContentHash(), ContentHash(), np.zeros((4, 2), np.float32)
+        >>> for content, pieces in ((whole, [y]), (piecewise, [y[:1], y[1:]])):
+        ...     content.add("y", y.shape)
+        ...     for piece in pieces:
+        ...         content.update({"y": piece})
+        >>> whole.hexdigest(max_num_classes=2) == piecewise.hexdigest(max_num_classes=2)
+        True
+    """
 
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[int, ...]] = {}

@@ -64,6 +64,20 @@ def join_shards(
     Raises:
         DumpError: a shard is damaged or does not continue the one before it (the message names it), there are
             too many for an index, or the file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import write_shard
+        >>> from priors.generation.shards import Plan
+        >>> plan = Plan(PriorConfig(num_datapoints=20, block_size=2), num_datasets=4, seed=0, shard_size=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     shards = [Path(folder) / "first.h5", Path(folder) / "second.h5"]
+        ...     sizes = [write_shard(plan, number, shard) for number, shard in enumerate(shards)]
+        ...     _ = join_shards(Path(folder) / "all.h5", shards, num_datasets=4)
+        ...     with open_dump(Path(folder) / "all.h5") as dump:
+        ...         print(sizes, len(dump))
+        [2, 2] 4
     """
     path = Path(path)
     if index_of is not None and len(shards) > MAX_INDEXED_SHARDS:

@@ -31,6 +31,20 @@ def write_parquet(path: Path, records: Records) -> None:
 
     Raises:
         DumpError: the file cannot be written, or the records cannot be read; or pyarrow is not installed.
+
+    Examples:
+        >>> outline = Outline(1, max_rows=4, max_features=2, max_num_classes=2, block_size=1)
+        >>> record = {"X": np.ones((1, 4, 2)), "y": np.array([[0, 1, 0, 1]])}
+        >>> record |= {"num_features": np.array([2]), "num_datapoints": np.array([4])}
+        >>> record |= {"single_eval_pos": np.array([2])}
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "mine.parquet"
+        ...     write_parquet(path, Records(outline, lambda: [record]))
+        ...     with read_parquet(path) as records:
+        ...         [piece] = records.pieces()
+        >>> piece["y"].tolist()
+        [[0.0, 1.0, 0.0, 1.0]]
     """
     pa, pq = _pyarrow()
     outline = records.outline

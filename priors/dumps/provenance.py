@@ -24,7 +24,12 @@ MOST_CHARACTERS = 200
 
 
 def generator_name() -> str:
-    """The name and the version of this package, as `write_dump` records them."""
+    """The name and the version of this package, as `write_dump` records them.
+
+    Examples:
+        >>> generator_name().split(" ")[0]
+        'nanotabpfn-priors'
+    """
     try:
         return f"nanotabpfn-priors {version('nanotabpfn-priors')}"
     except PackageNotFoundError:  # run from a checkout that was never installed
@@ -129,6 +134,11 @@ def derived(operation: str, sources: list[dict[str, Any]]) -> dict[str, str]:
     Args:
         operation: what was done.
         sources: for each source at least the name of its file and a hash.
+
+    Examples:
+        >>> attributes = derived("merge", [{"file": "a.h5", "content_hash": "12ab"}])
+        >>> attributes["operation"], attributes["sources"]
+        ('merge', '[{"file": "a.h5", "content_hash": "12ab"}]')
     """
     text = json.dumps(sources, default=str)
     return {"operation": operation, "operator": generator_name(), "sources": text}

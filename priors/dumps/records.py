@@ -83,6 +83,14 @@ def check_sizes(path: Path, piece: dict[str, np.ndarray], start: int, outline: O
 
     Raises:
         DumpError: naming the first such record.
+
+    Examples:
+        >>> piece = {"num_features": [5, 9], "num_datapoints": [20, 20], "single_eval_pos": [12, 12]}
+        >>> piece = {name: np.array(column) for name, column in piece.items()}
+        >>> outline = Outline(64, max_rows=20, max_features=5, max_num_classes=2, block_size=32)
+        >>> check_sizes(Path("mine.npz"), piece, start=32, outline=outline)
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: mine.npz: record 33: sizes out of range: 9 features, 20 rows, split 12
     """
     features, rows, split = (piece[name] for name in COUNT_KEYS)
     right = (features >= 1) & (features <= outline.max_features) & (rows >= 2) & (rows <= outline.max_rows)

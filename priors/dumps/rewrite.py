@@ -41,6 +41,19 @@ def write_records(
 
     Raises:
         DumpError: the file cannot be written, or `pieces` holds fewer or more records than announced.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.dumps.read import open_dump
+        >>> outline = Outline(1, max_rows=4, max_features=2, max_num_classes=2, block_size=1)
+        >>> record = {"X": np.full((1, 4, 2), np.inf), "y": np.array([[0, 1, 0, 1]])}
+        >>> record |= {"num_features": np.array([2]), "num_datapoints": np.array([4])}
+        >>> record |= {"single_eval_pos": np.array([2])}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = write_records(f"{folder}/mine.h5", outline, [record])
+        ...     with open_dump(f"{folder}/mine.h5") as dump:
+        ...         dump.read(0, 1)[0].max().tolist()
+        inf
     """
     path = Path(path)
     start, count = 0, outline.num_datasets

@@ -110,7 +110,12 @@ def as_dump_error(
 
 
 def reason_of(error: BaseException) -> str:
-    """The cause that h5py puts in brackets after what it tried to do; for other errors the first line."""
+    """The cause that h5py puts in brackets after what it tried to do; for other errors the first line.
+
+    Examples:
+        >>> reason_of(OSError("Unable to open file (truncated file: eof = 96)")), reason_of(MemoryError())
+        ('truncated file: eof = 96', 'MemoryError')
+    """
     system = re.search(r"error message = '([^']+)'", str(error))
     text = (str(error).splitlines() or [""])[0].strip().strip("'\"")
     cause = system or re.fullmatch(r"(?:Unable to|Can't) [^(]*\((.+)\)", text)

@@ -36,7 +36,12 @@ DTYPES = {
 
 
 class Report(NamedTuple):
-    """What was found in a dump."""
+    """What was found in a dump.
+
+    Examples:
+        >>> validate("absent.h5")
+        Report(num_datasets=0, findings=['no such file'], notes=[])
+    """
 
     num_datasets: int
     findings: list[str]
@@ -67,7 +72,12 @@ def numbered(records: Iterable[int]) -> str:
 
 
 def without_path(error: DumpError, path: str | Path) -> str:
-    """The message of `error` without the name of the file that it is about."""
+    """The message of `error` without the name of the file that it is about.
+
+    Examples:
+        >>> without_path(DumpError("mine.h5: X is missing"), "mine.h5")
+        'X is missing'
+    """
     for name in (path, Path(path).resolve()):  # an index of shards is opened, and named, by its real path
         if str(error).startswith(f"{name}: "):
             return str(error).removeprefix(f"{name}: ")
@@ -183,7 +193,21 @@ def _schema(dump: Dump) -> tuple[list[str], list[str]]:
 
 
 def fitting_sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
-    """Which records have sizes and a split within the array, (D,) bool, and what is wrong with the others."""
+    """Which records have sizes and a split within the array, (D,) bool, and what is wrong with the others.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         dump.num_features[1] = 9
+        ...         fits, findings = fitting_sizes(dump)
+        >>> fits.tolist(), findings
+        ([True, False, True], ['num_features: not in 1..5: record 1'])
+    """
     split_key = SPLIT_KEYS[1] if SPLIT_KEYS[1] in dump.arrays else SPLIT_KEYS[0]
     fits, findings = np.ones(len(dump), bool), []
     for name, values, low, high in [
@@ -200,7 +224,20 @@ def fitting_sizes(dump: Dump) -> tuple[np.ndarray, list[str]]:
 
 
 def readable(dump: Dump, start: int, stop: int, unreadable: dict[str, list[int]]) -> Iterable[tuple]:
-    """(start, stop, x, y) of what can be read of the records start..stop-1; the rest goes to `unreadable`."""
+    """(start, stop, x, y) of what can be read of the records start..stop-1; the rest goes to `unreadable`.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         for start, stop, x, y in readable(dump, 0, 3, unreadable={}):
+        ...             print(start, stop, x.shape, y.shape)
+        0 3 (3, 20, 5) (3, 20)
+    """
     try:
         yield start, stop, *dump.read(start, stop)
         return

@@ -16,6 +16,11 @@ def sample_block(
         block: number of the block in the dump, from 0; it holds the datasets from ``block * block_size`` on.
         num_datasets: only so many of the block, all that there are from `first` on by default.
         first: place in the block of the first that is sampled.
+
+    Examples:
+        >>> block = sample_block(PriorConfig(num_features=(2, 5), block_size=3), seed=0, block=7)
+        >>> len(block), len({(dataset.x.shape, dataset.single_eval_pos) for dataset in block})
+        (3, 1)
     """
     size = config.block_size - first if num_datasets is None else num_datasets
     config, single_eval_pos = shared_in_block(config, seed, block)
@@ -27,7 +32,13 @@ def sample_block(
 
 
 def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorConfig, int]:
-    """What the datasets of a block share: the prior with their number of features, and their split."""
+    """What the datasets of a block share: the prior with their number of features, and their split.
+
+    Examples:
+        >>> shared, single_eval_pos = shared_in_block(PriorConfig(num_features=(2, 5)), seed=0, block=7)
+        >>> shared.num_features[0] == shared.num_features[1]
+        True
+    """
     rng = stream(seed, BLOCK, block)
     single_eval_pos = sample_integer(config.split_range, rng)
     num_features = sample_integer(config.num_features, rng)

@@ -35,7 +35,16 @@ MASK_DRAWS = 20
 
 @dataclass
 class Classifier:
-    """The target's converter: each class has a value of its own, in the order of the classes or in none."""
+    """The target's converter: each class has a value of its own, in the order of the classes or in none.
+
+    Examples:
+        >>> from priors.families.classes import CLASS_METHODS
+        >>> values, rng = np.arange(8, dtype=np.float32)[[0, 7, 1, 6, 2, 5, 3, 4]], np.random.default_rng(0)
+        >>> halves = CLASS_METHODS["balanced_cuts"]
+        >>> classifier = Classifier(halves, num_classes=2, num_train=4, is_ordered=True)
+        >>> classifier(values, rng, values).tolist()
+        [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0]
+    """
 
     method: Callable
     """Of `priors.families.classes.CLASS_METHODS`."""
@@ -103,6 +112,12 @@ def fit_target(
     Returns:
         None if values are not finite, classes have equal values, or real values do not vary among the
         training rows.
+
+    Examples:
+        >>> values, rng = np.float32([0, 2, 7]), np.random.default_rng(0)
+        >>> target = fit_target(PriorConfig(problem_type="regression"), values, None, num_train=2, rng=rng)
+        >>> target.y.tolist(), target.apply(np.float32([1, 1, 1])).tolist()
+        ([-1.0, 1.0, 6.0], [0.0, 0.0, 0.0])
     """
     if not all_finite(values):
         return None
@@ -190,6 +205,12 @@ def fit_features(
 
     Returns:
         None if a column does not vary among the training rows, or is another column.
+
+    Examples:
+        >>> values, rng = [np.float32([0, 2, 7]), np.float32([3, 3, 4])], np.random.default_rng(0)
+        >>> fit_features(PriorConfig(), values, [False, False], 2, rng)  # equal in the training rows
+        >>> fit_features(PriorConfig(), values, [False, False], 3, rng).x.shape
+        (3, 2)
     """
     shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
     warped, quantized, outlier_share, missing_share = map(from_range, shares, rng.random(4).tolist())

@@ -32,7 +32,15 @@ INTERVENTION_DRAWS = 50
 
 
 class Twin(NamedTuple):
-    """The counterfactual of a dataset in which one feature is set, with the same treatment of columns."""
+    """The counterfactual of a dataset in which one feature is set, with the same treatment of columns.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset = sample_dataset(PriorConfig(num_datapoints=50, twins=True), stream(0))
+        >>> feature = dataset.properties["do_feature"]
+        >>> len(np.unique(dataset.x[:, feature])), len(np.unique(dataset.twin.x[:, feature]))
+        (50, 1)
+    """
 
     x: np.ndarray
     """(R, F) float32; missing where the dataset's is."""
@@ -150,14 +158,28 @@ def sample_dataset(
 def sample_with_structure(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
 ) -> tuple[Dataset, Structure]:
-    """What `sample_dataset` draws, and the graph that it comes from."""
+    """What `sample_dataset` draws, and the graph that it comes from.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset, structure = sample_with_structure(PriorConfig(num_datapoints=50), stream(0))
+        >>> dataset.x.shape[1] == len(structure.features)
+        True
+    """
     return sample_with_model(config, rng, single_eval_pos)[:2]
 
 
 def sample_with_model(
     config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
 ) -> tuple[Dataset, Structure, RandomSCM]:
-    """What `sample_dataset` draws, and the graph and the model that it comes from."""
+    """What `sample_dataset` draws, and the graph and the model that it comes from.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset, structure, model = sample_with_model(PriorConfig(num_datapoints=50), stream(0))
+        >>> dataset.properties["num_nodes"] == len(model.scm.nodes)
+        True
+    """
     _check_split(config, single_eval_pos)
     *states, intervention, score = draw_states(rng, len(Streams._fields))
     sizes = _sample_sizes(config, rng, single_eval_pos)

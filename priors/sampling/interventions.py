@@ -24,6 +24,13 @@ def sample_shift(
 
     Returns:
         What `SCM.sample` takes as `do`.
+
+    Examples:
+        >>> values = {"age": np.float32([-1, 0, 1]), "income": np.float32([5, 7, 9])}
+        >>> do = sample_shift(values, categorical=(), num_nodes=1, size=2.0, rng=np.random.default_rng(0))
+        >>> [node] = do
+        >>> float(abs(do[node].mean() - values[node].mean()) / values[node].std())
+        2.0
     """
     nodes = [*values]
     chosen = [nodes[place] for place in rng.permutation(len(nodes))[:num_nodes].tolist()]
@@ -36,6 +43,13 @@ def moved(values: np.ndarray, is_category: bool, size: float, rng: np.random.Gen
     Real values come in another order, and all are moved alike. Categories stay what they are and change
     their shares: each is drawn in proportion to exp(size * z), z its standardized value, which moves a normal
     distribution by just as much.
+
+    Examples:
+        >>> values, rng = np.float32([0, 1, 2, 3]), np.random.default_rng(0)
+        >>> moved(values, is_category=False, size=0.0, rng=rng).tolist()
+        [3.0, 2.0, 0.0, 1.0]
+        >>> set(moved(values, is_category=True, size=9.0, rng=rng).tolist())
+        {3.0}
     """
     size = size if rng.random() < 0.5 else -size
     if not is_category:

@@ -16,6 +16,12 @@ def out_of_bag_score(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> 
 
     References:
         Qu et al., TabICLv2, 2026 (extra-trees filter of datasets that cannot be learned).
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> x, chance = rng.normal(size=(100, 3)), rng.integers(0, 2, 100)
+        >>> out_of_bag_score(x, (x[:, 0] > 0).astype(int), rng) > 0.9 > out_of_bag_score(x, chance, rng)
+        True
     """
     # scikit-learn takes half a second to import, and most priors never ask.
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor

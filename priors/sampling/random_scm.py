@@ -34,7 +34,14 @@ Classifier = Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray]
 
 
 class RandomSCM(NamedTuple):
-    """A structural causal model that a prior has drawn."""
+    """A structural causal model that a prior has drawn.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> model = sample_scm(PriorConfig(drift_fraction=1), [[], [0], [0, 1]], stream(0))
+        >>> len(model.scm.nodes), model.num_drifting
+        (3, 2)
+    """
 
     scm: SCM
     categorical: set[Hashable]

@@ -246,6 +246,16 @@ class Sample:
 
     Every node draws from a stream of its own, so its values do not depend on which other nodes are read, nor
     in which order. Of its stream a node draws its noise first: with another mechanism it has the same noise.
+
+    Examples:
+        >>> from priors.families.noise import NOISES
+        >>> from priors.streams import stream
+        >>> double = {"effect": lambda parents, rng: 2 * parents[:, 0]}
+        >>> scm = SCM(nx.DiGraph([("cause", "effect")]), double, {"cause": NOISES["normal"]})
+        >>> sample = scm.draw(4, stream(0))
+        >>> after = sample.under({"cause": np.ones(4)})
+        >>> after.values("effect").tolist()
+        [2.0, 2.0, 2.0, 2.0]
     """
 
     def __init__(
@@ -356,7 +366,12 @@ def _check_categories(sample: Sample, given: Mapping[Hashable, np.ndarray]) -> N
 
 
 def all_finite(values: np.ndarray) -> bool:
-    """Whether each of `values`, of any shape, is finite."""
+    """Whether each of `values`, of any shape, is finite.
+
+    Examples:
+        >>> all_finite(np.array([0.0, 1.0])), all_finite(np.array([0.0, np.nan]))
+        (True, False)
+    """
     # A finite sum means finite values; the sum of finite values may overflow, so they are checked again.
     return isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())
 
@@ -368,6 +383,10 @@ def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.
 
     Args:
         reference: (R,), whose mean and standard deviation are used instead.
+
+    Examples:
+        >>> standardized(np.array([1.0, 3.0])).tolist(), standardized(np.array([2, 2])).tolist()
+        ([-1.0, 1.0], [0.0, 0.0])
     """
     whole = values if reference is None else reference
     mean = float(np.add.reduce(whole)) / len(whole)

@@ -20,7 +20,13 @@ OWN = "own"
 
 
 class Structure(NamedTuple):
-    """The graph behind a dataset, and which of its nodes the table shows."""
+    """The graph behind a dataset, and which of its nodes the table shows.
+
+    Examples:
+        >>> structure = Structure(causes=[[], [0], [0, 1]], features=[2, 0], target=1, family="random_tree")
+        >>> list(structure.graph.edges)
+        [(0, 1), (0, 2), (1, 2)]
+    """
 
     causes: Parents | nx.DiGraph
     """The parents of each node 0..V-1, or a graph that the config gives."""
@@ -48,6 +54,13 @@ def sample_structures(
 
     `KEPT` graphs in a row have the same family, parameters of the family and share of relevant features, so
     that refused graphs favour none of them; those that allow no target in all of these are drawn again.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> structures = sample_structures(PriorConfig(), "random_tree", 6, 3, stream(0, 0), stream(0, 1))
+        >>> structure = next(structures)
+        >>> len(structure.causes), len(structure.features), structure.target in structure.features
+        (6, 3, False)
     """
     own = config.graph
     while own is not None:
