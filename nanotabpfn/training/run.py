@@ -250,6 +250,15 @@ def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterato
 
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the config.json of the run in `folder`.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_settings(Path(folder), {"lr": 0.004})
+        ...     read_settings(Path(folder))
+        {'lr': 0.004}
+    """
     write_atomically(folder / CONFIG_FILE, json.dumps(settings, indent=2).encode() + b"\n")
 
 

@@ -72,6 +72,15 @@ def restore(
 
     Raises:
         StateError: a state of another model, optimizer or prior.
+
+    Examples:
+        >>> from nanotabpfn.training.optimizer import make_optimizer
+        >>> model = NanoTabPFNModel(8, 2, 8, 1)
+        >>> optimizer = make_optimizer(model, "adamw", lr=4e-3, warmup_steps=0)
+        >>> state = training_state(model, optimizer, prior=[], step=7, times={})
+        >>> restore(state, NanoTabPFNModel(16, 2, 8, 1), optimizer, prior=[])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        nanotabpfn.training.state.StateError: Error(s) in loading state_dict for NanoTabPFNModel:...
     """
     try:
         if hasattr(prior, "load_state_dict"):

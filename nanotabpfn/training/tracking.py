@@ -58,13 +58,20 @@ def check_trackers(names: Sequence[str]) -> None:
 
     Raises:
         TrackingError: one is not installed.
+
+    Examples:
+        >>> MODULES["mine"] = "a_module_that_is_not_installed"
+        >>> check_trackers(["mine"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        nanotabpfn.training.tracking.TrackingError: --log mine needs packages that are not installed ...
+        >>> del MODULES["mine"]
     """
     for name in names:
         _imported(name)
 
 
 @contextmanager
-def tensorboard(
+def _tensorboard(
     folder: Path, settings: dict[str, Any], step: int
 ) -> Iterator[Callable[[dict[str, float]], None]]:
     """Each value of a record as a curve; `tensorboard --logdir` shows them."""
@@ -81,7 +88,7 @@ def tensorboard(
 
 
 @contextmanager
-def wandb(folder: Path, settings: dict[str, Any], step: int) -> Iterator[Callable[[dict[str, float]], None]]:
+def _wandb(folder: Path, settings: dict[str, Any], step: int) -> Iterator[Callable[[dict[str, float]], None]]:
     """A run of the project `nanotabpfn`, unless WANDB_PROJECT names another; the same run if resumed."""
     module = _imported("wandb")
     run = module.init(
@@ -100,7 +107,7 @@ def wandb(folder: Path, settings: dict[str, Any], step: int) -> Iterator[Callabl
         run.finish()
 
 
-TRACKERS |= {"tensorboard": tensorboard, "wandb": wandb}
+TRACKERS |= {"tensorboard": _tensorboard, "wandb": _wandb}
 MODULES = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
 
 

@@ -66,6 +66,17 @@ def prior_version(dump: Dump) -> int:
 
     Raises:
         DumpError: the attribute is no version.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = generate_dump(f"{folder}/my.h5", PriorConfig(num_datapoints=20), num_datasets=1, seed=0)
+        ...     with open_dump(f"{folder}/my.h5") as dump:
+        ...         prior_version(dump) == PRIOR_VERSION
+        True
     """
     found = dump.attributes.get("prior_version", 1)
     if not isinstance(found, int) or found < 1:

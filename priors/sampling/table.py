@@ -169,7 +169,7 @@ def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None
     return Scale(origin, mean, std[:, None]) if std.min() > 1e-6 else None
 
 
-def are_distinct(columns: np.ndarray) -> bool:
+def _are_distinct(columns: np.ndarray) -> bool:
     """Whether no column (F, R) of about mean 0 is another one, as it is, scaled or mirrored."""
     products = columns @ columns.T  # (F, F)
     lengths = np.sqrt(products.diagonal())
@@ -218,4 +218,4 @@ def fitted_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarr
     if scale is None:
         return None
     scaled = scale.apply(columns)
-    return (scale, scaled) if are_distinct(scaled) else None
+    return (scale, scaled) if _are_distinct(scaled) else None
