@@ -180,7 +180,7 @@ class PriorConfig:
     noise_kinds: Annotated[Weights, _weights_of(NOISE_KINDS)] = Field(
         default_factory=lambda: {"additive": 1.0}
     )
-    """How the noise of a node joins the values of its mechanism."""
+    """How the noise of a node and the values of its mechanism are combined."""
     noise_scale: ScaleRange = (0.05, 1.0)
     """Standard deviation of a node's noise, where the values of its mechanism have 1; log-uniform. Large
     values make all columns harder to predict."""
@@ -188,10 +188,10 @@ class PriorConfig:
     """Whether families (mechanisms, noise, converters) are drawn anew for each node, or once for a
     dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
-    """How the values that nodes of one dataset draw under the same name (noise scale, depth, activation ...)
-    belong together: `independent` draws, one value `shared` by all, or (`meta`) draws that are correlated,
-    with a correlation that is drawn once per dataset and name. The distribution over datasets is the same in
-    all three. What keeps a prior from being one average dataset (Qu et al., TabICL, 2025)."""
+    """How alike the nodes of one dataset are in a setting (noise scale, depth, activation ...): each node
+    draws its own value (`independent`), all have the same one (`shared`), or the values are correlated
+    (`meta`), with a correlation that is drawn once per dataset and setting. Over datasets the distribution is
+    the same in all three. Without coherence, all datasets are much alike (Qu et al., TabICL, 2025)."""
 
     categorical_fraction: ShareRange = (0.0, 0.0)
     """Share of the nodes that are categories; drawn per dataset. A category's children depend on the

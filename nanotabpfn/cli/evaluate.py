@@ -35,8 +35,8 @@ from priors.console import PlainError
     "suites",
     type=SuiteName(),
     multiple=True,
-    help="Tables; several times for several suites. Choose with -dev, claim with -test.  [default: builtin; "
-    "of a regression model builtin-regression]",
+    help="Tables; several times for several suites. Use -dev for choices, -test for claims.  "
+    "[default: builtin; of a regression model builtin-regression]",
 )
 @click.option(
     "--row-samples",

@@ -69,9 +69,9 @@ def main() -> None:
     """Train nanoTabPFN on a prior dump, and measure it on real tables.
 
     \b
-    nanotabpfn train --dump mine.h5 --out runs/mine                 # learn
+    nanotabpfn train --dump mine.h5 --out runs/mine                 # train
     nanotabpfn evaluate --model runs/mine --suite open --baselines  # measure
-    nanotabpfn plot runs/mine                                       # look
+    nanotabpfn plot runs/mine                                       # draw its curves
     """
 
 

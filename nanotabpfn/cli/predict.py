@@ -41,7 +41,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
 
 @click.command("predict")
 @click.option("--train", "train_file", type=table_file, required=True, help="Table with targets.")
-@click.option("--target", required=True, metavar="COLUMN", help="Its column that holds them.")
+@click.option("--target", required=True, metavar="COLUMN", help="Column of --train with the targets.")
 @click.option(
     "--test", "test_file", type=table_file, required=True, help="Table to predict, the same columns."
 )
@@ -67,23 +67,27 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
     "--quantiles",
     metavar="LIST",
     callback=_read_quantiles,
-    help="Of a real target, such as 0.1,0.9: a column for each, after the mean.",
+    help="Quantiles of a real target, such as 0.1,0.9: a column for each, after the mean.",
 )
 @click.option(
     "--n-estimators",
     type=click.IntRange(min=1),
-    help="Ensemble.  [default: 8; 1 in regression]",
+    help="Members of the ensemble.  [default: 8; 1 in regression]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the ensemble.")
 @click.option(
-    "--separator", metavar="CHAR", help="Between the columns of a CSV.  [default: from its first line]"
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the ensemble."
+)
+@click.option(
+    "--separator",
+    metavar="CHAR",
+    help="Character between the columns of a CSV.  [default: from its first line]",
 )
 @click.option(
     "--decimal",
     type=click.Choice([".", ","]),
     help="Decimal mark of the numbers in a CSV.  [default: each column's own]",
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="Of the text in a CSV.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Text encoding of a CSV.")
 @click.option(
     "--na-values",
     metavar="LIST",

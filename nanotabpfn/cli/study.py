@@ -61,7 +61,7 @@ device_option = click.option(
     help="Where models are trained and scored; auto is the best that a worker has.",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker."
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each worker."
 )
 
 
@@ -126,7 +126,13 @@ def schema_command() -> None:
 @out_option
 @threads_option
 @device_option
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="For the estimate.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes for which the time is estimated.",
+)
 def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int) -> None:
     """Show the cells of a study, the state of each, and the time and disk that the rest needs.
 

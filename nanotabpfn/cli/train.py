@@ -86,7 +86,7 @@ class Weights(click.ParamType):
     type=click.Path(exists=True, path_type=Path),
     metavar="CHECKPOINT",
     help="Start from the weights of another run (its folder, or a file of it) or of a model, on any prior, "
-    "with any learning rate and seed; steps are counted anew.",
+    "with any learning rate and seed; steps are counted from 1.",
 )
 @click.option(
     "--trust",
@@ -99,7 +99,8 @@ class Weights(click.ParamType):
     type=click.IntRange(min=1),
     default=2500,
     show_default=True,
-    help="Batches in all; with --resume, a larger number than before makes the run longer.",
+    help="Training steps in total, one batch each; with --resume, a larger number than before makes the "
+    "run longer.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Datasets of a batch."
@@ -126,8 +127,8 @@ class Weights(click.ParamType):
 @click.option(
     "--recipe",
     type=click.Choice(list(RECIPES)),
-    help="Architecture and optimizer, as docs/training.md describes them; `published` for the published "
-    f"settings to the digit.  [default: {DEFAULT_RECIPE}; with --from that of the run]",
+    help="Architecture and optimizer, as docs/training.md describes them; `published` for exactly the "
+    f"published settings.  [default: {DEFAULT_RECIPE}; with --from that of the run]",
 )
 @click.option(
     "--lr",
@@ -191,7 +192,7 @@ class Weights(click.ParamType):
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Datasets that the model is scored on and never trained on: the last so many of each dump, or of "
+    help="Datasets that the model is scored on and never trained on: so many at the end of each dump, or of "
     "the 2**32 of a prior.",
 )
 @click.option(
@@ -249,7 +250,7 @@ def train_command(
     nanotabpfn train --resume runs/mine --dump elsewhere/mine.h5
     nanotabpfn train --dump mine.h5 --out runs/short --steps 200 --eval-every 50 --suite open
     nanotabpfn train --prior default --out runs/live --held-out 256
-    nanotabpfn train --prior trees --out runs/branch --from runs/live --steps 500
+    nanotabpfn train --prior tree-scm --out runs/branch --from runs/live --steps 500
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
     nanotabpfn train --problem regression --prior default --suite none --out runs/regressor
     torchrun --nproc-per-node 2 -m nanotabpfn train --dump mine.h5 --out runs/mine

@@ -80,7 +80,7 @@ def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overw
 @click.command()
 @click.argument("dump", type=EXISTING)
 @click.option("--out", type=NEW, required=True, help="The new dump.")
-@click.option("--seed", type=Seed(), required=True, help="From 0 to 2**128 - 1.")
+@click.option("--seed", type=Seed(), required=True, help="Seed of the order, from 0 to 2**128 - 1.")
 @overwrite_option
 def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
     """Write the blocks of a DUMP in an order drawn from the seed.
@@ -102,8 +102,8 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
 @click.option(
     "--layout",
     type=click.Choice(list(LAYOUTS)),
-    help="Of an OUT in HDF5: ours; published, its six keys alone; or renamed, the same with the split under "
-    "train_test_split_index.  [default: ours]",
+    help="Layout of an HDF5 file OUT: ours; published, its six keys alone; or renamed, the same with the "
+    "split under train_test_split_index.  [default: ours]",
 )
 @overwrite_option
 def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> None:

@@ -72,7 +72,11 @@ def source_options(command: Callable) -> Callable:
         help="A named prior, or all of them: audits datasets drawn from it, without a file; may be repeated.",
     )
     @click.option(
-        "--config", "config_files", type=EXISTING, multiple=True, help="A prior from a JSON file, alike."
+        "--config",
+        "config_files",
+        type=EXISTING,
+        multiple=True,
+        help="A prior from a JSON file, used as --preset is.",
     )
     @set_option
     @wraps(command)
@@ -122,7 +126,7 @@ def sample_options(command: Callable) -> Callable:
         type=Seed(),
         default=0,
         show_default=True,
-        help="Of the sample, of the forests, and of a prior's datasets.",
+        help="Seed of the sample, of the forests, and of a prior's datasets.",
     )
     @click.option(
         "--split",
@@ -143,9 +147,11 @@ def sample_options(command: Callable) -> Callable:
 @click.command()
 @source_options
 @sample_options
-@click.option("--markdown", is_flag=True, help="Print a table, one line for each, and no report.")
+@click.option(
+    "--markdown", is_flag=True, help="Print a table with a line for each dump and prior, and no report."
+)
 @click.option("--json", "json_file", type=NEW, help="Write all figures to this file, a list of objects.")
-@click.option("--figure", type=NEW, help="Draw them, to a .png, .svg or .pdf.")
+@click.option("--figure", type=NEW, help="Draw the results to this file: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
 def audit(
     sources: Sources,
@@ -158,7 +164,7 @@ def audit(
     """Report how much there is to learn from a DUMP, and what its tables are like.
 
     A random forest and a linear model are trained on a part of each dataset's rows and scored on the rest:
-    where the forest does no better than chance, a dataset teaches next to nothing. All of the file is read
+    where the forest is no better than chance, there is almost nothing to learn. All of the file is read
     for damaged records and for datasets that occur twice.
 
     \b

@@ -37,7 +37,9 @@ def validate(dump: Path) -> None:
     show_default=True,
     help="How many records to make again, spread evenly.",
 )
-@click.option("--trust", is_flag=True, help="Import and run families outside this package that it names.")
+@click.option(
+    "--trust", is_flag=True, help="Import and run families outside this package that the file names."
+)
 def verify(dump: Path, num_records: int, trust: bool) -> None:
     """Make records of a DUMP again from its own config and seed, and compare them to the bit.
 

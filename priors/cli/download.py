@@ -13,7 +13,7 @@ from priors.dumps.download import download as download_dump
 
 @click.command()
 @click.argument("name", type=click.Choice(list(PUBLISHED)))
-@click.option("--out", type=NEW, help="Where to.  [default: NAME.h5]")
+@click.option("--out", type=NEW, help="File to write.  [default: NAME.h5]")
 @overwrite_option
 def download(name: str, out: Path | None, overwrite: bool) -> None:
     """Fetch a published dump.

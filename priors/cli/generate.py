@@ -163,7 +163,7 @@ def _nearest_preset(config_json: Any) -> list[str]:
     help="Explain a field of a prior's config: meaning, values, default, families.  [no FIELD: list all]",
 )
 def presets(name: str | None, field: str | None) -> None:
-    """List the named priors, or print the whole config of one as JSON, which --config takes back.
+    """List the named priors, or print the whole config of one as JSON, which --config reads.
 
     \b
     priors presets

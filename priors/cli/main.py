@@ -54,8 +54,8 @@ def main() -> None:
     \b
     priors presets                                      # which priors there are
     priors generate mine.h5 --num-datasets 20000        # sample from one
-    priors inspect mine.h5                              # what came out
-    priors validate mine.h5                             # is it whole, does it keep the rules
+    priors inspect mine.h5                              # what the file holds
+    priors validate mine.h5                             # whether it is complete and keeps the rules
     priors audit mine.h5                                # how much there is to learn from it
     nanotabpfn train --dump mine.h5 --out runs/mine     # train on it
     """

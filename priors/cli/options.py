@@ -30,7 +30,9 @@ set_option = click.option(
     "mechanisms=mlp, 'parameters.mlp.width=[30, 40]' (other parameters stay; replace.parameters={} drops "
     "them).",
 )
-seed_option = click.option("--seed", type=Seed(), default=0, show_default=True, help="From 0 to 2**128 - 1.")
+seed_option = click.option(
+    "--seed", type=Seed(), default=0, show_default=True, help="Seed, from 0 to 2**128 - 1."
+)
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
 )
