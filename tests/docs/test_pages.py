@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import pytest
 import nanotabpfn.cli.main
 import priors.cli.main
 from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
+from priors.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -69,6 +71,42 @@ def test_every_command_exists_with_its_options(page):
         )
         shown = {word.partition("=")[0] for word in rest if word.startswith("--")}
         assert shown <= known, f"{shlex.join(words)}: {shown - known}"
+        assert not unknown_values(command, rest), shlex.join(words)
+
+
+def unknown_values(command, rest):
+    """The values of options that can only be certain names, and are none of them; not placeholders: NAME."""
+    choices = {
+        option: parameter.type.choices
+        for parameter in command.params
+        for option in parameter.opts
+        if isinstance(parameter.type, click.Choice)
+    }
+    if command.name == "train":
+        choices["--prior"] = PRESETS
+    values = [(option, value) for option, value in pairwise(rest) if not re.search("[A-Z|.]", value)]
+    return [value for option, value in values if option in choices and value not in choices[option]]
+
+
+def commands_with_help(group, *path):
+    """(words, command) of each command of a group, and of its groups."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if isinstance(command, click.Group):
+            yield from commands_with_help(command, *path, name)
+        yield [*path, name], command
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_examples_in_help_use_names_that_exist(name):
+    num_examples = 0
+    for _, command in commands_with_help(GROUPS[name], name):
+        for line in (command.help or "").replace("\\\n", " ").splitlines():
+            if STARTS.match(line.strip()):
+                found, rest = resolve(shlex.split(line.strip(), comments=True))
+                assert not unknown_values(found, rest), line
+                num_examples += 1
+    assert num_examples > 15
 
 
 def test_commands_are_found_on_the_pages():
