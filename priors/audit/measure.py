@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from priors.sampling.table import REPEATED
+from priors.sampling.column_treatments import REPEATED
 from priors.streams import stream
 
 AUDIT = 4

@@ -11,14 +11,14 @@ import numpy as np
 from priors.config import PriorConfig
 from priors.families.classes import CLASS_METHODS
 from priors.registry import lookup
-from priors.sampling.columns import Classifier, Features, Target, fit_features, fit_target
+from priors.sampling.column_treatments import fitted_columns
+from priors.sampling.features_and_target import Classifier, Features, Target, fit_features, fit_target
 from priors.sampling.interventions import sample_shift
 from priors.sampling.learnability import out_of_bag_score
 from priors.sampling.random_scm import RandomSCM, sample_scm
 from priors.sampling.ranges_and_weights import choice_of, from_range, sample_integer
 from priors.sampling.scm import Sample, all_finite
 from priors.sampling.structure import OWN, Structure, sample_structures
-from priors.sampling.table import fitted_columns
 from priors.streams import draw_states, generator_of
 
 GRAPH_DRAWS = 1000

@@ -7,8 +7,8 @@ import pytest
 
 from priors.config import PriorConfig
 from priors.presets import PRESETS
-from priors.sampling.columns import fit_features, fit_target
 from priors.sampling.dataset import sample_dataset
+from priors.sampling.features_and_target import fit_features, fit_target
 from priors.streams import DATASET, stream
 
 REGRESSION = PriorConfig(problem_type="regression")

@@ -21,8 +21,8 @@ from priors.dumps.validate import validate
 from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
+from priors.sampling.column_treatments import fit_codes
 from priors.sampling.dataset import Dataset, Twin, sample_dataset
-from priors.sampling.table import fit_codes
 from priors.streams import DATASET, stream
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""The table of a dataset: target and columns, fitted on training rows and applied to counterfactuals too."""
+"""The features and the target of a dataset: fitted on training rows, and applied to counterfactuals too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,7 @@ from priors.config import PriorConfig
 from priors.families.classes import has_every_class
 from priors.families.missingness import MISSING_KINDS
 from priors.registry import lookup
-from priors.sampling.ranges_and_weights import from_range, sample_name
-from priors.sampling.scm import all_finite, standardized
-from priors.sampling.table import (
+from priors.sampling.column_treatments import (
     ColumnTreatment,
     Outliers,
     Scale,
@@ -25,6 +23,8 @@ from priors.sampling.table import (
     fitted_columns,
     with_noise_share,
 )
+from priors.sampling.ranges_and_weights import from_range, sample_name
+from priors.sampling.scm import all_finite, standardized
 from priors.streams import draw_states, generator_of
 
 CLASS_DRAWS = 20

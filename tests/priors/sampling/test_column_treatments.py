@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from priors.sampling.table import draw_outliers, fit_codes, fit_rounding, fit_warp, fitted_columns
+from priors.sampling.column_treatments import draw_outliers, fit_codes, fit_rounding, fit_warp, fitted_columns
 from priors.streams import stream
 
 # Codes
