@@ -7,13 +7,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from functools import wraps
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from priors.registry import ConfigError
 from priors.settings import read_setting
@@ -111,12 +113,18 @@ class PlainGroup(click.Group):
         if not names:
             return
         width = formatter.width - 6 - max(map(len, names))
-        rows = []
-        for name in names:
-            command = click.Command(name, help=self.lazy[name].help) if name in self.lazy else None
-            rows.append((name, (command or self.commands[name]).get_short_help_str(width)))
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, self._short_help(name, width)) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click does, without importing the commands."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._short_help(name)) for name in names]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+    def _short_help(self, name: str, width: int = 45) -> str:
+        command = click.Command(name, help=self.lazy[name].help) if name in self.lazy else self.commands[name]
+        return command.get_short_help_str(width)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with self._plainly():
@@ -201,6 +209,42 @@ json_option = click.option(
     is_flag=True,
     help="Print the result as one JSON document, and nothing else, on stdout.",
 )
+quiet_flag = click.option("--quiet", is_flag=True, help="Show no progress.")
+
+
+def quiet_option(command: Callable) -> Callable:
+    """Add --quiet to a command, inside which progress bars are then hidden."""
+
+    @quiet_flag
+    @wraps(command)
+    def with_quiet(quiet: bool, **others: Any) -> None:
+        with hidden_bars() if quiet else nullcontext():
+            command(**others)
+
+    return with_quiet
+
+
+@contextmanager
+def hidden_bars() -> Iterator[None]:
+    """Inside it no progress bar is shown; errors and warnings are.
+
+    All bars of this package show themselves on a terminal alone, and inside it stderr is none.
+    """
+    with redirect_stderr(_NoTerminal(sys.stderr)):
+        yield
+
+
+class _NoTerminal:
+    """A stream that writes to another one, but is no terminal."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        return False
 
 
 def report(as_json: bool, text: str, document: Any) -> None:
@@ -220,7 +264,15 @@ def report(as_json: bool, text: str, document: Any) -> None:
          "mean": null
         }
     """
-    click.echo(json.dumps(_plain(document), indent=1, allow_nan=False) if as_json else text)
+    if as_json:
+        echo_json(document)
+    else:
+        click.echo(text)
+
+
+def echo_json(document: Any) -> None:
+    """Print the result of a command as the one JSON document on stdout."""
+    click.echo(json.dumps(_plain(document), indent=1, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:

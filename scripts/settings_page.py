@@ -41,10 +41,8 @@ the command line (`--set num_features=3`), in a JSON file (`--config`), in an ar
 `priors presets --explain FIELD` prints what this page says of a field. [prior.md](prior.md) explains how the
 fields work together.
 
-Editors that read JSON Schemas complete the fields, show their meaning and mark mistakes. `priors schema` and
-`nanotabpfn study schema` print the schemas. Once they are in files, a config names the one in the line
-`"$schema": "prior.schema.json"`, and a study in YAML the other in its first line:
-`# yaml-language-server: $schema=study.schema.json`.
+`priors schema` and `nanotabpfn study schema` print JSON Schemas of both, with which editors complete fields
+and mark mistakes ([scripting.md](scripting.md#completion-in-the-editor)).
 
 Ranges are `[low, high]`, both ends included. Weights need not sum to 1. Numbers have no unit unless the text
 names one.

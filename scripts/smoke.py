@@ -61,7 +61,7 @@ priors inspect a.h5
 priors diff a.h5 mixed.h5
 priors validate a.h5
 priors verify a.h5 --sample 8
-priors audit a.h5 --num-datasets 8 --figure audit.png --json audit.json
+priors audit a.h5 --num-datasets 8 --figure audit.png --json
 priors audit --preset linear --num-datasets 4 --markdown
 priors plot graphs --num 2 --out graphs.png
 priors plot datasets --num 2 --out datasets.svg

@@ -14,7 +14,7 @@ from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.training.curves import MODEL_NAME
-from priors.console import PlainError
+from priors.console import PlainError, echo_json, json_option, quiet_option
 
 
 @click.command("evaluate")
@@ -48,6 +48,8 @@ from priors.console import PlainError
 @click.option("--baselines", is_flag=True, help="Score scikit-learn's estimators on the same folds too.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores as JSON.")
 @device_option
+@quiet_option
+@json_option
 def evaluate_command(
     model_path: Path,
     heads: int | None,
@@ -56,6 +58,7 @@ def evaluate_command(
     baselines: bool,
     out: Path | None,
     device: str,
+    as_json: bool,
 ) -> None:
     """Score a model on real tables: mean ROC AUC by the published protocol, or R2 of a regression model.
 
@@ -87,13 +90,17 @@ def evaluate_command(
             raise PlainError(
                 f"{model_path}: {' '.join([str(error), *getattr(error, '__notes__', [])])}"
             ) from error
-        if len(suites) > 1:
+        if len(suites) > 1 and not as_json:
             click.echo(f"suite {suite}:")
-        click.echo(format_scores(own, FIGURES[model.problem_type]))
+        if not as_json:
+            click.echo(format_scores(own, FIGURES[model.problem_type]))
         scores += [{"suite": suite} | score._asdict() for score in own]
     if out is not None:
         try:
             out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
         except OSError as error:
             raise PlainError(f"{out}: cannot be written: {error.strerror}") from error
+    if as_json:
+        echo_json(scores)
+    elif out is not None:
         click.echo(f"{out}: {len(scores)} scores")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nanotabpfn.training.curves import describe_run, plot_training, read_baselines, read_history
+from priors.console import json_option, report
 
 
 @click.command("plot")
@@ -17,9 +18,14 @@ from nanotabpfn.training.curves import describe_run, plot_training, read_baselin
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The picture.  [default: RUN/training.png]"
 )
-def plot_command(run: Path, scores: Path | None, out: Path | None) -> None:
+@json_option
+def plot_command(run: Path, scores: Path | None, out: Path | None, as_json: bool) -> None:
     """Draw a run's loss and ROC AUC against training steps."""
     history = read_history(run / "history.jsonl")
     out = out or run / "training.png"
     plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
-    click.echo(f"{out}: loss and ROC AUC of {len(history)} steps")
+    report(
+        as_json,
+        f"{out}: loss and ROC AUC of {len(history)} steps",
+        {"out": out, "num_steps": len(history), "last": history[-1] if history else None},
+    )

@@ -17,7 +17,7 @@ from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.pandas_import import import_pandas
 from nanotabpfn.model.checkpoint import write_atomically
-from priors.console import PlainError
+from priors.console import PlainError, json_option, report
 from priors.dumps.schema import PROBLEM_TYPES
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
     help="Texts that mark a missing cell, such as '?,unknown'.  [default: the usual ones in numbers]",
 )
 @device_option
+@json_option
 def predict_command(
     train_file: Path,
     target: str,
@@ -109,6 +110,7 @@ def predict_command(
     encoding: str,
     na_values: str | None,
     device: str,
+    as_json: bool,
 ) -> None:
     """Learn the target of one table, and predict that of another.
 
@@ -149,7 +151,8 @@ def predict_command(
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         click.echo(f"Warning: {message}", err=True)
     _write(out, predictions)
-    click.echo(f"{out}: {len(predictions)} predictions of {kind}")
+    document = {"out": out, "num_predictions": len(predictions), "columns": list(predictions.columns)}
+    report(as_json, f"{out}: {len(predictions)} predictions of {kind}", document)
 
 
 class _Layout(NamedTuple):

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from contextlib import nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,25 @@ from nanotabpfn.studies.earlier import Replaced, replaced_trainings
 from nanotabpfn.studies.estimate import Estimate, estimate
 from nanotabpfn.studies.folder import state_of, steps_done
 from nanotabpfn.studies.jobs import Job, Outcome
-from nanotabpfn.studies.keys import Plan, plan_study
+from nanotabpfn.studies.keys import Plan, PlannedCell, plan_study
 from nanotabpfn.studies.report.write import write_report
 from nanotabpfn.studies.run import run_study
 from nanotabpfn.studies.spec import StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.studies.workers import Workers
-from priors.console import PlainError, PlainGroup, interruptible, printable, refuse_existing
+from priors.console import (
+    PlainError,
+    PlainGroup,
+    echo_json,
+    hidden_bars,
+    interruptible,
+    json_option,
+    printable,
+    quiet_flag,
+    quiet_option,
+    refuse_existing,
+    report,
+)
 from priors.generation.engines import BACKENDS, EngineError, WorkerLostError
 
 SECONDS_BETWEEN_UPDATES = 2
@@ -92,7 +105,8 @@ def study_group() -> None:
     help="Which: a small example, or the published experiment.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
-def init_command(file: Path, study: str, overwrite: bool) -> None:
+@json_option
+def init_command(file: Path, study: str, overwrite: bool, as_json: bool) -> None:
     """Write a commented study to FILE (.yaml), for editing.
 
     \b
@@ -103,7 +117,7 @@ def init_command(file: Path, study: str, overwrite: bool) -> None:
         raise click.UsageError(f"FILE must end in .yaml, got {file}")
     refuse_existing(file, overwrite)
     file.write_bytes((files("nanotabpfn.studies") / BUILT_IN[study]).read_bytes())
-    click.echo(f"{file}: written; edit it, then: nanotabpfn study plan {file}")
+    report(as_json, f"{file}: written; edit it, then: nanotabpfn study plan {file}", {"file": file})
 
 
 @study_group.command("schema")
@@ -133,7 +147,11 @@ def schema_command() -> None:
     show_default=True,
     help="Processes for which the time is estimated.",
 )
-def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int) -> None:
+@quiet_option
+@json_option
+def plan_command(
+    file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int, as_json: bool
+) -> None:
     """Show the cells of a study, the state of each, and the time and disk that the rest needs.
 
     Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows its
@@ -144,16 +162,44 @@ def plan_command(file: tuple[Path, Path], out: Path | None, threads: int, device
     """
     study, folder = load_study(*file), _folder(file[0], out)
     plan = plan_study(study)
-    _show_cells(plan, folder)
-    _show_replaced(replaced_trainings(plan, folder))
-    click.echo(f"each: {study.budget}")
-    _show_estimate(estimate(plan, folder, threads, resolve_device(device)), workers)
+    states, replaced = (
+        [state_of(plan, planned, folder) for planned in plan.cells],
+        replaced_trainings(plan, folder),
+    )
+    if not as_json:
+        _show_cells(plan, states, folder)
+        _show_replaced(replaced)
+        click.echo(f"each: {study.budget}")
+    found = estimate(plan, folder, threads, resolve_device(device))
+    if not as_json:
+        _show_estimate(found, workers)
+        return
+    echo_json(
+        {
+            "folder": folder,
+            "budget": study.budget,
+            "cells": [
+                {**_name(planned), "state": state, "error": planned.error}
+                for planned, state in zip(plan.cells, states, strict=True)
+            ],
+            "trained_again": [
+                {**_name(one.planned), "steps": one.steps, "reason": one.reason} for one in replaced
+            ],
+            "workers": workers,
+            "left": found._asdict(),
+        }
+    )
 
 
-def _show_cells(plan: Plan, folder: Path) -> None:
+def _name(planned: PlannedCell) -> dict[str, Any]:
+    """The arm and the seeds of a cell, for --json."""
+    cell = planned.cell
+    return {"arm": cell.arm.name, "data_seed": cell.data_seed, "model_seed": cell.model_seed}
+
+
+def _show_cells(plan: Plan, states: list[str], folder: Path) -> None:
     width = max(len(planned.cell.arm.name) for planned in plan.cells)
     click.echo(f"{'arm':{width}}  {'data seed':>9}  {'model seed':>10}  state")
-    states = [state_of(plan, planned, folder) for planned in plan.cells]
     for planned, state in zip(plan.cells, states, strict=True):
         cell = planned.cell
         state += f": {planned.error}" if planned.error else ""
@@ -164,17 +210,18 @@ def _show_cells(plan: Plan, folder: Path) -> None:
     click.echo(f"\n{len(plan.cells)} cells, {states.count('done')} done, in {folder}")
 
 
-def _show_replaced(replaced: list[Replaced]) -> None:
+def _show_replaced(replaced: list[Replaced], on_stderr: bool = False) -> None:
     """Which trainings the study does not use any more, and why."""
     if not replaced:
         return
     steps = sum(one.steps for one in replaced)
     click.echo(
         f"\n{len(replaced)} cells are trained again, since their settings have changed; their earlier "
-        f"trainings, {steps} steps, stay in the folder but are not used:"
+        f"trainings, {steps} steps, stay in the folder but are not used:",
+        err=on_stderr,
     )
     for one in replaced:
-        click.echo(printable(f"  {one.planned.cell.label}: {one.reason}"))
+        click.echo(printable(f"  {one.planned.cell.label}: {one.reason}"), err=on_stderr)
 
 
 def _show_estimate(found: Estimate, workers: int) -> None:
@@ -215,6 +262,8 @@ def _show_estimate(found: Estimate, workers: int) -> None:
 )
 @device_option
 @click.option("--yes", is_flag=True, help="Train cells again whose settings have changed, without asking.")
+@quiet_flag
+@json_option
 def run_command(
     file: tuple[Path, Path],
     out: Path | None,
@@ -224,6 +273,8 @@ def run_command(
     scheduler: str | None,
     device: str,
     yes: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Train and score every cell that is missing, and write records.parquet and records.csv.
 
@@ -242,9 +293,9 @@ def run_command(
     if not scheduler:  # else the machines of the cluster check their own device
         resolve_device(device)
     study, folder = load_study(*file), _folder(file[0], out)
-    view = ProgressView(folder, yes)
+    view = ProgressView(folder, yes, quiet, as_json)
     try:
-        with interruptible():
+        with interruptible(), hidden_bars() if quiet else nullcontext():
             outcomes = run_study(
                 study,
                 folder,
@@ -261,7 +312,14 @@ def run_command(
     busy = sum(outcome.is_busy for outcome in outcomes)
     cells = len(study_cells := view.plan.cells)
     done = sum(state_of(view.plan, planned, folder) == "done" for planned in study_cells)
-    click.echo(f"{folder}: {done} of {cells} cells are done; records.parquet, records.csv")
+    document = {
+        "folder": folder,
+        "num_cells": cells,
+        "num_done": done,
+        "failed": [{"job": outcome.label, "error": outcome.error} for outcome in failed],
+        "num_busy": busy,
+    }
+    report(as_json, f"{folder}: {done} of {cells} cells are done; records.parquet, records.csv", document)
     if failed or busy:
         also = f", {busy} left to another process" if busy else ""
         raise click.ClickException(
@@ -273,7 +331,8 @@ def run_command(
 @study_group.command("report")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace a report that was made from more records.")
-def report_command(folder: Path, overwrite: bool) -> None:
+@json_option
+def report_command(folder: Path, overwrite: bool, as_json: bool) -> None:
     """Write the report of the study in FOLDER: report.html, one page that needs nothing else, and report.md.
 
     A study that is still running, or was stopped, is reported too; the report says what is missing.
@@ -282,7 +341,8 @@ def report_command(folder: Path, overwrite: bool) -> None:
     nanotabpfn study report runs/mine
     """
     page, markdown = write_report(folder, overwrite)
-    click.echo(f"{page} (open it in a browser), {markdown}")
+    document = {"page": page, "markdown": markdown}
+    report(as_json, f"{page} (open it in a browser), {markdown}", document)
 
 
 class ProgressView:
@@ -291,11 +351,13 @@ class ProgressView:
     Args:
         folder: of the study. Progress is read from the histories in it, which works for any backend.
         replaces: whether cells whose settings have changed are trained again without a question.
+        quiet: show only the jobs that failed.
+        on_stderr: whether all lines go to stderr, since stdout is for the result alone.
     """
 
-    def __init__(self, folder: Path, replaces: bool):
+    def __init__(self, folder: Path, replaces: bool, quiet: bool, on_stderr: bool):
         self.folder = folder.absolute()
-        self._replaces = replaces
+        self._replaces, self._quiet, self._on_stderr = replaces, quiet, on_stderr
         self.plan: Plan | None = None
         self._bar: tqdm | None = None
         self._ended = threading.Event()
@@ -311,26 +373,30 @@ class ProgressView:
         self._open = {key: planned for key, planned in self._cells.items() if key in keys}
         done = total - sum(planned.cell.arm.steps for planned in self._open.values())
         self._steps_of_done = done
-        click.echo(
-            f"{self.folder}: {len(self._cells) - len(self._open)} of {len(self._cells)} different cells are "
-            f"complete, {len(jobs)} jobs to do"
-        )
+        if not self._quiet:
+            click.echo(
+                f"{self.folder}: {len(self._cells) - len(self._open)} of {len(self._cells)} different cells "
+                f"are complete, {len(jobs)} jobs to do",
+                err=self._on_stderr,
+            )
         self._bar = tqdm(total=total, desc="study", unit="step", disable=None)
         self._bar.update(self._now())
         self._updates.start()
 
     def _confirm(self, replaced: list[Replaced]) -> None:
-        _show_replaced(replaced)
+        _show_replaced(replaced, self._on_stderr)
         if not replaced or self._replaces:
             return
         if not sys.stdin.isatty():
             raise PlainError("nothing was done; --yes trains these cells again, --out keeps both studies")
-        click.confirm("Train them again?", abort=True)
+        click.confirm("Train them again?", abort=True, err=self._on_stderr)
 
     def show(self, outcome: Outcome) -> None:
         """Write a line for a job that ended."""
         how = "done" if outcome.error is None else outcome.error
-        self._bar.write(printable(f"{outcome.label}: {how}"))
+        if outcome.error is not None or not self._quiet:
+            stream = sys.stderr if self._on_stderr else sys.stdout
+            self._bar.write(printable(f"{outcome.label}: {how}"), file=stream)
 
     def end(self) -> None:
         """Close the bar."""
@@ -343,7 +409,8 @@ class ProgressView:
     def _now(self) -> int:
         steps = {key: steps_done(key, self.folder) for key in self._open}
         under_way = sum(0 < steps[key] < self._open[key].cell.arm.steps for key in steps)
-        self._bar.set_postfix({"under way": under_way}, refresh=False)
+        left = sum(steps[key] < self._open[key].cell.arm.steps for key in steps)
+        self._bar.set_postfix({"cells under way": under_way, "to be trained": left}, refresh=False)
         return self._steps_of_done + sum(steps.values())
 
     def _update(self) -> None:

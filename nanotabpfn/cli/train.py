@@ -13,6 +13,7 @@ from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.schedule import SCHEDULES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
+from priors.console import json_option, quiet_option
 from priors.dumps.schema import PROBLEM_TYPES
 
 
@@ -230,9 +231,17 @@ class Weights(click.ParamType):
 )
 @click.option("--layers", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the run in OUT if there is one.")
+@quiet_option
+@json_option
 @click.pass_context
 def train_command(
-    ctx: click.Context, out: Path | None, resume: Path | None, trust: bool, overwrite: bool, **options: Any
+    ctx: click.Context,
+    out: Path | None,
+    resume: Path | None,
+    trust: bool,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a model on prior dumps, or live on priors.
 
@@ -272,4 +281,4 @@ def train_command(
             raise click.UsageError(f"{given[0]} cannot be given with --from: the model keeps its sizes")
     settings = new_settings(options) if resume is None else resumed_settings(ctx, resume)
     check_trackers(settings["training"]["log"])
-    train_run(settings, out or resume, resume is None, overwrite, trust)
+    train_run(settings, out or resume, resume is None, overwrite, trust, as_json)

@@ -24,13 +24,14 @@ from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.bins import NUM_BINS, standard_edges
 from nanotabpfn.model.checkpoint import MODEL_FILE
 from nanotabpfn.training.branch import Source, branch_state, open_source
-from nanotabpfn.training.curves import describe_data
+from nanotabpfn.training.curves import describe_data, read_history
 from nanotabpfn.training.distributed import RankLostError, Ranks, join_ranks
 from nanotabpfn.training.loop import train
 from nanotabpfn.training.patience import Patience
 from nanotabpfn.training.recipes import RECIPES
 from nanotabpfn.training.run import (
     CONFIG_FILE,
+    HISTORY_FILE,
     Run,
     WriteError,
     create_run,
@@ -42,7 +43,7 @@ from nanotabpfn.training.state import StateError
 from nanotabpfn.training.step import TrainingError
 from nanotabpfn.training.tracking import open_trackers
 from priors.config import PriorConfig
-from priors.console import PlainError
+from priors.console import PlainError, report
 from priors.registry import UntrustedNameError, imports_allowed
 
 EvalFunction = Callable[[NanoTabPFNClassifier | NanoTabPFNRegressor], dict[str, float]]
@@ -82,7 +83,9 @@ class Leader(NamedTuple):
         return any(rule is not None and rule.should_stop for rule in (self.watch, self.patience))
 
 
-def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool, trust: bool) -> None:
+def train_run(
+    settings: dict[str, Any], folder: Path, is_new: bool, overwrite: bool, trust: bool, as_json: bool
+) -> None:
     """Train as the settings say, into a run; under `torchrun` as one of several ranks.
 
     Args:
@@ -91,6 +94,7 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         is_new: create the run, else resume it from its last checkpoint.
         overwrite: a new run may replace another one.
         trust: whether to import families of other packages that the config.json of a resumed run names.
+        as_json: print the result as JSON.
     """
     try:
         with join_ranks(settings["training"]["device"]) as ranks, _stop_signals(ranks) as should_stop:
@@ -106,9 +110,9 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
             model = NanoTabPFNModel(**settings["model"])
             model.trained_range = loader.trained_range
             training = Training(settings, model, loader, ranks, should_stop)
-            run = None
+            ended = None
             if ranks.rank == 0:
-                run = _lead(training, folder, is_new, overwrite, source)
+                ended = _lead(training, folder, is_new, overwrite, source)
             else:
                 is_finished = ranks.any(False)  # waits until rank 0 has opened the run
                 if not is_finished:
@@ -117,14 +121,14 @@ def train_run(settings: dict[str, Any], folder: Path, is_new: bool, overwrite: b
         raise click.ClickException(
             f"{error}; to resume, run the same command with --resume {folder} in place of its options"
         ) from error
-    if run is not None:
-        _report(run, loader)
+    if ended is not None:
+        _report(*ended, as_json)
 
 
 def _lead(
     training: Training, folder: Path, is_new: bool, overwrite: bool, source: Source | None
-) -> Run | None:
-    """Train on rank 0, which evaluates and writes the run; None if the run was finished before."""
+) -> tuple[Run, list[str]]:
+    """Train on rank 0, which evaluates and writes the run; what there is to say of it, in lines."""
     settings = training.settings
     eval_func = _eval_func(settings, training.loader, training.ranks.device)
     keep = settings["training"]["keep"]
@@ -142,22 +146,22 @@ def _lead(
         early = patience is not None and patience.should_stop
         training.ranks.any(done or early)  # the other ranks wait for this once
         if done:
-            click.echo(f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them")
-            return None
+            return run, [f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them"]
         if early:
-            click.echo(f"{folder}: finished, {_early(patience, run)}; a larger --patience continues it")
-            return None
+            settings["training"]["steps"] = run.step  # for the report alone, as below
+            return run, [f"{folder}: finished, {_early(patience, run)}; a larger --patience continues it"]
         with open_trackers(settings["training"]["log"], folder, settings, run.step) as track:
             _train(training, run.state, Leader(run, track, eval_func, watch, patience))
         if watch is not None and watch.should_stop:
             raise click.ClickException(
                 f"{watch.explain()}; stopped; {folder} holds the model and a checkpoint of step {run.step}"
             )
+        lines = []
         if patience is not None and (patience.should_stop or run.step >= settings["training"]["steps"]):
             run.save_model(patience.best_model())
-            click.echo(_early(patience, run))
+            lines.append(_early(patience, run))
             settings["training"]["steps"] = run.step  # for the report alone; config.json keeps the planned
-        return run
+        return run, [*lines, *_trained(run, training.loader)]
 
 
 def _early(patience: Patience, run: Run) -> str:
@@ -222,19 +226,36 @@ def _train(training: Training, state: dict[str, Any] | None, leader: Leader | No
         raise click.ClickException(f"{error}; the run holds the model before that step") from error
 
 
-def _report(run: Run, loader: Loader) -> None:
-    """Print what was trained, and raise if it was stopped before the last step."""
+def _trained(run: Run, loader: Loader) -> list[str]:
+    """What was trained, in lines."""
     steps, data = run.settings["training"]["steps"], run.settings["data"]
-    for source, part in zip(data, getattr(loader, "loaders", [loader]), strict=True):
-        if part.num_skipped:
-            click.echo(
-                f"skipped {part.num_skipped} records of {source['dump']} with cells that are not finite"
-            )
+    lines = [
+        f"skipped {part.num_skipped} records of {source['dump']} with cells that are not finite"
+        for source, part in zip(data, getattr(loader, "loaders", [loader]), strict=True)
+        if part.num_skipped
+    ]
+    if run.step >= steps:
+        lines.append(f"{run.folder / MODEL_FILE}: trained {steps} steps on {describe_data(data)}")
+    return lines
+
+
+def _report(run: Run, lines: list[str], as_json: bool) -> None:
+    """Print what was trained, and raise if it was stopped before the last step."""
+    steps, history = run.settings["training"]["steps"], read_history(run.folder / HISTORY_FILE)
+    document = {
+        "run": run.folder,
+        "model": run.folder / MODEL_FILE,
+        "step": run.step,
+        "is_finished": run.step >= steps,
+        "last": history[-1] if history else None,
+        "messages": lines,
+    }
+    if lines or as_json:
+        report(as_json, "\n".join(lines), document)
     if run.step < steps:
         raise click.ClickException(
             f"stopped after {run.step} of {steps} steps; to resume: nanotabpfn train --resume {run.folder}"
         )
-    click.echo(f"{run.folder / MODEL_FILE}: trained {steps} steps on {describe_data(data)}")
 
 
 def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:

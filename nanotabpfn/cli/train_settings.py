@@ -25,7 +25,10 @@ from priors.presets import PRESETS
 SOURCES = ("dumps", "priors", "overrides", "weights")
 """Options that say what is trained on."""
 
-NOT_OF_TRAINING = {"problem", "out", "resume", "trust", "overwrite", "branch_from", *SOURCES, *SIZES}
+OF_ONE_CALL = {"resume", "trust", "quiet", "as_json"}
+"""Options that are about one call of the command, not about the run."""
+
+NOT_OF_TRAINING = {"problem", "out", "overwrite", "branch_from", *OF_ONE_CALL, *SOURCES, *SIZES}
 """Options that `settings["training"]` does not hold."""
 
 
@@ -90,7 +93,7 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
     try:
         training = settings["training"]
         for parameter in ctx.command.params:
-            if parameter.name in ("resume", "trust") or not is_given(ctx, parameter):
+            if parameter.name in OF_ONE_CALL or not is_given(ctx, parameter):
                 continue
             if parameter.opts[0] not in FREE_WHEN_RESUMED:
                 raise click.UsageError(

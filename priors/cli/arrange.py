@@ -1,14 +1,16 @@
 """`priors merge`, `split`, `shuffle`, `convert`: dumps made from dumps."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
-from priors.console import Seed, printable, refuse_existing
+from priors.console import Seed, json_option, printable, refuse_existing, report
 from priors.dumps.convert import ENDINGS, LAYOUTS
 from priors.dumps.convert import convert as convert_dump
 from priors.dumps.merge import merge_dumps
+from priors.dumps.outline import Outline
 from priors.dumps.read import open_dump
 from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.split import equal_sizes, part_names, split_dump
@@ -18,7 +20,8 @@ from priors.dumps.split import equal_sizes, part_names, split_dump
 @click.argument("dumps", nargs=-1, required=True, type=EXISTING)
 @click.option("--out", type=NEW, required=True, help="The new dump.")
 @overwrite_option
-def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+@json_option
+def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool, as_json: bool) -> None:
     """Join two or more DUMPS, one after the other, padded to the largest shape.
 
     Blocks, the datasets that share a split, stay whole: only the last file may end in a part of one. The new
@@ -34,10 +37,11 @@ def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     outline, left_out = merge_dumps(dumps, out)
     if left_out:
         click.echo(f"note: not in all of them, and left out: {printable(', '.join(left_out))}", err=True)
-    click.echo(
+    text = (
         f"{out}: {outline.num_datasets:,} datasets of at most {outline.max_rows} rows x "
         f"{outline.max_features} features, in blocks of {outline.block_size}"
     )
+    report(as_json, text, _written(out, outline) | {"left_out": left_out})
 
 
 @click.command()
@@ -51,7 +55,10 @@ def merge(dumps: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     help="Folder of the parts, made if it is not there.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace parts that exist.")
-def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overwrite: bool) -> None:
+@json_option
+def split(
+    dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overwrite: bool, as_json: bool
+) -> None:
     """Cut a DUMP into consecutive parts, NAME-1-of-3.h5 and so on.
 
     Blocks, the datasets that share a split, stay whole. Parts keep config and seed, so that `priors verify`
@@ -73,8 +80,9 @@ def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overw
         out_dir.mkdir(parents=True)
     for name in part_names(dump, len(given)):
         refuse_existing(out_dir / name, overwrite)
-    for part, size in zip(split_dump(dump, out_dir, given), given, strict=True):
-        click.echo(f"{part}: {size:,} datasets")
+    made = list(zip(split_dump(dump, out_dir, given), given, strict=True))
+    text = "\n".join(f"{part}: {size:,} datasets" for part, size in made)
+    report(as_json, text, [{"out": part, "num_datasets": size} for part, size in made])
 
 
 @click.command()
@@ -82,7 +90,8 @@ def split(dump: Path, parts: int | None, sizes: str | None, out_dir: Path, overw
 @click.option("--out", type=NEW, required=True, help="The new dump.")
 @click.option("--seed", type=Seed(), required=True, help="Seed of the order, from 0 to 2**128 - 1.")
 @overwrite_option
-def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
+@json_option
+def shuffle(dump: Path, out: Path, seed: int, overwrite: bool, as_json: bool) -> None:
     """Write the blocks of a DUMP in an order drawn from the seed.
 
     Datasets that share a split stay together and in their order, so that they still stack into a batch: whole
@@ -93,7 +102,8 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
     """
     refuse_existing(out, overwrite)
     num_blocks = shuffle_dump(dump, out, seed)
-    click.echo(f"{out}: {num_blocks:,} blocks in a new order")
+    document = {"out": out, "num_blocks": num_blocks, "seed": str(seed)}
+    report(as_json, f"{out}: {num_blocks:,} blocks in a new order", document)
 
 
 @click.command()
@@ -106,7 +116,8 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool) -> None:
     "split under train_test_split_index.  [default: ours]",
 )
 @overwrite_option
-def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> None:
+@json_option
+def convert(source: Path, out: Path, layout: str | None, overwrite: bool, as_json: bool) -> None:
     """Write the datasets of SOURCE to OUT in the format of its ending: .h5, .npz or .parquet.
 
     Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
@@ -126,4 +137,11 @@ def convert(source: Path, out: Path, layout: str | None, overwrite: bool) -> Non
         raise click.UsageError(f"--layout is for HDF5, and {out} will not be")
     refuse_existing(out, overwrite)
     outline = convert_dump(source, out, layout or "ours")
-    click.echo(f"{out}: {outline.num_datasets:,} datasets, {out.stat().st_size / 1e6:.1f} MB")
+    written = _written(out, outline)
+    report(as_json, f"{out}: {outline.num_datasets:,} datasets, {written['bytes'] / 1e6:.1f} MB", written)
+
+
+def _written(out: Path, outline: Outline) -> dict[str, Any]:
+    """A new file, for --json."""
+    sizes = ("num_datasets", "max_rows", "max_features", "max_num_classes", "block_size")
+    return {"out": out, "bytes": out.stat().st_size} | {name: getattr(outline, name) for name in sizes}

@@ -1,6 +1,5 @@
 """`priors audit`: how much there is to learn from dumps and priors."""
 
-import json
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,8 +12,16 @@ from priors.audit.audit import Audit, Split, audit_dump, audit_prior
 from priors.audit.report import describe_audit, markdown_table
 from priors.cli.options import EXISTING, NEW, audit_progress, set_option, titled, workers_option
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
-from priors.console import Seed, parse_override, printable, refuse_existing
-from priors.dumps.files import check_target, replaced_when_done
+from priors.console import (
+    Seed,
+    json_option,
+    parse_override,
+    printable,
+    quiet_option,
+    refuse_existing,
+    report,
+)
+from priors.dumps.files import check_target
 from priors.dumps.read import open_dump
 from priors.plots.audits import plot_audit, plot_audits
 from priors.plots.style import check_figure
@@ -46,15 +53,16 @@ class Outputs(NamedTuple):
     """Where the results go."""
 
     markdown: bool
-    json_file: Path | None
+    as_json: bool
     figure: Path | None
 
     def check(self, overwrite: bool, problem_types: set[str]) -> None:
-        """Stop before any work if a file exists already or cannot be written."""
-        for out in filter(None, (self.json_file, self.figure)):
-            refuse_existing(out, overwrite)
-            check_target(out)
+        """Stop before any work if the figure exists already or cannot be drawn."""
+        if self.markdown and self.as_json:
+            raise click.UsageError("--markdown and --json exclude each other")
         if self.figure:
+            refuse_existing(self.figure, overwrite)
+            check_target(self.figure)
             check_figure(self.figure)
             if len(problem_types) > 1:
                 raise click.UsageError("--figure draws either classification or regression, got both")
@@ -150,16 +158,17 @@ def sample_options(command: Callable) -> Callable:
 @click.option(
     "--markdown", is_flag=True, help="Print a table with a line for each dump and prior, and no report."
 )
-@click.option("--json", "json_file", type=NEW, help="Write all figures to this file, a list of objects.")
 @click.option("--figure", type=NEW, help="Draw the results to this file: .png, .svg or .pdf.")
-@click.option("--overwrite", is_flag=True, help="Replace the files if they exist.")
+@click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
+@quiet_option
+@json_option
 def audit(
     sources: Sources,
     sample: Sample,
     markdown: bool,
-    json_file: Path | None,
     figure: Path | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Report how much there is to learn from a DUMP, and what its tables are like.
 
@@ -169,11 +178,12 @@ def audit(
 
     \b
     priors audit mine.h5
-    priors audit 300k_150x5_2.h5 --num-datasets 2000 --workers 2 --json audit.json --figure audit.png
+    priors audit 300k_150x5_2.h5 --num-datasets 2000 --workers 2 --figure audit.png
+    priors audit mine.h5 --json > audit.json                # a list of objects
     priors audit --preset default --preset mixed            # datasets freshly drawn, no file
     priors audit --preset all --num-datasets 2000 --markdown
     """
-    outputs = Outputs(markdown, json_file, figure)
+    outputs = Outputs(markdown, as_json, figure)
     outputs.check(overwrite, sources.problem_types)
     write(_audit_all(sources, sample), outputs)
 
@@ -181,25 +191,28 @@ def audit(
 def _audit_all(sources: Sources, sample: Sample) -> list[Audit]:
     num_datasets, seed, split, workers = sample
     found = []
+    total = len(sources.dumps) + len(sources.configs)
     for dump, size in sources.dumps.items():
-        with audit_progress(dump, size, num_datasets) as (reading, measuring):
+        with audit_progress(dump, size, num_datasets, _which(found, total)) as (reading, measuring):
             found.append(
                 audit_dump(dump, num_datasets, seed, split, workers, reading.update, measuring.update)
             )
     for name, config in sources.configs.items():
-        with tqdm(total=num_datasets, desc=f"measure {name}", unit="dataset", disable=None) as measuring:
+        title = f"measure {name}{_which(found, total)}"
+        with tqdm(total=num_datasets, desc=title, unit="dataset", disable=None) as measuring:
             found.append(audit_prior(config, name, num_datasets, seed, split, workers, measuring.update))
     return found
 
 
+def _which(found: list[Audit], total: int) -> str:
+    """Which audit of several begins, for its progress bars."""
+    return f" ({len(found) + 1} of {total})" if total > 1 else ""
+
+
 def write(found: list[Audit], outputs: Outputs) -> None:
-    """Print the audits; write them as JSON and draw them, if wanted."""
+    """Print the audits, and draw them if wanted."""
     text = markdown_table(found) if outputs.markdown else "\n\n".join(map(describe_audit, found))
-    click.echo(printable(text))
-    if outputs.json_file:
-        with replaced_when_done(outputs.json_file) as partial:
-            text = json.dumps([one.to_dict() for one in found], allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
+    report(outputs.as_json, printable(text), [one.to_dict() for one in found])
     if outputs.figure:
         if len(found) == 1:
             plot_audit(found[0], outputs.figure)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from priors.cli.options import EXISTING
-from priors.console import printable
+from priors.console import json_option, printable, report
 from priors.dumps.validate import Report
 from priors.dumps.validate import validate as validate_dump
 from priors.dumps.verify import verify as verify_dump
@@ -13,7 +13,8 @@ from priors.dumps.verify import verify as verify_dump
 
 @click.command()
 @click.argument("dump", type=EXISTING)
-def validate(dump: Path) -> None:
+@json_option
+def validate(dump: Path, as_json: bool) -> None:
     """Check a DUMP: schema, sizes, labels, cells, padding, checksums, provenance.
 
     Reads all of it. One line per finding, with the numbers of the records, and exit code 1; or one line "ok"
@@ -23,8 +24,8 @@ def validate(dump: Path) -> None:
     priors validate mine.h5
     priors validate 300k_150x5_2.h5         # finds its five damaged records
     """
-    report = validate_dump(dump)
-    _print_report(dump, report, f"ok, {report.num_datasets:,} datasets")
+    found = validate_dump(dump)
+    _print_report(dump, found, f"ok, {found.num_datasets:,} datasets", as_json)
 
 
 @click.command()
@@ -40,7 +41,8 @@ def validate(dump: Path) -> None:
 @click.option(
     "--trust", is_flag=True, help="Import and run families outside this package that the file names."
 )
-def verify(dump: Path, num_records: int, trust: bool) -> None:
+@json_option
+def verify(dump: Path, num_records: int, trust: bool, as_json: bool) -> None:
     """Make records of a DUMP again from its own config and seed, and compare them to the bit.
 
     Its content hash is computed anew as well, so that damage anywhere is seen. Exit code 1 if something
@@ -50,16 +52,16 @@ def verify(dump: Path, num_records: int, trust: bool) -> None:
     priors verify mine.h5
     priors verify mine.h5 --sample 5000
     """
-    report = verify_dump(dump, num_records, trust)
-    _print_report(dump, report, f"ok, {report.num_datasets:,} records made again, equal to the bit")
+    found = verify_dump(dump, num_records, trust)
+    _print_report(dump, found, f"ok, {found.num_datasets:,} records made again, equal to the bit", as_json)
 
 
-def _print_report(dump: Path, report: Report, all_right: str) -> None:
-    for note in report.notes:
+def _print_report(dump: Path, found: Report, all_right: str, as_json: bool) -> None:
+    for note in found.notes:
         click.echo(_one_line(f"{dump}: note: {note}"), err=True)
-    for finding in report.findings or [all_right]:
-        click.echo(_one_line(f"{dump}: {finding}"))
-    if report.findings:
+    text = "\n".join(_one_line(f"{dump}: {finding}") for finding in found.findings or [all_right])
+    report(as_json, text, {"dump": dump, "ok": not found.findings, **found._asdict()})
+    if found.findings:
         raise click.exceptions.Exit(1)
 
 

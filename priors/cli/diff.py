@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from priors.cli.options import complete_sources
 from priors.config import load_config
 from priors.console import PlainError, json_option, printable, report
 from priors.dumps.provenance import prior_version
@@ -45,8 +46,8 @@ class Side(NamedTuple):
 
 
 @click.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=complete_sources)
+@click.argument("second", metavar="B", shell_complete=complete_sources)
 @json_option
 def diff(first: str, second: str, as_json: bool) -> None:
     """Show in what A and B differ, each a preset, the JSON file of a config, or a dump.

@@ -6,7 +6,7 @@ import click
 from tqdm import tqdm
 
 from priors.cli.options import NEW, overwrite_option
-from priors.console import refuse_existing
+from priors.console import json_option, quiet_option, refuse_existing, report
 from priors.dumps.download import PUBLISHED
 from priors.dumps.download import download as download_dump
 
@@ -15,7 +15,9 @@ from priors.dumps.download import download as download_dump
 @click.argument("name", type=click.Choice(list(PUBLISHED)))
 @click.option("--out", type=NEW, help="File to write.  [default: NAME.h5]")
 @overwrite_option
-def download(name: str, out: Path | None, overwrite: bool) -> None:
+@quiet_option
+@json_option
+def download(name: str, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Fetch a published dump.
 
     300k_150x5_2: 300,000 datasets of 150 rows, 5 features and 2 classes, 1.04 GB, by the authors of
@@ -36,4 +38,7 @@ def download(name: str, out: Path | None, overwrite: bool) -> None:
             progress.update(have - progress.n)
 
         checksum = download_dump(PUBLISHED[name], out, show)
-    click.echo(f"{out}: {out.stat().st_size:,} bytes, sha256 {checksum}")
+    size = out.stat().st_size
+    report(
+        as_json, f"{out}: {size:,} bytes, sha256 {checksum}", {"out": out, "bytes": size, "sha256": checksum}
+    )

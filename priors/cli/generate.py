@@ -11,11 +11,28 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from priors.cli.options import EXISTING, NEW, Prior, describe_changes, prior_options, seed_option
-from priors.console import PlainError, interruptible, printable
+from priors.cli.options import (
+    EXISTING,
+    NEW,
+    Prior,
+    complete_presets,
+    describe_changes,
+    new_values,
+    prior_options,
+    seed_option,
+)
+from priors.console import (
+    PlainError,
+    echo_json,
+    interruptible,
+    json_option,
+    printable,
+    quiet_option,
+    report,
+)
 from priors.dumps.read import open_dump
-from priors.dumps.summary import describe
-from priors.field_reference import explain_field, list_fields
+from priors.dumps.summary import describe, summary
+from priors.field_reference import describe_field, explain_field, field_names, list_fields
 from priors.generation.engines import BACKENDS, WorkerLostError
 from priors.generation.generate import generate_dump
 from priors.generation.shards import shards_folder
@@ -63,6 +80,8 @@ ALL_FIELDS = "ALL"
     is_flag=True,
     help="Replace OUT if it exists, and discard what another run has left.",
 )
+@quiet_option
+@json_option
 def generate(
     out: Path,
     prior: Prior,
@@ -74,6 +93,7 @@ def generate(
     shard_size: int | None,
     keep_shards: bool,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Sample datasets and write them to OUT, an HDF5 prior dump.
 
@@ -111,16 +131,26 @@ def generate(
     seconds = time.perf_counter() - started
     files = [out, *shards_folder(out).glob("shard-*.h5")] if keep_shards else [out]
     size = sum(file.stat().st_size for file in files)
-    click.echo(
+    text = (
         f"{out}: {num_datasets:,} datasets, {size / 1e6:.1f} MB, in {seconds:.1f} s; "
-        f"content hash {content_hash[:16]}"
+        f"content hash {content_hash[:16]}\n{prior.describe()}"
     )
-    click.echo(prior.describe())
+    document = {
+        "out": out,
+        "num_datasets": num_datasets,
+        "seed": str(seed),  # which may exceed 64 bits
+        "content_hash": content_hash,
+        "bytes": size,
+        "seconds": seconds,
+        "prior": {"source": prior.source, "changes": new_values(prior.changes)},
+    }
+    report(as_json, text, document)
 
 
 @click.command("inspect")
 @click.argument("dump", type=EXISTING)
-def inspect_dump(dump: Path) -> None:
+@json_option
+def inspect_dump(dump: Path, as_json: bool) -> None:
     """Show what a dump holds: layout, provenance, classes, splits, features, damaged records.
 
     Of a dump made by this package, the last lines compare its prior with the preset that is most like it.
@@ -129,31 +159,40 @@ def inspect_dump(dump: Path) -> None:
     priors inspect mine.h5
     """
     with open_dump(dump) as opened:
-        click.echo(describe(opened))
-        click.echo(
-            "".join(f"\n{line}" for line in _nearest_preset(opened.attributes.get("config"))), nl=False
-        )
+        nearest = _nearest_preset(opened.attributes.get("config"))
+        if as_json:
+            document = summary(opened)
+            if nearest:
+                name, found = nearest
+                document["nearest_preset"] = {"preset": name, "changes": new_values(found)}
+            echo_json(document)
+            return
+        lines = [describe(opened)]
+        if nearest:
+            name, found = nearest
+            lines += ["", f"Prior: the preset {name}{' with' if found else ''}"]
+            lines += map(printable, describe_changes(found))
+        click.echo("\n".join(lines))
 
 
-def _nearest_preset(config_json: Any) -> list[str]:
-    """The preset that differs least from a dump's config, and every difference; nothing without a config.
+def _nearest_preset(config_json: Any) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+    """The preset that differs least from a dump's config, and every difference; None without a config.
 
     The config is compared as plain values: a dump from elsewhere may name anything in it.
     """
     try:
         config = json.loads(config_json)
     except (TypeError, ValueError, RecursionError):
-        return []
+        return None
     if not isinstance(config, dict):
-        return []
+        return None
     found = {name: differences(config, asdict(preset)) for name, preset in PRESETS.items()}
     name = min(found, key=lambda name: len(found[name]))
-    lines = [f"Prior: the preset {name}{' with' if found[name] else ''}", *describe_changes(found[name])]
-    return [printable(line) for line in lines] + [""]
+    return name, found[name]
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_presets)
 @click.option(
     "--explain",
     "field",
@@ -162,7 +201,8 @@ def _nearest_preset(config_json: Any) -> list[str]:
     flag_value=ALL_FIELDS,
     help="Explain a field of a prior's config: meaning, values, default, families.  [no FIELD: list all]",
 )
-def presets(name: str | None, field: str | None) -> None:
+@json_option
+def presets(name: str | None, field: str | None, as_json: bool) -> None:
     """List the named priors, or print the whole config of one as JSON, which --config reads.
 
     \b
@@ -175,11 +215,13 @@ def presets(name: str | None, field: str | None) -> None:
     if field is not None:
         if name is not None:
             raise click.UsageError("NAME and --explain exclude each other")
-        click.echo(list_fields() if field == ALL_FIELDS else explain_field(field.partition(".")[0]))
+        field = field.partition(".")[0]
+        text = list_fields() if field == ALL_FIELDS else explain_field(field)
+        names = field_names() if field == ALL_FIELDS else [field]
+        report(as_json, text, {name: describe_field(name)._asdict() for name in names} if as_json else None)
     elif name is None:
         width = max(map(len, PRESETS))
-        for preset in PRESETS:
-            click.echo(f"{preset:<{width}}  {PURPOSES[preset]}")
+        report(as_json, "\n".join(f"{preset:<{width}}  {PURPOSES[preset]}" for preset in PRESETS), PURPOSES)
     elif name in PRESETS:
         click.echo(PRESETS[name].to_json(indent=2))
     else:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 import networkx as nx
+from click.shell_completion import CompletionItem
 from tqdm import tqdm
 
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
@@ -37,6 +38,16 @@ workers_option = click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+
+
+def complete_presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The presets that begin so, for the completion of shells."""
+    return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
+def complete_sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The presets that begin so, and files."""
+    return [*complete_presets(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
 
 
 class Prior(NamedTuple):
@@ -71,6 +82,11 @@ def describe_changes(changes: dict[str, tuple[Any, Any]]) -> list[str]:
         f"  {write_setting(path, value)}  (instead of {write_value(old)})"
         for path, (value, old) in changes.items()
     ]
+
+
+def new_values(changes: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """path -> new value, of changes."""
+    return {path: new for path, (new, _) in changes.items()}
 
 
 class OwnGraphOptions(NamedTuple):
@@ -163,10 +179,14 @@ def _chosen_prior(
 
 
 @contextmanager
-def audit_progress(dump: Path, size: int, num_datasets: int) -> Iterator[tuple[tqdm, tqdm]]:
-    """Bars for the pass over a dump of `size` records and for the measuring of a sample."""
+def audit_progress(dump: Path, size: int, num_datasets: int, which: str = "") -> Iterator[tuple[tqdm, tqdm]]:
+    """Bars for the pass over a dump of `size` records and for the measuring of a sample.
+
+    Args:
+        which: of several dumps, for the title.
+    """
     with (
-        tqdm(total=size, desc=f"read {dump}", unit="record", disable=None) as reading,
-        tqdm(total=min(size, num_datasets), desc="measure", unit="dataset", disable=None) as measuring,
+        tqdm(total=size, desc=f"read {dump}{which}", unit="record", disable=None) as reading,
+        tqdm(total=min(size, num_datasets), desc="then measure", unit="dataset", disable=None) as measuring,
     ):
         yield reading, measuring

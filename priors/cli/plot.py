@@ -17,7 +17,7 @@ from priors.cli.options import (
     seed_option,
     workers_option,
 )
-from priors.console import refuse_existing
+from priors.console import quiet_option, refuse_existing
 from priors.dumps.files import check_target
 from priors.dumps.read import open_dump
 from priors.plots.datasets import plot_datasets
@@ -111,6 +111,7 @@ def plot_mechanisms_command(prior: Prior, out: Path, num: int, seed: int) -> Non
 @click.argument("dump", type=EXISTING)
 @figure_options(200, "How many datasets to measure: correlation, class balance, what a forest learns.")
 @workers_option
+@quiet_option
 def plot_dump_command(dump: Path, out: Path, num: int, seed: int, workers: int) -> None:
     """Draw how the datasets of a DUMP differ: splits, sizes, classes, correlation, what there is to learn.
 

@@ -25,20 +25,21 @@ def test_help_teaches_by_example():
 
 
 def test_report_json_and_figure_of_the_published_file(published_like, tmp_path):
-    files = {"--json": tmp_path / "audit.json", "--figure": tmp_path / "audit.png"}
-    options = [word for pair in files.items() for word in pair]
+    figure = tmp_path / "audit.png"
+    options = ["--figure", figure]
     result = run("audit", published_like, "--num-datasets", 6, *options)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{published_like}\n640 datasets, classification; 150 rows, 5 features")
     assert "record 77" in result.stdout
     assert max(map(len, result.stdout.splitlines()[1:])) < 115
-    [found] = json.loads(files["--json"].read_text())
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [figure]
+    assert_refused(run("audit", published_like, *options), "exists; --overwrite replaces it")
+    again = run("audit", published_like, "--num-datasets", 6, *options, "--overwrite", "--json")
+    assert again.exit_code == 0
+    [found] = json.loads(again.stdout)
     assert found["damaged"] == [77]
     assert len(found["datasets"]["forest"]) == 6
-    assert files["--figure"].read_bytes().startswith(b"\x89PNG")
-    assert sorted(tmp_path.iterdir()) == sorted(files.values())
-    assert_refused(run("audit", published_like, *options), "exists; --overwrite replaces it")
-    assert run("audit", published_like, "--num-datasets", 6, *options, "--overwrite").exit_code == 0
 
 
 def test_presets_configs_and_dumps_in_one_table(tiny_dump, tmp_path):
@@ -84,7 +85,8 @@ def test_a_hostile_name_does_not_steer_the_terminal(tiny_dump, tmp_path):
         (["DUMP", "--split", "third"], ["third"]),
         (["DUMP", "--figure", "new.jpg"], ["new.jpg: a figure must end in one of .png, .svg, .pdf"]),
         (["DUMP", "--figure", "nowhere/new.png"], ["there is no folder"]),
-        (["DUMP", "--json", "TEXT"], ["exists; --overwrite"]),
+        (["DUMP", "--figure", "TEXT"], ["exists; --overwrite"]),
+        (["DUMP", "--json", "--markdown"], ["--markdown and --json exclude each other"]),
         (
             ["DUMP", "REGRESSION", "--figure", "new.png"],
             ["--figure draws either classification or regression, got both"],
