@@ -34,6 +34,13 @@ def open_array(
 
     Raises:
         DumpError: there is no such array in the file itself, or it holds values of another kind.
+
+    Examples:
+        >>> with h5py.File("in memory", "w", driver="core", backing_store=False) as file:
+        ...     file["X"] = h5py.ExternalLink("another.h5", "X")
+        ...     open_array(Path("mine.h5"), file, "X", kinds="f")
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: mine.h5: X is a link; only what lies in the file itself is read
     """
     with as_dump_error(path, f"{key} cannot be read"):
         link = group.get(key, getlink=True)

@@ -99,6 +99,19 @@ def outline_of(dump: Dump, **changes: Any) -> Outline:
 
     Raises:
         DumpError: a classification dump that does not say how many classes there may be.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         outline = outline_of(dump, num_datasets=2)
+        >>> outline.num_datasets, outline.max_rows, outline.block_size, outline.attributes["seed"]
+        (2, 20, 32, '0')
     """
     if dump.problem_type == "classification" and dump.max_num_classes is None:
         raise DumpError(f"{dump.path}: has no max_num_classes, without which it cannot be rewritten")

@@ -126,6 +126,18 @@ def checked_hash(dump: Dump) -> str:
 
     Raises:
         DumpError: the file is damaged: unreadable, or its contents do not have the hash that it carries.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         checked_hash(dump) == recorded_hash(dump)
+        True
     """
     content = content_hash(dump.path)
     if recorded_hash(dump) not in (None, content):
@@ -134,7 +146,21 @@ def checked_hash(dump: Dump) -> str:
 
 
 def source_entry(dump: Dump, content: str) -> dict[str, Any]:
-    """The entry of `dump` in `sources`: its name, its content hash `content`, and what its attributes say."""
+    """The entry of `dump` in `sources`: its name, its content hash `content`, and what its attributes say.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         entry = source_entry(dump, recorded_hash(dump))
+        >>> entry["file"], entry["num_datasets"], entry["seed"]
+        ('my.h5', 3, '0')
+    """
     known = {name: dump.attributes[name] for name in (*ORIGIN, *STEPS) if name in dump.attributes}
     return {"file": dump.path.name, "content_hash": content, "num_datasets": len(dump)} | known
 

@@ -21,7 +21,21 @@ class UnverifiableError(Exception):
 
 
 def origin_of(dump: Dump, trust: bool) -> tuple[PriorConfig, int, int]:
-    """Config, seed and number of the first dataset, or UnverifiableError."""
+    """Config, seed and number of the first dataset, or UnverifiableError.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         config, seed, first = origin_of(dump, trust=False)
+        >>> config.num_datapoints, seed, first
+        (20, 0, 0)
+    """
     missing = [name for name in ORIGIN[:3] if name not in dump.attributes]
     if missing and "sources" in dump.attributes:
         try:

@@ -59,6 +59,18 @@ def pieces_of(dump: Dump, step: int, order: np.ndarray | None = None) -> Iterato
 
     Raises:
         DumpError: the file is damaged; the message names the records.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         [len(piece["y"]) for piece in pieces_of(dump, step=2)]
+        [2, 1]
     """
     names = [f"properties/{name}" for name in dump.properties]
     whole = {} if order is None else {name: dump.read_property(name.split("/")[1]) for name in names}
@@ -108,6 +120,11 @@ def stated_outline(path: Path, fields: Any) -> Outline:
 
     Raises:
         DumpError: naming the first field that no dump can have.
+
+    Examples:
+        >>> stated_outline(Path("mine.npz"), {"num_datasets": 3})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        priors.dumps.schema.DumpError: mine.npz: must say num_datasets, max_rows, max_features, ...
     """
     if not isinstance(fields, dict) or fields.keys() != Outline.__dataclass_fields__.keys():
         raise DumpError(f"{path}: must say {', '.join(Outline.__dataclass_fields__)}")

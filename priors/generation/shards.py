@@ -110,6 +110,11 @@ def is_whole(path: Path, plan: Plan, first: int, num_datasets: int) -> bool:
     """Whether `path` is an undamaged dump of `num_datasets` datasets of `plan`, from number `first` on.
 
     Its content hash is computed anew.
+
+    Examples:
+        >>> plan = Plan(PriorConfig(), num_datasets=64, seed=0, shard_size=32)
+        >>> is_whole(Path("absent.h5"), plan, first=0, num_datasets=32)
+        False
     """
     try:
         with open_dump(path) as dump:
