@@ -68,7 +68,7 @@ class Outputs(NamedTuple):
                 raise click.UsageError("--figure draws either classification or regression, got both")
 
 
-def source_options(command: Callable) -> Callable:
+def _source_options(command: Callable) -> Callable:
     """Add the dumps and priors to audit to a command, which gets them as one argument, `sources`."""
 
     @click.argument("dumps", nargs=-1, metavar="[DUMP]...", type=EXISTING)
@@ -95,23 +95,32 @@ def source_options(command: Callable) -> Callable:
         overrides: tuple[str, ...],
         **others: Any,
     ) -> None:
-        names = list(PRESETS) if ALL_PRESETS in presets else list(dict.fromkeys(presets))
-        changes = dict(map(parse_override, overrides))
-        configs = {name: PRESETS[name] for name in names}
-        configs |= {str(file): load_config(file) for file in config_files}
-        if not dumps and not configs:
-            raise click.UsageError("needs a DUMP, a --preset or a --config")
-        if overrides and not configs:
-            raise click.UsageError("--set changes a --preset or a --config; a DUMP cannot be changed")
-        configs = dict(_changed(name, config, changes) for name, config in configs.items())
-        sizes, problem_types = {}, {config.problem_type for config in configs.values()}
-        for dump in dumps:
-            with open_dump(dump, check_sizes=False) as opened:
-                sizes[dump] = len(opened)
-                problem_types.add(opened.problem_type)
-        command(sources=Sources(sizes, configs, problem_types), **others)
+        command(sources=_chosen_sources(dumps, presets, config_files, overrides), **others)
 
     return with_sources
+
+
+def _chosen_sources(
+    dumps: tuple[Path, ...],
+    presets: tuple[str, ...],
+    config_files: tuple[Path, ...],
+    overrides: tuple[str, ...],
+) -> Sources:
+    names = list(PRESETS) if ALL_PRESETS in presets else list(dict.fromkeys(presets))
+    changes = dict(map(parse_override, overrides))
+    configs = {name: PRESETS[name] for name in names}
+    configs |= {str(file): load_config(file) for file in config_files}
+    if not dumps and not configs:
+        raise click.UsageError("needs a DUMP, a --preset or a --config")
+    if overrides and not configs:
+        raise click.UsageError("--set changes a --preset or a --config; a DUMP cannot be changed")
+    configs = dict(_changed(name, config, changes) for name, config in configs.items())
+    sizes, problem_types = {}, {config.problem_type for config in configs.values()}
+    for dump in dumps:
+        with open_dump(dump, check_sizes=False) as opened:
+            sizes[dump] = len(opened)
+            problem_types.add(opened.problem_type)
+    return Sources(sizes, configs, problem_types)
 
 
 def _changed(source: str, config: PriorConfig, settings: dict[str, Any]) -> tuple[str, PriorConfig]:
@@ -119,7 +128,7 @@ def _changed(source: str, config: PriorConfig, settings: dict[str, Any]) -> tupl
     return titled(source, changes_from(changed, config)), changed
 
 
-def sample_options(command: Callable) -> Callable:
+def _sample_options(command: Callable) -> Callable:
     """Add the options of the measuring to a command, which gets them as one argument, `sample`."""
 
     @click.option(
@@ -153,8 +162,8 @@ def sample_options(command: Callable) -> Callable:
 
 
 @click.command()
-@source_options
-@sample_options
+@_source_options
+@_sample_options
 @click.option(
     "--markdown", is_flag=True, help="Print a table with a line for each dump and prior, and no report."
 )

@@ -128,23 +128,25 @@ def generate(
             overwrite=overwrite,
             on_shard=progress.update,
         )
-    seconds = time.perf_counter() - started
     files = [out, *shards_folder(out).glob("shard-*.h5")] if keep_shards else [out]
-    size = sum(file.stat().st_size for file in files)
-    text = (
-        f"{out}: {num_datasets:,} datasets, {size / 1e6:.1f} MB, in {seconds:.1f} s; "
-        f"content hash {content_hash[:16]}\n{prior.describe()}"
-    )
     document = {
         "out": out,
         "num_datasets": num_datasets,
         "seed": str(seed),  # which may exceed 64 bits
         "content_hash": content_hash,
-        "bytes": size,
-        "seconds": seconds,
+        "bytes": sum(file.stat().st_size for file in files),
+        "seconds": time.perf_counter() - started,
         "prior": {"source": prior.source, "changes": new_values(prior.changes)},
     }
-    report(as_json, text, document)
+    report(as_json, _in_words(document, prior), document)
+
+
+def _in_words(document: dict[str, Any], prior: Prior) -> str:
+    """What `generate` has written, as text."""
+    return (
+        f"{document['out']}: {document['num_datasets']:,} datasets, {document['bytes'] / 1e6:.1f} MB, in "
+        f"{document['seconds']:.1f} s; content hash {document['content_hash'][:16]}\n{prior.describe()}"
+    )
 
 
 @click.command("inspect")

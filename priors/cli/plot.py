@@ -39,7 +39,7 @@ def plot() -> None:
     """
 
 
-def figure_options(num: int, what: str) -> Callable:
+def _figure_options(num: int, what: str) -> Callable:
     """Add --out, --overwrite, --seed and --num to a command; the place of the figure is checked first."""
 
     def with_options(command: Callable) -> Callable:
@@ -63,7 +63,7 @@ def figure_options(num: int, what: str) -> Callable:
 
 @plot.command("graphs")
 @prior_options
-@figure_options(12, "How many graphs; with --by-family, how many of each family.")
+@_figure_options(12, "How many graphs; with --by-family, how many of each family.")
 @click.option("--by-family", is_flag=True, help="One row for each graph family of the prior.")
 def plot_graphs_command(prior: Prior, out: Path, num: int, seed: int, by_family: bool) -> None:
     """Draw causal graphs of a prior, with what is observed of them and the target.
@@ -81,7 +81,7 @@ def plot_graphs_command(prior: Prior, out: Path, num: int, seed: int, by_family:
 
 @plot.command("datasets")
 @prior_options
-@figure_options(4, "How many datasets.")
+@_figure_options(4, "How many datasets.")
 def plot_datasets_command(prior: Prior, out: Path, num: int, seed: int) -> None:
     """Draw datasets of a prior: features against each other, coloured by class or target.
 
@@ -96,7 +96,7 @@ def plot_datasets_command(prior: Prior, out: Path, num: int, seed: int) -> None:
 
 @plot.command("mechanisms")
 @prior_options
-@figure_options(4, "How many draws of each family.")
+@_figure_options(4, "How many draws of each family.")
 def plot_mechanisms_command(prior: Prior, out: Path, num: int, seed: int) -> None:
     """Draw the mechanism families of a prior, as functions of one cause and of two.
 
@@ -109,7 +109,7 @@ def plot_mechanisms_command(prior: Prior, out: Path, num: int, seed: int) -> Non
 
 @plot.command("dump")
 @click.argument("dump", type=EXISTING)
-@figure_options(200, "How many datasets to measure: correlation, class balance, what a forest learns.")
+@_figure_options(200, "How many datasets to measure: correlation, class balance, what a forest learns.")
 @workers_option
 @quiet_option
 def plot_dump_command(dump: Path, out: Path, num: int, seed: int, workers: int) -> None:
