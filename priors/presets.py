@@ -64,7 +64,7 @@ PURPOSES: dict[str, str] = {
     "tree-scm": "Tree ensembles as mechanisms: step functions; after TabForestPFN (Breejen et al., 2024).",
     "graph-scm": "Scale-free and Cauchy graphs, mixed mechanisms, after TabPFN v2 and TabICLv2 (2025, 2026).",
     "gp": "Gaussian-process draws as mechanisms: smooth functions (Rahimi and Recht, 2007).",
-    "linear": "Linear Gaussian models: a baseline that knows no interactions.",
+    "linear": "Linear Gaussian models: a baseline without interactions.",
     "published-like": "150 x 5, 2 classes: perceptrons or trees per dataset, after TabICL (Qu et al., 2025).",
     "label-noise": "The default with targets independent of features: a control that must teach nothing.",
 }

@@ -181,7 +181,7 @@ def _schema(dump: Dump) -> tuple[list[str], list[str]]:
     if dump.problem_type == "classification" and dump.max_num_classes is None:
         findings.append("max_num_classes: is missing")
     if SPLIT_KEYS[1] in dump.arrays:
-        notes.append(f"the split is called {SPLIT_KEYS[1]}; the published loader wants {SPLIT_KEYS[0]}")
+        notes.append(f"the split is called {SPLIT_KEYS[1]}; the published loader needs {SPLIT_KEYS[0]}")
     plain = [
         name
         for name, array in dump.arrays.items()

@@ -140,7 +140,7 @@ def sample_dataset(
 
     Args:
         config: the prior.
-        rng: advanced by the call. For dataset i of a dump use `dataset_at`, which knows what a block shares.
+        rng: advanced by the call. For dataset i of a dump use `dataset_at`: a block shares some draws.
         single_eval_pos: number of training rows; drawn from the config's `train_fraction` by default.
 
     Raises:

@@ -23,7 +23,7 @@ def out_of_bag_score(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> 
         >>> out_of_bag_score(x, (x[:, 0] > 0).astype(int), rng) > 0.9 > out_of_bag_score(x, chance, rng)
         True
     """
-    # scikit-learn takes half a second to import, and most priors never ask.
+    # scikit-learn takes half a second to import, and most priors do not need it.
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
     from sklearn.metrics import r2_score, roc_auc_score
 

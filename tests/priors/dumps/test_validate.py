@@ -266,7 +266,7 @@ def test_a_renamed_split_is_a_note(path):
     report = validate(path)
     assert report.findings == []
     assert report.notes == [
-        "the split is called train_test_split_index; the published loader wants single_eval_pos"
+        "the split is called train_test_split_index; the published loader needs single_eval_pos"
     ]
 
 
