@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.audit.compare import compare_dumps
     from priors.audit.report import describe_audit
     from priors.config import PriorConfig, load_config, with_overrides
+    from priors.dataset import Dataset
     from priors.dumps.convert import convert
     from priors.dumps.hash import content_hash
     from priors.dumps.merge import merge_dumps
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.presets import PRESETS
     from priors.registry import ConfigError
     from priors.sampling.blocks import dataset_at
-    from priors.sampling.dataset import Dataset, sample_dataset
+    from priors.sampling.dataset import sample_dataset
     from priors.sampling.random_scm import sample_scm
     from priors.sampling.scm import SCM
     from priors.streams import PRIOR_VERSION, stream
@@ -44,6 +45,7 @@ _MODULES = {
     "priors.audit.compare": ["compare_dumps"],
     "priors.audit.report": ["describe_audit"],
     "priors.config": ["PriorConfig", "load_config", "with_overrides"],
+    "priors.dataset": ["Dataset"],
     "priors.dumps.convert": ["convert"],
     "priors.dumps.hash": ["content_hash"],
     "priors.dumps.merge": ["merge_dumps"],
@@ -65,7 +67,7 @@ _MODULES = {
     "priors.presets": ["PRESETS"],
     "priors.registry": ["ConfigError"],
     "priors.sampling.blocks": ["dataset_at"],
-    "priors.sampling.dataset": ["Dataset", "sample_dataset"],
+    "priors.sampling.dataset": ["sample_dataset"],
     "priors.sampling.random_scm": ["sample_scm"],
     "priors.sampling.scm": ["SCM"],
     "priors.streams": ["PRIOR_VERSION", "stream"],

@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StrictInt,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -27,7 +26,22 @@ from priors.families.mechanisms import MECHANISMS
 from priors.families.missingness import MISSING_KINDS
 from priors.families.noise import NOISE_KINDS, NOISES
 from priors.families.ranges import default_parameters
+from priors.field_types import (
+    FractionRange,
+    HiddenRange,
+    IntRange,
+    ParameterRange,
+    ScaleRange,
+    Share,
+    ShareRange,
+    Weight,
+    Weights,
+    ordered,
+    summable,
+    weights_of,
+)
 from priors.frozen import FrozenDict, frozen
+from priors.notebook import block, facts, folded
 from priors.own_graph import OwnGraph, from_networkx
 from priors.registry import (
     ConfigError,
@@ -37,37 +51,7 @@ from priors.registry import (
     parameter_type,
     parameters_of,
 )
-from priors.settings import (
-    as_parameter_range,
-    as_range,
-    as_weights,
-    changed_fields,
-    differences,
-    explain,
-)
-
-
-def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"low must not exceed high, got {bounds}")
-    return bounds
-
-
-def _summable(weights: dict[str, float]) -> dict[str, float]:
-    if not 0 < sum(weights.values()) < float("inf"):
-        raise ValueError(f"needs at least one weight above 0, and a finite sum, got {weights}")
-    return weights
-
-
-def _weights_of(registry: dict[str, Callable]) -> Callable:
-    def check(weights: dict[str, float]) -> dict[str, float]:
-        if not weights:
-            raise ValueError(f"needs at least one family; known: {', '.join(registry)}")
-        for name in weights:
-            lookup(registry, name)
-        return _summable(weights)
-
-    return AfterValidator(check)
+from priors.settings import as_weights, changed_fields, differences, explain, write_value
 
 
 def _of_field(field: str, check: Callable, *args: Any) -> Any:
@@ -84,22 +68,6 @@ def _own_graph(graph: Any) -> Any:
 
 NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
 """What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Weights = Annotated[dict[str, Weight], BeforeValidator(as_weights)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-IntRange = Annotated[tuple[int, int], BeforeValidator(as_range), AfterValidator(_ordered)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-ParameterRange = Annotated[
-    tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str], BeforeValidator(as_parameter_range)
-]
-HiddenShare = Annotated[float, Field(ge=0, le=0.9)]
-HiddenRange = Annotated[tuple[HiddenShare, HiddenShare], BeforeValidator(as_range), AfterValidator(_ordered)]
-ShareRange = Annotated[tuple[Share, Share], BeforeValidator(as_range), AfterValidator(_ordered)]
-FractionRange = Annotated[tuple[Fraction, Fraction], BeforeValidator(as_range), AfterValidator(_ordered)]
-ScaleRange = Annotated[tuple[Scale, Scale], BeforeValidator(as_range), AfterValidator(_ordered)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -141,7 +109,7 @@ class PriorConfig:
     """Smallest share of the nodes that are no column of the table; drawn per dataset. Hidden nodes are common
     causes of several columns, steps between cause and effect, or causes of nothing that is a column. With 0
     all nodes may be columns, if `num_nodes` is at most F + 1."""
-    graphs: Annotated[Weights, _weights_of(GRAPHS)] = Field(
+    graphs: Annotated[Weights, weights_of(GRAPHS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["erdos_renyi", "barabasi_albert", "growing_network_with_redirection", "layered", "random_tree"],
             1.0,
@@ -153,7 +121,7 @@ class PriorConfig:
     """A graph of your own, the same for every dataset, in place of `graphs`. It says which nodes are features
     and which is the target, and sets `num_features` and `num_nodes`; `target_position`, `allow_descendants`
     and `relevant_fraction` then have no effect."""
-    mechanisms: Annotated[Weights, _weights_of(MECHANISMS)] = Field(
+    mechanisms: Annotated[Weights, weights_of(MECHANISMS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0
         )
@@ -163,21 +131,21 @@ class PriorConfig:
     aggregations: Annotated[
         dict[Literal["joint", "sum", "product", "maximum"], Weight],
         BeforeValidator(as_weights),
-        AfterValidator(_summable),
+        AfterValidator(summable),
     ] = Field(default_factory=lambda: {"joint": 1.0})
     """How a mechanism takes several parents: as one function of all (`joint`), or as the sum, product or
     maximum of one function of each."""
     parameters: dict[str, dict[str, ParameterRange]] = Field(default_factory=default_parameters)
     """The range of each parameter of each graph, mechanism and converter family, by name, or a list of
     choices; drawn per dataset or node. A parameter that is left out has the function's own default."""
-    roots: Annotated[Weights, _weights_of(NOISES)] = Field(default_factory=lambda: dict.fromkeys(NOISES, 1.0))
+    roots: Annotated[Weights, weights_of(NOISES)] = Field(default_factory=lambda: dict.fromkeys(NOISES, 1.0))
     """How often each distribution is drawn for the values of a root, a node without parents."""
-    noises: Annotated[Weights, _weights_of(NOISES)] = Field(
+    noises: Annotated[Weights, weights_of(NOISES)] = Field(
         default_factory=lambda: {"normal": 3.0, "uniform": 1.0, "laplace": 1.0, "student_t": 1.0}
     )
     """How often each distribution is drawn for the noise of a node that has parents. The default prefers the
     normal."""
-    noise_kinds: Annotated[Weights, _weights_of(NOISE_KINDS)] = Field(
+    noise_kinds: Annotated[Weights, weights_of(NOISE_KINDS)] = Field(
         default_factory=lambda: {"additive": 1.0}
     )
     """How the noise of a node and the values of its mechanism are combined."""
@@ -196,11 +164,11 @@ class PriorConfig:
     categorical_fraction: ShareRange = (0.0, 0.0)
     """Share of the nodes that are categories; drawn per dataset. A category's children depend on the
     category. The table holds integer codes."""
-    converters: Annotated[Weights, _weights_of(CONVERTERS)] = Field(
+    converters: Annotated[Weights, weights_of(CONVERTERS)] = Field(
         default_factory=lambda: dict.fromkeys(CONVERTERS, 1.0)
     )
     """How the real values of a categorical node become categories."""
-    class_methods: Annotated[Weights, _weights_of(CLASS_METHODS)] = Field(
+    class_methods: Annotated[Weights, weights_of(CLASS_METHODS)] = Field(
         default_factory=lambda: {"quantile_cuts": 1.0}
     )
     """How the target's real values become classes; one per dataset. It decides how balanced the classes are,
@@ -248,7 +216,7 @@ class PriorConfig:
     missing_fraction: ShareRange = (0.0, 0.0)
     """Share of the cells that are missing (NaN); drawn per dataset. `nanotabpfn train` refuses such
     datasets."""
-    missing_kinds: Annotated[Weights, _weights_of(MISSING_KINDS)] = Field(
+    missing_kinds: Annotated[Weights, weights_of(MISSING_KINDS)] = Field(
         default_factory=lambda: dict.fromkeys(MISSING_KINDS, 1.0)
     )
     """Which cells are missing; one per dataset: completely at random, depending on another column, or
@@ -300,7 +268,7 @@ class PriorConfig:
         if self.difficulty is not None:
             if self.learnability is None:
                 raise ValueError(f"difficulty: needs a learnability to divide, got {self.difficulty}")
-            _of_field("difficulty", _summable, dict(enumerate(self.difficulty)))
+            _of_field("difficulty", summable, dict(enumerate(self.difficulty)))
         object.__setattr__(self, "parameters", self._checked_parameters())
         for field in fields(self):
             value = getattr(self, field.name)
@@ -341,7 +309,7 @@ class PriorConfig:
                     raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
                 check_parameter(where, own[parameter], values)
                 if not isinstance(values[0], str):
-                    _of_field(where, _ordered, values)
+                    _of_field(where, ordered, values)
                 checked[name][parameter] = values
         return frozen(checked)
 
@@ -402,6 +370,13 @@ class PriorConfig:
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
         changed = (f"{name}={value!r}" for name, value in shown.items() if value != getattr(default, name))
         return f"PriorConfig({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        values, default = asdict(self), asdict(PriorConfig())
+        changed = {path: write_value(value) for path, (value, _) in differences(values, default).items()}
+        every = {name: write_value(value) for name, value in values.items() if name != "parameters"}
+        title = f"PriorConfig: {len(changed)} changed settings" if changed else "PriorConfig: the defaults"
+        return block(title, facts(changed), folded("all settings", facts(every)))
 
     def to_json(self, indent: int | None = None) -> str:
         """The whole resolved config as JSON; `from_json` takes it back."""

@@ -5,6 +5,7 @@ import numpy as np
 # Named first keys of `stream`, one for each use. Never reuse or renumber one.
 BLOCK, DATASET, TRAIN, SHUFFLE = 0, 1, 2, 3
 STUDY = 5  # 4 is `AUDIT` of audit.py
+SAMPLE = 6  # of the datasets of a dump
 
 PRIOR_VERSION = 2
 """Version of the code that samples: raised by hand whenever the same config and seed give other bits; the

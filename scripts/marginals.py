@@ -17,12 +17,13 @@ from scipy import stats
 from tqdm import tqdm
 
 from priors.config import PriorConfig
+from priors.dataset import Dataset
 from priors.families.categories import CONVERTERS
 from priors.families.mechanisms import MECHANISMS, aggregate, drifting
 from priors.families.noise import NOISE_KINDS, NOISES
 from priors.presets import PRESETS
 from priors.sampling.blocks import shared_in_block
-from priors.sampling.dataset import Dataset, sample_with_model
+from priors.sampling.dataset import sample_with_model
 from priors.sampling.random_scm import RandomSCM
 from priors.streams import DATASET, stream
 

@@ -4,11 +4,11 @@ import h5py
 import numpy as np
 import pytest
 
+from priors.dataset import Dataset
 from priors.dumps.outline import Outline, origin_attributes
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.dumps.write import write_dump
-from priors.sampling.dataset import Dataset
 
 CONFIG = '{"num_datapoints": 12}'
 BLOCK = 4

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import h5py
 import numpy as np
 
+from priors.dataset import Dataset
 from priors.dumps.arrays import is_written, open_array, plain_value, read_whole
+from priors.dumps.datasets import datasets_at, html_of, iterate, sample_datasets
 from priors.dumps.schema import (
     FORMAT_VERSION,
     H5_ERRORS,
@@ -32,10 +34,14 @@ from priors.dumps.schema import (
     reason_of,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True, eq=False)
 class Dump:
-    """An open dump that keeps the schema's rules; `open_dump` makes it. A context manager.
+    """An open dump that keeps the schema's rules; `open_dump` makes it. A context manager, and a sequence of
+    datasets: ``dump[3]``, ``len(dump)``, ``for dataset in dump``.
 
     Examples:
         >>> import tempfile
@@ -87,8 +93,61 @@ class Dump:
             f"{self.max_features} features, {self.problem_type}{classes}>"
         )
 
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
     def __len__(self) -> int:
         return self.num_datasets
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return iterate(self)
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Dataset]: ...
+
+    def __getitem__(self, index: int | slice) -> Dataset | list[Dataset]:
+        """Dataset `index` as `sample_dataset` returned it, negative ones from the end; a list for a slice.
+
+        Raises:
+            IndexError: there is no such dataset.
+            DumpError: the file is damaged there.
+
+        Examples:
+            >>> import tempfile
+            >>> from priors import PRESETS, generate_dump, open_dump
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     _ = generate_dump(f"{folder}/my.h5", PRESETS["default"], num_datasets=3, seed=0)
+            ...     with open_dump(f"{folder}/my.h5") as dump:
+            ...         last, first_two, frame = dump[-1], dump[:2], dump.to_pandas(0)
+            >>> last, len(first_two), frame.shape
+            (<Dataset: 150 rows (83 training) x 5 features, 2 classes>, 2, (150, 6))
+        """
+        numbers = range(self.num_datasets)[index]  # raises IndexError
+        if isinstance(numbers, range):
+            return datasets_at(self, numbers)
+        return datasets_at(self, [numbers])[0]
+
+    def sample(self, num_datasets: int, seed: int = 0) -> list[Dataset]:
+        """That many different datasets, drawn at random, in their order in the file.
+
+        Raises:
+            ValueError: more than there are.
+            DumpError: the file is damaged there.
+        """
+        return sample_datasets(self, num_datasets, seed)
+
+    def to_pandas(self, index: int) -> "pd.DataFrame":
+        """Dataset `index` as a data frame (`Dataset.to_frame`), with the names that the file has.
+
+        Raises:
+            IndexError, DumpError: as for ``dump[index]``.
+            ModuleNotFoundError: pandas is missing, which is an extra.
+        """
+        dataset, names = self[index], self.feature_names
+        return dataset.to_frame(names and names[: dataset.x.shape[1]], self.target_name or "y")
 
     def __enter__(self) -> "Dump":
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from priors.config import PriorConfig
+from priors.dataset import Dataset
 from priors.dumps.hash import content_hash
 from priors.dumps.provenance import generator_name, recorded_hash, short
 from priors.dumps.read import Dump, open_dump
@@ -16,7 +17,6 @@ from priors.dumps.recorded_prior import origin_of
 from priors.dumps.schema import COUNT_KEYS, TWIN_KEYS, DumpError, reason_of
 from priors.dumps.validate import Report, numbered, without_path
 from priors.sampling.blocks import sample_block
-from priors.sampling.dataset import Dataset
 
 
 def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:

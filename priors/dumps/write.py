@@ -27,7 +27,7 @@ from priors.dumps.schema import (
 from priors.dumps.storage import NewArrays, write_attributes, write_scalars
 
 if TYPE_CHECKING:  # a reader of dumps need not load the prior that made them
-    from priors.sampling.dataset import Dataset
+    from priors.dataset import Dataset
 
 # The kinds of a property, in the order in which they are tried: what is accepted, and how it is stored.
 ACCEPTED = {
@@ -70,7 +70,7 @@ def write_dump(
         >>> import tempfile
         >>> from priors.dumps.outline import origin_attributes
         >>> from priors.dumps.read import open_dump
-        >>> from priors.sampling.dataset import Dataset
+        >>> from priors.dataset import Dataset
         >>> x, y = np.zeros((4, 2), np.float32), np.array([0, 1, 0, 1])
         >>> outline = Outline(1, 4, 2, max_num_classes=2, block_size=1, attributes=origin_attributes("{}", 0))
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ from pathlib import Path
 import joblib
 
 from priors.config import ConfigError, PriorConfig
+from priors.dataset import Dataset
 from priors.dumps.join import join_shards
 from priors.dumps.outline import Outline, origin_attributes
 from priors.dumps.read import open_dump
@@ -24,7 +25,6 @@ from priors.generation.shards import (
     shards_of,
 )
 from priors.sampling.blocks import sample_block
-from priors.sampling.dataset import Dataset
 from priors.streams import stream
 
 BLOCKS_PER_TASK = 8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.plots.layout import Edge, Point, layered_layout
+from priors.graph_layout import Edge, Point, layered_layout
 from priors.plots.sampled_datasets import SampledDataset, check_num_draws, sample_datasets
 from priors.plots.style import BLUE, DARK, GREY, RED, drawn, family_label
 from priors.sampling.structure import Structure

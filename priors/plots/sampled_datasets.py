@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from priors.config import PriorConfig
+from priors.dataset import Dataset
 from priors.sampling.blocks import shared_in_block
-from priors.sampling.dataset import Dataset, sample_with_structure
+from priors.sampling.dataset import sample_with_structure
 from priors.sampling.structure import Structure
 from priors.streams import DATASET, stream
 

@@ -3,7 +3,8 @@
 from copy import copy
 
 from priors.config import PriorConfig
-from priors.sampling.dataset import Dataset, sample_dataset, sample_integer
+from priors.dataset import Dataset
+from priors.sampling.dataset import sample_dataset, sample_integer
 from priors.streams import BLOCK, DATASET, stream
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from priors.config import PriorConfig
+from priors.dataset import Dataset, Twin
 from priors.families.classes import CLASS_METHODS
 from priors.registry import lookup
 from priors.sampling.column_treatments import fitted_columns
@@ -29,60 +30,6 @@ TABLE_DRAWS = 10
 """Treatments of columns that are drawn for the same values."""
 INTERVENTION_DRAWS = 50
 """Interventions that are drawn for the same table."""
-
-
-class Twin(NamedTuple):
-    """The counterfactual of a dataset in which one feature is set, with the same treatment of columns.
-
-    Examples:
-        >>> from priors.streams import stream
-        >>> dataset = sample_dataset(PriorConfig(num_datapoints=50, twins=True), stream(0))
-        >>> feature = dataset.properties["do_feature"]
-        >>> len(np.unique(dataset.x[:, feature])), len(np.unique(dataset.twin.x[:, feature]))
-        (50, 1)
-    """
-
-    x: np.ndarray
-    """(R, F) float32; missing where the dataset's is."""
-    y: np.ndarray
-    """(R,), of the dataset's classes, not all of which need occur."""
-
-
-class Dataset(NamedTuple):
-    """One table, training rows first.
-
-    Examples:
-        >>> from priors.streams import stream
-        >>> dataset = sample_dataset(PriorConfig(num_datapoints=50), stream(0))
-        >>> dataset.x.shape, dataset.y.dtype, dataset.properties["num_classes"]
-        ((50, 5), dtype('int64'), 2)
-    """
-
-    x: np.ndarray
-    """(R, F) float32, each column with mean 0 and variance 1 over its training cells; NaN where missing. Test
-    cells beyond the config's `clip` have that value."""
-    y: np.ndarray
-    """(R,) int64 in 0..K-1; every class occurs among the training rows and among the test rows. In
-    regression float32, with mean 0 and variance 1 over the training rows."""
-    single_eval_pos: int
-    """Number of training rows."""
-    properties: dict[str, int | float | str]
-    """What a study may want to regress on: graph, num_nodes, num_edges, num_classes, noise_scale (the mean
-    over the nodes that have parents); how often a stage was drawn again (redrawn_graph, redrawn_classes,
-    redrawn_values, redrawn_columns; with a `learnability` redrawn_score, with interventions
-    redrawn_intervention), and attempts, the draws of graphs and values; with a `learnability`
-    out_of_bag_score; with a `drift_fraction` num_drifting_nodes; with a `shift` num_shifted_nodes and
-    shift_size, both 0 where there was none; with `twins` do_feature, the column that is set in the twin, and
-    do_value, its value."""
-    twin: Twin | None = None
-    """With `twins`, the dataset under an intervention."""
-
-    def __repr__(self) -> str:
-        kind = f"{len(np.unique(self.y))} classes" if self.y.dtype.kind in "iu" else "real target"
-        return (
-            f"<Dataset: {self.x.shape[0]} rows ({self.single_eval_pos} training) x {self.x.shape[1]} "
-            f"features, {kind}{', with a twin' if self.twin else ''}>"
-        )
 
 
 class Sizes(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 
 from priors.families.graphs import ancestral_order, digraph_of
 from priors.families.noise import Noise
+from priors.notebook import block, graph_drawing
 from priors.streams import draw_states, generator_of, split
 
 Do = float | np.ndarray | Noise
@@ -116,6 +117,13 @@ class SCM:
             f"<SCM: {len(self.graph)} nodes, {self.graph.number_of_edges()} edges, {roots} roots, "
             f"{len(self.converters)} categories>"
         )
+
+    def _repr_html_(self) -> str:
+        kinds = {
+            node: "category" if node in self.converters else "node" if parents else "root"
+            for node, parents in self.parents.items()
+        }
+        return block(repr(self).strip("<>"), graph_drawing(self.graph, kinds))
 
     @cached_property
     def graph(self) -> nx.DiGraph:

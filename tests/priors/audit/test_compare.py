@@ -10,9 +10,9 @@ from small_dumps import write
 from tiny_prior import TINY
 
 from priors.audit.compare import compare_dumps, holm
+from priors.dataset import Dataset
 from priors.dumps.read import open_dump
 from priors.generation.generate import generate_dump
-from priors.sampling.dataset import Dataset
 
 
 def compared(tmp_path, first, second):

@@ -13,6 +13,7 @@ from small_dumps import write_datasets
 from tiny_prior import TINY
 
 import priors.dumps.records
+from priors.dataset import Dataset
 from priors.dumps.hash import content_hash
 from priors.dumps.merge import merge_dumps
 from priors.dumps.read import open_dump
@@ -22,7 +23,6 @@ from priors.dumps.split import equal_sizes, part_names, split_dump
 from priors.dumps.validate import validate
 from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
-from priors.sampling.dataset import Dataset
 
 WIDE = replace(TINY, num_datapoints=30, num_features=(2, 5), num_classes=(2, 3))
 
@@ -281,7 +281,7 @@ from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.convert import convert
 from priors.dumps.outline import Outline, origin_attributes
 from priors.dumps.write import write_dump
-from priors.sampling.dataset import Dataset
+from priors.dataset import Dataset
 
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 x = np.zeros((rows, 50), np.float32)  # quickly compressed

@@ -14,6 +14,7 @@ from small_dumps import write_datasets
 from tiny_prior import TINY
 
 import priors.dumps.convert
+from priors.dataset import Dataset
 from priors.dumps.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
@@ -21,7 +22,6 @@ from priors.dumps.schema import COUNT_KEYS, DumpError
 from priors.dumps.validate import validate
 from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
-from priors.sampling.dataset import Dataset
 
 MIXED = replace(TINY, num_features=(1, 4), num_classes=(2, 3))
 SIX_KEYS = {"X", "y", "num_features", "num_datapoints", "single_eval_pos", "max_num_classes"}

@@ -12,10 +12,10 @@ from small_dumps import write_datasets
 
 import priors.dumps.read
 import priors.dumps.summary
+from priors.dataset import Dataset
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.dumps.summary import LEVELS, describe, summary
-from priors.sampling.dataset import Dataset
 
 PUBLISHED_LIKE = Path(__file__).parents[2] / "data" / "published_like.h5"
 CONFIG = json.dumps({f"field_{i}": i for i in range(40)})

@@ -22,11 +22,11 @@ from small_dumps import (
     write_datasets,
 )
 
+from priors.dataset import Dataset
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.dumps.storage import chunk_shape
-from priors.sampling.dataset import Dataset
 
 PUBLISHED_LIKE = Path(__file__).parents[2] / "data" / "published_like.h5"
 

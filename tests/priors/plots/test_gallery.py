@@ -12,10 +12,10 @@ from priors.config import PriorConfig
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
 from priors.generation.generate import generate
+from priors.graph_layout import layered_layout
 from priors.own_graph import OwnGraph
 from priors.plots.datasets import plot_datasets
 from priors.plots.graphs import plot_graphs
-from priors.plots.layout import layered_layout
 from priors.plots.mechanisms import mechanism_values, plot_mechanisms
 from priors.plots.sampled_datasets import sample_datasets
 from priors.streams import stream

@@ -9,6 +9,7 @@ import pytest
 from small_dumps import write_datasets
 
 from priors.config import ConfigError, PriorConfig, with_overrides
+from priors.dataset import Dataset, Twin
 from priors.dumps.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.merge import merge_dumps
@@ -22,7 +23,7 @@ from priors.dumps.verify import verify
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
 from priors.sampling.column_treatments import fit_codes
-from priors.sampling.dataset import Dataset, Twin, sample_dataset
+from priors.sampling.dataset import sample_dataset
 from priors.streams import DATASET, stream
 
 SETTINGS = {
