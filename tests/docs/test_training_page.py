@@ -12,7 +12,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="
 
 
 def test_the_loop_of_ones_own_learns(tmp_path, monkeypatch):
-    [script] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    section = PAGE.partition("\n## A training loop of your own\n")[2].partition("\n## ")[0]
+    [script] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     generate_dump("mine.h5", TINY, 32, seed=0)
     with torch.random.fork_rng():
