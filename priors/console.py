@@ -213,7 +213,17 @@ quiet_flag = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 def quiet_option(command: Callable) -> Callable:
-    """Add --quiet to a command, inside which progress bars are then hidden."""
+    """Add --quiet to a command, inside which progress bars are then hidden.
+
+    Examples:
+        >>> from click.testing import CliRunner
+        >>> @click.command("sample")
+        ... @quiet_option
+        ... def sample():
+        ...     click.echo("sampled")
+        >>> CliRunner().invoke(sample, ["--quiet"]).output.strip()
+        'sampled'
+    """
 
     @quiet_flag
     @wraps(command)
@@ -229,6 +239,11 @@ def hidden_bars() -> Iterator[None]:
     """Inside it no progress bar is shown; errors and warnings are.
 
     All bars of this package show themselves on a terminal alone, and inside it stderr is none.
+
+    Examples:
+        >>> with hidden_bars():
+        ...     sys.stderr.isatty()
+        False
     """
     with redirect_stderr(_NoTerminal(sys.stderr)):
         yield
@@ -271,7 +286,15 @@ def report(as_json: bool, text: str, document: Any) -> None:
 
 
 def echo_json(document: Any) -> None:
-    """Print the result of a command as the one JSON document on stdout."""
+    """Print the result of a command as the one JSON document on stdout.
+
+    Examples:
+        >>> echo_json([Path("mine.h5"), float("inf")])
+        [
+         "mine.h5",
+         null
+        ]
+    """
     click.echo(json.dumps(_plain(document), indent=1, allow_nan=False))
 
 

@@ -54,7 +54,12 @@ def facts(rows: Mapping[str, Any]) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """Content, in HTML, that a click shows."""
+    """Content, in HTML, that a click shows.
+
+    Examples:
+        >>> folded("3 more", "<p>x</p>")
+        '<details><summary>3 more</summary><p>x</p></details>'
+    """
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
@@ -77,7 +82,12 @@ def cells(header: Sequence[str], rows: Iterable[Sequence[Any]], colour: Callable
 
 
 def shares(parts: Mapping[str, float]) -> str:
-    """A bar of shares, which add up to 1, with a colour for each."""
+    """A bar of shares, which add up to 1, with a colour for each.
+
+    Examples:
+        >>> shares({"setosa": 0.25, "other": 0.75})[-30:]
+        ' setosa: 25%, other: 75%</div>'
+    """
     pieces = (
         f'<span title="{escape(name)}: {share:.1%}" style="display:inline-block;height:10px;width:'
         f'{200 * share:.1f}px;background:rgba({COLOURS[number % len(COLOURS)]},0.6)"></span>'
@@ -105,6 +115,13 @@ def graph_drawing(drawn: nx.DiGraph, kinds: Mapping[Hashable, str]) -> str:
 
     Args:
         kinds: node -> root, node or category: the look of its mark.
+
+    Examples:
+        >>> chain = nx.path_graph(3, create_using=nx.DiGraph)
+        >>> graph_drawing(chain, dict.fromkeys(chain, "node")).count("<circle")
+        3
+        >>> graph_drawing(nx.path_graph(99, create_using=nx.DiGraph), {})
+        '<div>not drawn: it has more than 40 nodes</div>'
     """
     if len(drawn) > MOST_NODES:
         return f"<div>not drawn: it has more than {MOST_NODES} nodes</div>"
