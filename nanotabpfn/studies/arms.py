@@ -25,7 +25,9 @@ from priors.sampling.ranges_and_weights import sample_integer, sample_name
 from priors.streams import STUDY, stream
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
-REPEATED, GALLERY = 0, 1  # stream(seed, STUDY, ...)
+REPEATED, GALLERY, COMMON = 0, 1, 2  # stream(seed, STUDY, ...)
+COMMON_PRIOR = "mixed"
+"""The preset whose held-out datasets are the same for all cells of all studies: the richest."""
 
 
 class Arm(NamedTuple):
@@ -132,6 +134,15 @@ def resolve_arms(study: Study) -> list[Arm]:
 def reference_of(study: Study) -> str:
     """The name of the arm with which all others are compared."""
     return study.reference or resolve_arms(study)[0].name
+
+
+def common_prior() -> tuple[Arm, int]:
+    """A broad prior, and the seed of its datasets: every model of every study is scored on the same ones.
+
+    No training draws them: the seed is larger than those that people choose.
+    """
+    arm = Arm("common prior", PRESETS[COMMON_PRIOR], None, steps=0, role="common")
+    return arm, int(stream(0, STUDY, COMMON).integers(2**62, 2**63))
 
 
 def cells_of(study: Study) -> list[Cell]:

@@ -73,7 +73,7 @@ def _cell_jobs(plan: Plan, folder: Path) -> list[Job]:
 
 def _properties_jobs(plan: Plan, folder: Path) -> list[Job]:
     jobs: dict[str, Job] = {}
-    for target in plan.targets:
+    for target in plan.measured:
         paths = [properties_path(folder, target)]
         if target.kind == "prior":
             paths += [properties_path(folder, target, suite) for suite in plan.suites]

@@ -14,7 +14,15 @@ import numpy as np
 
 from nanotabpfn.data.loaders import Loader
 from nanotabpfn.evaluation.metrics import METRICS
-from nanotabpfn.studies.arms import Arm, Cell, architecture, cells_of, resolve_arms
+from nanotabpfn.studies.arms import (
+    COMMON_PRIOR,
+    Arm,
+    Cell,
+    architecture,
+    cells_of,
+    common_prior,
+    resolve_arms,
+)
 from nanotabpfn.studies.real_tables import suite_key, suite_tasks
 from nanotabpfn.studies.spec import Study, StudyError
 from priors.config import PriorConfig
@@ -24,12 +32,13 @@ from priors.streams import PRIOR_VERSION
 
 
 class Target(NamedTuple):
-    """What models are scored on: a suite of real tables, or the held-out datasets of an arm's prior."""
+    """What models are scored on: a suite of real tables, held-out datasets of an arm's prior, or of the
+    common prior, which are the same for all cells."""
 
-    kind: str  # "real" or "prior"
-    name: str  # of the suite or the arm
+    kind: str  # "real", "prior" or "common"
+    name: str  # of the suite, the arm or the preset
     arm: Arm | None
-    data_seed: int | None
+    data_seed: int | None  # of the datasets
     key: str
     data_key: str | None = None  # of the prior's datasets
 
@@ -57,9 +66,19 @@ class Plan(NamedTuple):
         """The targets that are real tables."""
         return [target for target in self.targets if target.kind == "real"]
 
+    @property
+    def measured(self) -> list[Target]:
+        """The targets whose properties are measured: all but the common prior, which is no arm."""
+        return [target for target in self.targets if target.kind != "common"]
+
     def targets_of(self, planned: PlannedCell) -> list[Target]:
-        """The targets of a cell: all suites, and every arm's held-out datasets for the cell's data seed."""
-        return [target for target in self.targets if target.data_seed in (None, planned.cell.data_seed)]
+        """The targets of a cell: all suites, the common prior, and every arm's held-out datasets for the
+        cell's data seed."""
+        return [
+            target
+            for target in self.targets
+            if target.kind != "prior" or target.data_seed == planned.cell.data_seed
+        ]
 
 
 class DataKey(NamedTuple):
@@ -143,9 +162,16 @@ def _plan_targets(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tu
         for data_seed in study.data_seeds:
             own = data_keys[arm.name, data_seed]
             if arm.has_prior and not own.error:
-                key = hash_settings({"data": own.key, "held_out": study.held_out, "metrics": list(METRICS)})
+                key = _held_out_key(own.key, study)
                 targets.append(Target("prior", arm.name, arm, data_seed, key, own.key))
+    arm, seed = common_prior()
+    own_key = data_key(arm, arm.loader(study, seed))
+    targets.append(Target("common", COMMON_PRIOR, arm, seed, _held_out_key(own_key, study), own_key))
     return tuple(targets)
+
+
+def _held_out_key(own_key: str, study: Study) -> str:
+    return hash_settings({"data": own_key, "held_out": study.held_out, "metrics": list(METRICS)})
 
 
 def data_key(arm: Arm, loader: Loader) -> str:

@@ -19,8 +19,9 @@ COLUMNS = [
     "metric", "value",
 ]  # fmt: skip
 """The columns of the records. role: arm, control, baseline or suite. target: `real` for scores on tables,
-`prior` for scores on held-out datasets, `properties` for the PROPERTIES and DISTANCES of tables and datasets.
-suite: that of the tables, or the arm whose datasets they are. task: the table, or the dataset's number."""
+`prior` for scores on held-out datasets of an arm, `common` on those of the common prior, `properties` for the
+PROPERTIES and DISTANCES of tables and datasets. suite: that of the tables, or the arm or preset whose
+datasets they are. task: the table, or the dataset's number."""
 
 
 def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
@@ -62,7 +63,7 @@ def _of_baselines(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
 
 def _of_properties(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
     """Of each suite's tables and each prior's datasets, and the distances of each prior from each suite."""
-    for target in plan.targets:
+    for target in plan.measured:
         own = {"arm": target.name, "role": "suite", "suite": target.name}
         found = {properties_path(folder, target): own}
         if target.kind == "prior":

@@ -20,6 +20,7 @@ from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.run import CONFIG_FILE
 from priors.config import ConfigError, PriorConfig
 from priors.registry import UntrustedNameError, imports_allowed
+from priors.streams import PRIOR_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,9 @@ class SavedStudy(NamedTuple):
     reference: str
     arms: tuple[SavedArm, ...]
     cells: tuple[SavedCell, ...]
+    prior_version: int | None = None
+    """`PRIOR_VERSION` of the code that drew the datasets; None if the file is of a version that did not "
+    "save it."""
 
     @property
     def states(self) -> Counter[str]:
@@ -75,6 +79,7 @@ def saved_of(plan: Plan, folder: Path) -> SavedStudy:
             )
             for planned in plan.cells
         ),
+        PRIOR_VERSION,
     )
 
 
@@ -104,6 +109,7 @@ def write_saved(saved: SavedStudy, folder: Path) -> None:
         "reference": saved.reference,
         "arms": arms,
         "cells": [cell._asdict() for cell in saved.cells],
+        "prior_version": saved.prior_version,
     }
     write_atomically(folder / STUDY_FILE, json.dumps(values, indent=1).encode())
 
@@ -119,20 +125,30 @@ def read_saved(folder: str | Path) -> SavedStudy:
         values = json.loads(path.read_bytes())
         with imports_allowed(False):
             if "arms" in values and "study" not in values:  # of an earlier version: the study alone
-                study = Study.model_validate({"seed_design": "crossed"} | values)
+                study = Study.model_validate(_of_this_version(values))
                 arms = tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(study))
                 return SavedStudy(study, reference_of(study), arms, ())
-            settings = {"seed_design": "crossed"} | values["study"]  # of an earlier version: crossed
+            settings = _of_this_version(values["study"])
             return SavedStudy(
                 Study.model_validate_json(json.dumps(settings)),
                 values["reference"],
                 tuple(map(_read_arm, values["arms"])),
                 tuple(SavedCell(**cell) for cell in values["cells"]),
+                values.get("prior_version"),
             )
     except FileNotFoundError as error:
         raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UntrustedNameError) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
+
+
+def _of_this_version(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a study as this version names them, with the defaults of the version that wrote "
+    "them."""
+    settings = {"seed_design": "crossed", "metric": "roc_auc"} | settings
+    if isinstance(settings.get("rope"), float):  # of the study's metric
+        settings["rope"] = {settings["metric"]: settings["rope"]}
+    return settings
 
 
 def _read_arm(values: dict[str, Any]) -> SavedArm:

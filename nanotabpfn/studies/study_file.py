@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nanotabpfn.studies.arms import resolve_arms
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Study, StudyError
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, StudyError
 from priors.registry import did_you_mean, find_modules_in
 from priors.settings import explain
 
@@ -65,7 +65,11 @@ def _check_names(values: dict[str, Any]) -> None:
         StudyError: the message names the place of the field.
     """
     arms = values["arms"].items() if isinstance(values.get("arms"), dict) else ()
-    parts = [("", values, Study), ("model.", values.get("model"), ModelSettings)]
+    parts = [
+        ("", values, Study),
+        ("model.", values.get("model"), ModelSettings),
+        ("rope.", values.get("rope"), Ropes),
+    ]
     for place, fields, kind in [*parts, *((f"arms.{name}.", arm, ArmSettings) for name, arm in arms)]:
         for name in fields if isinstance(fields, dict) else ():
             if isinstance(name, str) and name not in kind.model_fields:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.suites import SUITES
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Settings, Study
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Settings, Study
 from priors.field_reference import field_docs
 from priors.json_schema import DRAFT, Schema, field_schemas, plain, settings_schema
 from priors.presets import PRESETS
@@ -26,7 +26,7 @@ def study_schema() -> Schema:
         (['arms'], 1)
     """
     schema = Study.model_json_schema()
-    arm, model = (schema["$defs"][part.__name__] for part in (ArmSettings, ModelSettings))
+    arm = schema["$defs"][ArmSettings.__name__]
     fields = _described(Study, schema)
     fields["suites"]["items"] = {"anyOf": [{"enum": list(SUITES)}, {"pattern": OPENML_SUITES}]}
     fields["baselines"]["items"] = {"enum": list(BASELINES)}
@@ -49,7 +49,11 @@ def study_schema() -> Schema:
         "$defs": field_schemas()
         | {
             "ArmSettings": plain(arm) | {"properties": in_arm},
-            "ModelSettings": plain(model) | {"properties": _described(ModelSettings, model)},
+            **{
+                part.__name__: plain(own) | {"properties": _described(part, own)}
+                for part in (ModelSettings, Ropes)
+                for own in [schema["$defs"][part.__name__]]
+            },
         },
     }
 

@@ -68,9 +68,9 @@ def _score_steps(
     planned: PlannedCell, target: Target, folder: Path, study: Study, device: str
 ) -> list[tuple[int, str, str, str, float]]:
     """(step, task, fold, metric, value): after each step on suites and the own prior, after the last on
-    other priors."""
+    other priors and the common one."""
     steps = eval_steps(planned.cell, study)
-    if target.kind == "prior" and planned.data_key != target.data_key:
+    if target.kind != "real" and planned.data_key != target.data_key:
         steps = steps[-1:]
     scores = []
     for step in steps:

@@ -19,6 +19,7 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLES = ["-", "--", ":", "-."]  # the next one for each time that all colours are used
 GREY = "#888888"
 MAX_NAME = 40  # of an arm in a figure; tables have the whole name
+MAX_LABEL = 120  # of an axis, with the name of an arm in it
 CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
 
 
@@ -94,17 +95,29 @@ def critical_differences(ranks: dict[str, float], critical_difference: float) ->
     return _svg(figure)
 
 
-def intervals(rows: dict[str, tuple[float, tuple[float, float]]], rope: float, label: str) -> str:
-    """Differences from the reference with their intervals, and a grey band of those that do not matter."""
-    figure, axes = _figure(8.2, 0.9 + 0.32 * len(rows))
-    axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
-    axes.axvline(0, color="black", linewidth=0.8)
-    for i, (mean, (low, high)) in enumerate(rows.values()):
-        colour = GREY if low <= 0 <= high else COLOURS[0 if mean > 0 else 1]
-        axes.plot([low, high], [i, i], color=colour, linewidth=2)
-        axes.plot(mean, i, "o", color=colour)
-    axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
-    axes.set(xlabel=_wrapped(_wrapped(label, 60), 60), ylim=(len(rows) - 0.5, -0.5))
+def intervals(
+    panels: dict[str, tuple[dict[str, tuple[float, tuple[float, float]]], float]], label: str
+) -> str:
+    """Differences from the reference with their intervals, and a grey band of those that do not matter.
+
+    Args:
+        panels: name of the metric -> differences of the same arms, each with its interval, and the rope.
+    """
+    num_rows = len(next(iter(panels.values()))[0])
+    figure, axes_of = _figure(8.2, 1.1 + 0.32 * num_rows, len(panels))
+    for axes, (metric, (rows, rope)) in zip(np.atleast_1d(axes_of), panels.items(), strict=True):
+        axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
+        axes.axvline(0, color="black", linewidth=0.8)
+        for i, (mean, (low, high)) in enumerate(rows.values()):
+            colour = GREY if low <= 0 <= high else COLOURS[0 if mean > 0 else 1]
+            axes.plot([low, high], [i, i], color=colour, linewidth=2)
+            axes.plot(mean, i, "o", color=colour)
+        is_first = axes is np.atleast_1d(axes_of)[0]
+        axes.set_yticks(range(len(rows)), [_short(name) if is_first else "" for name in rows])
+        axes.set(ylim=(len(rows) - 0.5, -0.5))
+        axes.set_title(metric, fontsize=9)
+        axes.locator_params(axis="x", nbins=5)
+    figure.supxlabel(_wrapped(label, 80, MAX_LABEL), fontsize=9)
     return _svg(figure)
 
 
@@ -122,7 +135,7 @@ def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray],
         axes.set(xlim=(-limit, limit), ylim=(len(tables) - 0.4, -0.6))
         axes.set_title(_wrapped(name), fontsize=8)
         axes.locator_params(axis="x", nbins=3)
-    figure.supxlabel(_wrapped(label, 60), fontsize=8)
+    figure.supxlabel(_wrapped(label, 60, MAX_LABEL), fontsize=8)
     return _svg(figure)
 
 
@@ -277,13 +290,13 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
     axes.set_ylim(low, high)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+def _short(name: str, longest: int = MAX_NAME) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def _wrapped(name: str, width: int = 22) -> str:
+def _wrapped(name: str, width: int = 22, longest: int = MAX_NAME) -> str:
     lines = [""]
-    for word in (part[:width] for part in _short(name).split()):
+    for word in (part[:width] for part in _short(name, longest).split()):
         if lines[-1] and len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()

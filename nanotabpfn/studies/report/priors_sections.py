@@ -13,6 +13,7 @@ from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.spec import Study
+from priors.streams import PRIOR_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,13 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
 def priors_gallery(saved: SavedStudy) -> list[Block]:
     """Graphs and datasets of each prior."""
     study, blocks = saved.study, []
+    if saved.prior_version not in (None, PRIOR_VERSION):
+        return [
+            text(
+                f"Not drawn: the models learned from version {saved.prior_version} of the priors, and this "
+                f"package draws version {PRIOR_VERSION}."
+            )
+        ]
     for arm, _ in saved.arms:
         if not arm.has_prior or arm.own_data_seeds:
             continue

@@ -45,6 +45,7 @@ class Scores:
         self.suite = study.suites[0]
         self.metric = metric or study.metric
         self.sign = -1 if self.metric in LOWER_IS_BETTER else 1
+        self.rope = study.rope_of(self.metric)
         self.on_suite = records[
             (records["target"] == "real")
             & (records["suite"] == self.suite)
@@ -93,7 +94,7 @@ class Scores:
     def words(self, arm: str) -> str:
         """The verdict on an arm."""
         found, adjusted = self.comparisons[arm]
-        return verdict(arm, self.reference, found, adjusted, self.study.level, self.study.rope)
+        return verdict(arm, self.reference, found, adjusted, self.study.level, self.rope)
 
 
 def grid(study: Study, final: "pd.DataFrame", arm: str, tasks: list[str]) -> np.ndarray:

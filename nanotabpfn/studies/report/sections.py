@@ -19,6 +19,7 @@ from nanotabpfn.studies.report.blocks import (
     warning,
 )
 from nanotabpfn.studies.report.controls_section import controls
+from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.learned import nothing_learned
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
@@ -41,13 +42,13 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
         StudyError: no cell of the study is scored yet.
     """
     study = saved.study
-    scores = Scores(saved, records)
+    scores, second = Scores(saved, records), Scores(saved, records, study.second_metric)
     if not scores.of:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that")
     sections = [
-        Section("In short", _in_short(saved, scores, records)),
+        Section("In short", _in_short(saved, scores, second, records)),
         Section("What was compared", _arms(saved, scores)),
-        Section("Real tables", real_tables(scores)),
+        Section("Real tables", real_tables(scores, second)),
         Section("Controls", controls(scores, records)),
         Section("Own and other priors", cross_prior(saved, records)),
         Section("What the priors are like", priors_properties(scores, records)),
@@ -59,10 +60,10 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
     return [section for section in sections if section.blocks]
 
 
-def _in_short(saved: SavedStudy, scores: Scores, records: "pd.DataFrame") -> list[Block]:
+def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.DataFrame") -> list[Block]:
     """The question, what limits the answer, the verdicts, and how to read them."""
     study = saved.study
-    blocks = nothing_learned(Scores(saved, records, "roc_auc"), records)
+    blocks = nothing_learned(scores if scores.metric == "roc_auc" else second, records)
     blocks += [text(study.question)] if study.question else []
     blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(study)]
     blocks += _mixtures(saved)
@@ -74,12 +75,13 @@ def _in_short(saved: SavedStudy, scores: Scores, records: "pd.DataFrame") -> lis
     blocks.append(
         text(
             f"{metric_name(study.metric)} on the {len(scores.tables)} tables of the suite {scores.suite} "
-            f"after {study.steps} steps of {study.batch_size} datasets; {study.repetitions}. In brackets the "
-            f"{study.level:.0%} interval of the difference, with tables and seeds as units; claims are "
-            "adjusted for the number of comparisons (Holm). A difference that is not shown may still exist."
+            f"after {study.steps} steps of {study.batch_size} datasets; {study.repetitions}. Differences are "
+            f"positive where the arm is better. In brackets their {study.level:.0%} intervals, with tables "
+            "and seeds as units; claims are adjusted for the number of comparisons (Holm). A difference "
+            "that is not shown may still exist."
         )
     )
-    return blocks
+    return [*blocks, *differences_table(scores, second, records)]
 
 
 def _missing_controls(study: Study) -> list[Block]:

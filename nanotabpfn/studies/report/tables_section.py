@@ -19,12 +19,16 @@ from nanotabpfn.studies.statistics import (
 from priors.audit.compare import holm
 
 
-def real_tables(scores: Scores) -> list[Block]:
-    """What each arm and baseline reached on the tables of the first suite."""
+def real_tables(scores: Scores, second: Scores) -> list[Block]:
+    """What each arm and baseline reached on the tables of the first suite.
+
+    Args:
+        second: in the metric that is reported beside the first.
+    """
     return [
-        _means(scores),
+        _means(scores, second),
         *_curves(scores),
-        *_comparisons(scores),
+        *_comparisons(scores, second),
         *_ranks(scores),
         *_differences_by_table(scores),
         _scores_by_table(scores),
@@ -36,26 +40,36 @@ def _from_best(scores: Scores) -> list[str]:
     return sorted(scores.arms, key=lambda arm: -scores.sign * scores.table_means(arm).mean())
 
 
-def _means(scores: Scores) -> Block:
-    name, level = metric_name(scores.study.metric), scores.study.level
+def _means(scores: Scores, second: Scores) -> Block:
+    name, level = metric_name(scores.metric), scores.study.level
     rows = []
     for arm in _from_best(scores):
-        means = scores.table_means(arm)
-        low, high = bootstrap_interval(means, level)
         cells = scores.of[arm].mean(axis=2)  # (D, M)
         spread = f"{np.nanmin(cells):.3f} to {np.nanmax(cells):.3f}"
-        num_cells = str(int(np.isfinite(cells).sum()))
-        rows.append([arm, three_digits(means.mean()), f"{low:.3f} to {high:.3f}", spread, num_cells])
-    for baseline, values in scores.baselines.items():
-        low, high = bootstrap_interval(values, level)
-        rows.append([plain(baseline), three_digits(values.mean()), f"{low:.3f} to {high:.3f}", "", ""])
+        means = [one.table_means(arm) for one in (scores, second)]
+        rows.append([arm, *_with_intervals(means, level), spread, str(int(np.isfinite(cells).sum()))])
+    for baseline in scores.baselines:
+        means = [one.baselines[baseline] for one in (scores, second)]
+        rows.append([plain(baseline), *_with_intervals(means, level), "", ""])
+    header = ["arm"]
+    for metric in (name, metric_name(second.metric)):
+        header += [metric, f"{level:.0%} interval, tables as units"]
     return table(
-        ["arm", name, f"{level:.0%} interval, tables as units", "lowest to highest cell", "cells"],
+        [*header, f"lowest to highest cell, {name}", "cells"],
         rows,
-        f"{name}, mean over the tables of the suite {scores.suite}. Scores are averaged over seeds first; "
+        f"Means over the tables of the suite {scores.suite}. Scores are averaged over seeds first; "
         "the interval is a bootstrap over tables. Tables differ more than arms do, so these intervals "
         "overlap even where the paired differences below are clear.",
     )
+
+
+def _with_intervals(means: list[np.ndarray], level: float) -> list[str]:
+    """The mean of each of several (T,), each with its bootstrap interval."""
+    cells = []
+    for values in means:
+        low, high = bootstrap_interval(values, level)
+        cells += [three_digits(values.mean()), f"{low:.3f} to {high:.3f}"]
+    return cells
 
 
 def _curves(scores: Scores) -> list[Block]:
@@ -68,7 +82,7 @@ def _curves(scores: Scores) -> list[Block]:
         return []
     controls = [arm for arm in curves if scores.roles[arm] == "control"]
     baselines = {name: float(values.mean()) for name, values in scores.baselines.items()}
-    name = metric_name(study.metric)
+    name = metric_name(scores.metric)
     svg = learning_curves(study.eval_steps, curves, controls, baselines, name)
     caption = (
         f"{name} on the suite {scores.suite} against training steps, mean over tables and seeds; the bands "
@@ -77,27 +91,29 @@ def _curves(scores: Scores) -> list[Block]:
     return [figure("curves", svg, caption)]
 
 
-def _comparisons(scores: Scores) -> list[Block]:
+def _comparisons(scores: Scores, second: Scores) -> list[Block]:
     """The paired differences from the reference, as a figure and as a table."""
     if not scores.comparisons:
         return []
-    return [*_intervals(scores), _tests(scores)]
+    return [*_intervals(scores, second), _tests(scores)]
 
 
-def _intervals(scores: Scores) -> list[Block]:
+def _intervals(scores: Scores, second: Scores) -> list[Block]:
     study = scores.study
-    shown = {
-        arm: (found.mean, found.interval)
-        for arm, (found, _) in scores.comparisons.items()
-        if arm not in LEARNS_NOTHING
-    }
-    if not shown:
+    arms = [arm for arm in scores.comparisons if arm not in LEARNS_NOTHING]
+    if not arms:
         return []
-    svg = intervals(shown, study.rope, f"{metric_name(study.metric)}, arm minus {scores.reference}")
+    panels = {}
+    for one in (scores, second):
+        found = {arm: one.comparisons[arm][0] for arm in arms}
+        shown = {arm: (each.mean, each.interval) for arm, each in found.items()}
+        panels[metric_name(one.metric)] = shown, one.rope
+    svg = intervals(panels, f"difference from {scores.reference}, right is better")
     caption = (
         f"Differences from {scores.reference} with their {study.level:.0%} intervals over tables and seeds, "
-        "not adjusted for their number; grey ones include zero. Differences within the grey band, "
-        f"{study.rope:g} to either side, do not matter."
+        "not adjusted for their number, positive where the arm is better; grey ones include zero. "
+        f"Differences within the grey bands, {scores.rope:g} and {second.rope:g} to either side, do not "
+        "matter."
     )
     return [figure("differences", svg, caption)]
 
@@ -110,7 +126,7 @@ def _tests(scores: Scores) -> Block:
     adjusted_wilcoxon = dict(zip(wilcoxon, holm(list(wilcoxon.values())), strict=True))
     rows = []
     for arm, (found, adjusted) in scores.comparisons.items():
-        worse, neither, better = bayesian_signed_rank(found.tables, study.rope)
+        worse, neither, better = bayesian_signed_rank(found.tables, scores.rope)
         rows.append(
             [
                 arm,
@@ -135,13 +151,13 @@ def _tests(scores: Scores) -> Block:
         "tables won, lost",
         "worse / same / better",
     ]
-    turned = " The sign is such that more is better." if scores.sign < 0 else ""
     caption = (
-        f"Each arm minus {scores.reference}, paired by table and seeds.{turned} The first interval and its p "
-        "are about the priors: other seeds, other tables. Bootstrap, Wilcoxon's signed ranks and the last "
-        "column have tables alone as units, and are about these trained models. The last column holds the "
-        f"probabilities of the Bayesian signed-rank test that {scores.reference} is better by {study.rope:g} "
-        "or more, that neither is, and that the arm is."
+        f"Differences from {scores.reference} in {metric_name(scores.metric)}, paired by table and seeds, "
+        "positive where the arm is better. The first interval and its p are about the priors: other seeds, "
+        "other tables. Bootstrap, Wilcoxon's signed ranks and the last column have tables alone as units, "
+        "and are about these trained models. The last column holds the probabilities of the Bayesian "
+        f"signed-rank test that {scores.reference} is better by {scores.rope:g} or more, that neither is, "
+        "and that the arm is."
     )
     return table(header, rows, caption)
 
@@ -168,9 +184,11 @@ def _differences_by_table(scores: Scores) -> list[Block]:
     shown = {arm: found.tables for arm, (found, _) in scores.comparisons.items() if arm not in LEARNS_NOTHING}
     if not shown:
         return []
-    label = f"{metric_name(scores.study.metric)}, arm minus {scores.reference}"
-    turned = ", with the sign such that right is better." if scores.sign < 0 else "."
-    caption = f"Table by table: each arm minus {scores.reference}, mean over seeds{turned}"
+    label = f"difference from {scores.reference} in {metric_name(scores.metric)}, right is better"
+    caption = (
+        f"Table by table: the difference of each arm from {scores.reference} in "
+        f"{metric_name(scores.metric)}, mean over seeds, positive where the arm is better."
+    )
     return [figure("tables", table_differences(scores.tables, shown, label), caption)]
 
 
@@ -182,5 +200,5 @@ def _scores_by_table(scores: Scores) -> Block:
         [name, *(three_digits(values[i]) for values in columns.values())]
         for i, name in enumerate(scores.tables)
     ]
-    caption = f"{metric_name(scores.study.metric)} of every table, mean over seeds."
+    caption = f"{metric_name(scores.metric)} of every table, mean over seeds."
     return table(["table", *columns], rows, caption)

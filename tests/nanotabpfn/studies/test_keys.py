@@ -13,6 +13,7 @@ from small_study import LOGISTIC, prior, study_of
 from nanotabpfn.data import loaders, readers
 from nanotabpfn.evaluation.suites import SUITES
 from nanotabpfn.studies import keys
+from nanotabpfn.studies.arms import common_prior
 from nanotabpfn.studies.keys import Target, plan_study
 from nanotabpfn.studies.spec import StudyError
 from priors.config import PriorConfig
@@ -123,4 +124,5 @@ def test_targets_of_a_cell_are_those_of_its_data_seed():
         assert [(target.kind, target.data_seed) for target in targets] == [
             ("real", None),
             ("prior", planned.cell.data_seed),
+            ("common", common_prior()[1]),
         ]

@@ -1,22 +1,26 @@
 """Records: a row for each score, equal to the scores of the models that are kept."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_study import LOGISTIC, digests, prior, run
+from small_study import LOGISTIC, digests, prior, run, study_of
 
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.held_out import score_held_out
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.protocol import score_table
 from nanotabpfn.model.checkpoint import load_model
-from nanotabpfn.studies.arms import resolve_arms
+from nanotabpfn.studies.arms import COMMON_PRIOR, common_prior, resolve_arms
 from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES, properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.records import COLUMNS
 from nanotabpfn.studies.saved import read_saved
+from nanotabpfn.studies.scoring import score_datasets
+from nanotabpfn.studies.spec import Ropes
 
 
 def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
@@ -99,3 +103,38 @@ def test_distances_from_the_real_tables_are_recorded(tmp_path):
     before = digests(tmp_path, "properties/*")
     run({**arms, "b": prior(noise_scale=[0.4, 0.5])}, tmp_path, held_out=6, suites=["toy", "many"])
     assert before.items() < digests(tmp_path, "properties/*").items()
+
+
+def test_rope_defaults_are_changes_that_go_together():
+    """By each metric's change from step 80 to step 240 of the study that ships, per 0.01 of ROC AUC."""
+    path = Path(__file__).parents[3] / "docs" / "studies" / "mechanisms" / "records.parquet"
+    chosen = [("target", "=", "real"), ("fold", "=", "all"), ("step", "in", [80, 240])]
+    records = pd.read_parquet(path, filters=chosen)
+    learning = records[~records["arm"].isin(["scrambled", "untrained"])]
+    cells = ["arm", "data_seed", "model_seed", "metric", "step"]
+    means = learning.groupby(cells)["value"].mean().unstack(["metric", "step"])
+    changes = means.xs(240, axis=1, level="step") - means.xs(80, axis=1, level="step")
+    changes = changes[changes["roc_auc"].abs() < 0.1].mean()  # without the few that began in between
+    assert set(Ropes.model_fields) == set(METRICS)
+    for metric, rope in Ropes().model_dump().items():
+        expected = 0.01 * abs(changes[metric] / changes["roc_auc"])
+        assert rope == pytest.approx(expected, rel=0.1), metric
+
+
+def test_every_model_is_scored_on_the_same_datasets_of_the_common_prior(tmp_path):
+    arms = {"a": prior(), "b": prior(noise_scale=[0.4, 0.5])}
+    records = run(arms, tmp_path, data_seeds=[0, 1], controls=["untrained"])
+    common = records[records["target"] == "common"]
+    assert set(common["arm"]) == {"a", "b", "untrained"}
+    assert common["is_final"].all()
+    assert set(common["suite"]) == {COMMON_PRIOR}
+    cells = common[common["metric"] == "log_loss"].groupby(["arm", "data_seed"])["task"]
+    assert {tuple(tasks) for _, tasks in cells} == {tuple(cells.get_group(("a", 0)))}
+    assert len(cells.get_group(("a", 0))) == 4
+    arm, seed = common_prior()
+    [batch] = arm.loader(read_saved(tmp_path).study, seed).held_out_batches()
+    planned = plan_study(study_of(arms, data_seeds=[0, 1], controls=["untrained"])).cells[0]
+    model = load_model(tmp_path / "cells" / planned.key)
+    expected = list(score_datasets(model, [batch]))
+    own = common[(common["arm"] == "a") & (common["data_seed"] == 0)]
+    assert own["value"].tolist() == pytest.approx([value for *_, value in expected])

@@ -9,7 +9,7 @@ from study_files import TWO_ARMS, write
 import nanotabpfn.cli.study
 import nanotabpfn.studies
 from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms
-from nanotabpfn.studies.spec import CONTROLS, StudyError
+from nanotabpfn.studies.spec import CONTROLS, Ropes, StudyError
 from nanotabpfn.studies.study_file import load_study
 
 EXAMPLE = Path(nanotabpfn.studies.__file__).with_name(nanotabpfn.cli.study.EXAMPLE)
@@ -44,9 +44,9 @@ def test_the_example_shows_every_field_and_its_default():
         "held_out",
         "metric",
         "level",
-        "rope",
     ):
         assert shown[field] == defaults[field].default
+    assert Ropes(**shown["rope"]) == Ropes()
     for field in ("suites", "baselines", "controls", "data_seeds", "model_seeds"):
         assert tuple(shown[field]) == defaults[field].default
 

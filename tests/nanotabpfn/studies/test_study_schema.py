@@ -9,7 +9,7 @@ import yaml
 from commands import run_nanotabpfn
 from jsonschema import Draft7Validator
 
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Study
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study
 from nanotabpfn.studies.study_schema import study_schema
 from priors.field_reference import field_docs
 
@@ -38,7 +38,7 @@ def test_every_study_file_that_ships_is_valid():
 
 def test_every_field_has_its_meaning():
     parts = [(Study, SCHEMA)]
-    parts += [(part, SCHEMA["$defs"][part.__name__]) for part in (ArmSettings, ModelSettings)]
+    parts += [(part, SCHEMA["$defs"][part.__name__]) for part in (ArmSettings, ModelSettings, Ropes)]
     for part, schema in parts:
         found = {name: field["description"] for name, field in schema["properties"].items()}
         assert found == field_docs(part)
@@ -47,6 +47,7 @@ def test_every_field_has_its_meaning():
 RIGHT = [
     {},
     {"suites": ["open", "openml:task/15,37", "tabarena"], "lr": None, "controls": []},
+    {"metric": "brier_score", "rope": {"brier_score": 0.002}},
     {"arms": {"a": {"config": "mine.json", "set": {"mechanisms": "mlp", "parameters.mlp.width": 8}}}},
     {"arms": {"a": {"preset": "default", "vary": {"num_nodes": [4, [16, 32]], "mechanisms": ["mlp"]}}}},
     {"arms": {"a": {"dump": "published.h5"}}, "model": {"num_layers": 2}},
@@ -58,6 +59,8 @@ WRONG = [
     {"suites": ["opne"]},
     {"baselines": ["forest"]},
     {"metric": "auc"},
+    {"rope": 0.01},
+    {"rope": {"auc": 0.01}},
     {"recipe": "warmup"},
     {"arms": {"a": {"preset": "linaer"}}},
     {"arms": {"a": {"preset": "default", "set": {"num_feature": 3}}}},

@@ -23,6 +23,7 @@ SMALL = {
     "held_out": 3,
     "suites": ["builtin"],
     "baselines": ["decision_tree"],
+    "metric": "roc_auc",
 }
 
 
@@ -55,6 +56,9 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
             for task, effect in zip(TABLES, of_table, strict=True):
                 value = mean + (effect if mean > 0.5 else 0.2 * effect) + moved + rng.normal(0, 0.01)
                 add(arm, role, data, model, step, step == last, "real", "builtin", task, value)
+        for task in "01234567":
+            value = mean + moved + rng.normal(0, 0.004)
+            add(arm, role, data, model, last, True, "common", "mixed", task, value)
         for suite in [name for name in arms if name != "untrained"]:
             add(
                 arm, role, data, model, last, True, "prior", suite, "0", 0.5 if suite == "scrambled" else mean

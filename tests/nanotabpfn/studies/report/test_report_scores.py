@@ -34,3 +34,12 @@ def test_complete_seeds():
     there[1, 1] = False
     assert complete_seeds(there) == ([0], [0, 1, 2])
     assert complete_seeds(np.eye(2, dtype=bool)) is None
+
+
+def test_what_is_small_is_said_for_each_metric():
+    study = study_of(metric="log_loss", rope={"log_loss": 0.5})
+    records = simulate(study, {"same": 0.7})
+    for metric, is_small in {"log_loss": True, "roc_auc": False}.items():
+        words = Scores(saved_study(study), records, metric).words("same")
+        assert words.startswith("same is worse than good: -0.")
+        assert words.endswith("less than the difference that matters.") == is_small

@@ -9,6 +9,7 @@ from simulated_study import saved_study, simulate, study_of
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.report.sections import build_report
 from nanotabpfn.studies.spec import Study, StudyError
+from priors.streams import PRIOR_VERSION
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 
@@ -131,3 +132,14 @@ def test_a_study_that_is_half_done_is_reported(tmp_path):
     half = records[~((records["model_seed"] > 0).fillna(False) & (records["arm"] != "good"))]
     said = words_of(report(tmp_path, study, half), "In short")
     assert "Not complete: 0 of 30 cells are done" in said
+
+
+def test_priors_of_another_version_are_not_drawn(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    saved = saved_study(study)
+    for version, is_drawn in {None: True, PRIOR_VERSION: True, PRIOR_VERSION - 1: False}.items():
+        sections = build_report(saved._replace(prior_version=version), records, tmp_path)
+        [section] = [section for section in sections if section.title == "The priors"]
+        assert any(block.kind == "figure" for block in section.blocks) == is_drawn
+    assert f"version {PRIOR_VERSION - 1} of the priors" in section.blocks[0].text
