@@ -13,6 +13,7 @@ DIR/locks/KEY.begun             a process works at this job, or was killed at it
 DIR/records.parquet, .csv       all scores, a row for each
 """
 
+import json
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -65,6 +66,15 @@ def begun_path(folder: Path, key: str) -> Path:
 def error_path(folder: Path, key: str) -> Path:
     """The traceback of a job that failed."""
     return folder / "errors" / f"{key}.txt"
+
+
+def done_note(folder: Path, key: str) -> dict[str, Any]:
+    """What done.json says of a training: `seconds`, `cpu_seconds`, `num_skipped`, and `begun`, whether it had
+    begun by the step of the watchdog's first verdict. Empty if the training is not complete."""
+    try:
+        return json.loads((cell_folder(folder, key) / DONE_FILE).read_bytes())
+    except FileNotFoundError:
+        return {}
 
 
 def is_trained(planned: PlannedCell, folder: Path) -> bool:

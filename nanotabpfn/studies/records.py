@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanotabpfn.model.checkpoint import write_atomically
-from nanotabpfn.studies.folder import baseline_path, pandas, properties_path, scores_path
+from nanotabpfn.studies.folder import baseline_path, done_note, pandas, properties_path, scores_path
 from nanotabpfn.studies.keys import Plan
 from nanotabpfn.studies.scoring import POOLED
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 RECORDS = "records.parquet", "records.csv"
 COLUMNS = [
     "arm", "role", "data_seed", "model_seed", "step", "is_final", "target", "suite", "task", "fold",
-    "metric", "value",
+    "metric", "value", "begun",
 ]  # fmt: skip
 """The columns of the records. role: arm, control, baseline or suite. target: `real` for scores on tables,
 `prior` for scores on held-out datasets of an arm, `common` on those of the common prior, `properties` for the
 PROPERTIES and DISTANCES of tables and datasets. suite: that of the tables, or the arm or preset whose
-datasets they are. task: the table, or the dataset's number."""
+datasets they are. task: the table, or the dataset's number. begun: whether the training of the cell had begun
+by the watchdog's first verdict (nanotabpfn/training/beginning.py); empty where there was none, or too few
+steps."""
 
 
 def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
@@ -31,12 +33,13 @@ def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
     whole = pd.concat([frame.reindex(columns=COLUMNS) for frame in frames], ignore_index=True)
-    return whole.astype(dict.fromkeys(["data_seed", "model_seed", "step"], "Int64"))  # baselines have none
+    types = dict.fromkeys(["data_seed", "model_seed", "step"], "Int64") | {"begun": "boolean"}
+    return whole.astype(types)  # baselines have none of them
 
 
 def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
     for planned in plan.cells:
-        cell = planned.cell
+        cell, begun = planned.cell, done_note(folder, planned.key).get("begun")
         for target in plan.targets_of(planned) if planned.error is None else []:
             path = scores_path(folder, planned, target)
             if path.exists():
@@ -47,6 +50,7 @@ def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
                     data_seed=cell.data_seed,
                     model_seed=cell.model_seed,
                     is_final=frame["step"] == cell.arm.steps,
+                    begun=begun,
                     target=target.kind,
                     suite=target.name,
                 )

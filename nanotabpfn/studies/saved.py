@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.arms import Arm, reference_of, resolve_arms
-from nanotabpfn.studies.folder import DONE_FILE, STUDY_FILE, cell_folder, pandas, state_of
+from nanotabpfn.studies.folder import STUDY_FILE, cell_folder, done_note, pandas, state_of
 from nanotabpfn.studies.keys import Plan
-from nanotabpfn.studies.records import RECORDS
+from nanotabpfn.studies.records import COLUMNS, RECORDS
 from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.run import CONFIG_FILE
 from priors.config import ConfigError, PriorConfig
@@ -75,7 +75,7 @@ def saved_of(plan: Plan, folder: Path) -> SavedStudy:
                 planned.cell.model_seed,
                 planned.key,
                 state_of(plan, planned, folder),
-                _notes(cell_folder(folder, planned.key)),
+                _notes(folder, planned.key),
             )
             for planned in plan.cells
         ),
@@ -83,14 +83,12 @@ def saved_of(plan: Plan, folder: Path) -> SavedStudy:
     )
 
 
-def _notes(place: Path) -> dict[str, Any]:
-    notes = {}
+def _notes(folder: Path, key: str) -> dict[str, Any]:
+    notes, place = {}, cell_folder(folder, key)
     if (place / CONFIG_FILE).exists():
         settings = json.loads((place / CONFIG_FILE).read_bytes())
         notes = {"device": settings.get("device"), **settings["provenance"]}
-    if (place / DONE_FILE).exists():
-        notes |= json.loads((place / DONE_FILE).read_bytes())
-    return notes
+    return notes | done_note(folder, key)
 
 
 def write_saved(saved: SavedStudy, folder: Path) -> None:
@@ -162,14 +160,14 @@ def _read_arm(values: dict[str, Any]) -> SavedArm:
 
 
 def read_records(folder: str | Path) -> "pd.DataFrame":
-    """Read the records of a study.
+    """Read the records of a study, with COLUMNS: those of an earlier version lack `begun`.
 
     Raises:
         StudyError: there are none, or they cannot be read.
     """
     path = Path(folder) / RECORDS[0]
     try:
-        return pandas().read_parquet(path)
+        return pandas().read_parquet(path).reindex(columns=COLUMNS).astype({"begun": "boolean"})
     except FileNotFoundError as error:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that") from error
     except (OSError, ValueError) as error:

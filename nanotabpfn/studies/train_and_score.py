@@ -34,8 +34,10 @@ from nanotabpfn.studies.provenance import provenance
 from nanotabpfn.studies.real_tables import suite_properties, suite_tasks
 from nanotabpfn.studies.scoring import POOLED, score_model, score_tables
 from nanotabpfn.studies.spec import Study
+from nanotabpfn.training.beginning import began_in_time
+from nanotabpfn.training.curves import read_history
 from nanotabpfn.training.loop import train
-from nanotabpfn.training.run import CONFIG_FILE, Run, RunError, create_run, resume_run
+from nanotabpfn.training.run import CONFIG_FILE, HISTORY_FILE, Run, RunError, create_run, resume_run
 
 
 def run_cell(
@@ -107,8 +109,18 @@ def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) ->
         "seconds": time.time() - begun,
         "cpu_seconds": time.process_time() - cpu_begun,
         "num_skipped": num_skipped,
+        "begun": _has_begun(place) if cell.arm.has_prior else None,
     }
     write_atomically(place / DONE_FILE, json.dumps(note, indent=1).encode())
+
+
+def _has_begun(place: Path) -> bool | None:
+    """By the rule of `began_in_time`; None if the training is too short for it."""
+    history = read_history(place / HISTORY_FILE)
+    if any("class_entropy" not in record for record in history):  # extends a training of an earlier version
+        return None
+    losses, entropies = ([record[name] for record in history] for name in ("loss", "class_entropy"))
+    return began_in_time(losses, entropies)
 
 
 def _settings(planned: PlannedCell, device: str) -> dict[str, Any]:

@@ -88,6 +88,30 @@ def begun_at(losses: Sequence[float], entropies: Sequence[float]) -> int | None:
     return None
 
 
+def began_in_time(losses: Sequence[float], entropies: Sequence[float]) -> bool | None:
+    """Whether training had begun by step FIRST_VERDICT, or by its last WINDOW if it is shorter.
+
+    Args:
+        losses: of each step, from the first.
+        entropies: `class_entropy` of the batch of each step.
+
+    Returns:
+        None if there are fewer steps than a WINDOW has.
+
+    Raises:
+        ValueError: not as many losses as entropies.
+
+    Examples:
+        >>> began_in_time([0.57] * 300 + [0.50] * 60, [0.55] * 360)  # by step 350: too late
+        False
+        >>> began_in_time([0.57] * 60 + [0.50] * 60, [0.55] * 120)
+        True
+    """
+    if len(losses) < WINDOW:
+        return None
+    return begun_at(losses[:FIRST_VERDICT], entropies[:FIRST_VERDICT]) is not None
+
+
 def explain(step: int, warmup_steps: int, lr: float) -> str:
     """One line: that training has not begun by `step`, the likely cause, and what to do.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from nanotabpfn.studies.records import COLUMNS
+from nanotabpfn.studies.report.beginnings_section import beginnings, late_shares, late_words, without_late
 from nanotabpfn.studies.report.blocks import (
     Block,
     Section,
@@ -32,7 +33,7 @@ from nanotabpfn.studies.statistics import variance_components
 if TYPE_CHECKING:
     import pandas as pd
 
-COSTS = "seconds", "cpu_seconds", "num_skipped"  # of a cell's notes; the others say what computed it
+COSTS = "seconds", "cpu_seconds", "num_skipped", "begun"  # of a cell's notes; the others say what computed it
 
 
 def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> list[Section]:
@@ -45,10 +46,12 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
     scores, second = Scores(saved, records), Scores(saved, records, study.second_metric)
     if not scores.of:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that")
+    begun, shares = Scores(saved, without_late(records)), late_shares(scores, records)
     sections = [
-        Section("In short", _in_short(saved, scores, second, records)),
+        Section("In short", [*_in_short(saved, scores, second, records), *late_words(scores, begun, shares)]),
         Section("What was compared", _arms(saved, scores)),
         Section("Real tables", real_tables(scores, second)),
+        Section("Trainings that begin late", beginnings(scores, begun, shares)),
         Section("Controls", controls(scores, records)),
         Section("Own and other priors", cross_prior(saved, records)),
         Section("What the priors are like", priors_properties(scores, records)),

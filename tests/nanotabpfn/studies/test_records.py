@@ -18,9 +18,11 @@ from nanotabpfn.studies.keys import plan_study
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES, properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.records import COLUMNS
-from nanotabpfn.studies.saved import read_saved
+from nanotabpfn.studies.saved import read_records, read_saved
 from nanotabpfn.studies.scoring import score_datasets
 from nanotabpfn.studies.spec import Ropes
+from nanotabpfn.training.beginning import begun_at
+from nanotabpfn.training.curves import read_history
 
 
 def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
@@ -138,3 +140,24 @@ def test_every_model_is_scored_on_the_same_datasets_of_the_common_prior(tmp_path
     expected = list(score_datasets(model, [batch]))
     own = common[(common["arm"] == "a") & (common["data_seed"] == 0)]
     assert own["value"].tolist() == pytest.approx([value for *_, value in expected])
+
+
+def test_whether_a_training_had_begun_is_recorded_with_its_scores(tmp_path):
+    arms = {"a": prior()}
+    sizes = {"steps": 60, "eval_every": 60, "lr": 0.02, "recipe": "mean-pooling"}
+    records = run(arms, tmp_path, controls=["untrained", "scrambled"], baselines=LOGISTIC, **sizes)
+    begun = records[records["target"] != "properties"].groupby("arm")["begun"].agg(["min", "max"])
+    planned = {one.cell.arm.name: one for one in plan_study(read_saved(tmp_path).study).cells}
+    for arm in ("a", "scrambled"):
+        history = read_history(tmp_path / "cells" / planned[arm].key / "history.jsonl")
+        losses, entropies = ([step[name] for step in history] for name in ("loss", "class_entropy"))
+        assert begun.loc[arm].tolist() == [begun_at(losses, entropies) is not None] * 2
+    assert begun.loc[["untrained", "logistic_regression"]].isna().all(axis=None)
+    assert records["begun"].dtype == read_records(tmp_path)["begun"].dtype == "boolean"
+
+
+def test_of_too_few_steps_it_is_not_known(tmp_path):
+    assert run({"a": prior()}, tmp_path)["begun"].isna().all()
+    older = read_records(tmp_path).drop(columns="begun")
+    older.to_parquet(tmp_path / "records.parquet")
+    assert read_records(tmp_path)["begun"].isna().all()

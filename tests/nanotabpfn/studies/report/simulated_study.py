@@ -73,8 +73,21 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
                 rows.append(row)
     for task, effect in zip(TABLES, of_table, strict=True):
         add("decision_tree", "baseline", None, None, None, True, "real", "builtin", task, 0.7 + effect)
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.astype(dict.fromkeys(["data_seed", "model_seed", "step"], "Int64"))
+    frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "begun"])
+    learns = frame["data_seed"].notna() & (frame["arm"] != "untrained")
+    frame["begun"] = np.where(learns, frame["arm"] != "scrambled", None)
+    types = dict.fromkeys(["data_seed", "model_seed", "step"], "Int64") | {"begun": "boolean"}
+    return frame.astype(types)
+
+
+def began_late(records: pd.DataFrame, arm: str, seeds: list[int], loss: float = 0.15) -> pd.DataFrame:
+    """The records with trainings of an arm that had not begun in time, and lost so much of every metric."""
+    records = records.copy()
+    late = (records["arm"] == arm) & records["model_seed"].isin(seeds) & (records["target"] != "properties")
+    records.loc[late, "begun"] = False
+    worse = np.where(records["metric"].isin(LOWER_IS_BETTER), loss, -loss)
+    records["value"] += np.where(late.to_numpy(bool, na_value=False), worse, 0.0)
+    return records
 
 
 def saved_study(study: Study) -> SavedStudy:

@@ -1,0 +1,182 @@
+"""The section on trainings that had not begun in time: their share in each arm, and the effects without them.
+
+The rule is that of the watchdog of `nanotabpfn train` (`training/beginning.py`), fixed before any study is
+run.
+
+Axis letters: D data seeds, M model seeds, C cells.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from nanotabpfn.studies.report.blocks import Block, metric_name, table, text
+from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
+from nanotabpfn.studies.statistics import Comparison
+from nanotabpfn.training.beginning import FIRST_VERDICT, WINDOW
+from priors.audit.compare import holm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIMMED = 0.2
+"""Share of the cells that the trimmed mean leaves out at each end."""
+
+
+class Share(NamedTuple):
+    """The trainings of an arm that had not begun, of those of which it is known."""
+
+    not_begun: int
+    known: int
+    p_value: (
+        float  # of the same share as the reference, adjusted for the number of arms; NaN of the reference
+    )
+
+    @property
+    def words(self) -> str:
+        """The share as a fraction."""
+        return f"{self.not_begun} of {self.known}"
+
+
+def late_shares(scores: Scores, records: "pd.DataFrame") -> dict[str, Share]:
+    """Arm -> its share of trainings that had not begun, compared with the reference by Fisher's exact test.
+
+    Empty if it is not known of any training. Controls that learn nothing never begin, and are left out.
+    """
+    known = records.dropna(subset=["begun"]).drop_duplicates(["arm", "data_seed", "model_seed"])
+    counts = {
+        arm: (int((~own["begun"].astype(bool)).sum()), len(own))
+        for arm in scores.arms
+        if arm not in LEARNS_NOTHING and len(own := known[known["arm"] == arm])
+    }
+    if scores.reference not in counts:
+        return {arm: Share(*count, np.nan) for arm, count in counts.items()}
+    p_values = {
+        arm: fisher_p_value(count, counts[scores.reference])
+        for arm, count in counts.items()
+        if arm != scores.reference
+    }
+    arms = [arm for arm in p_values if scores.roles[arm] == "arm"]
+    p_values |= dict(zip(arms, holm([p_values[arm] for arm in arms]), strict=True))
+    return {arm: Share(*count, p_values.get(arm, np.nan)) for arm, count in counts.items()}
+
+
+def fisher_p_value(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """Fisher's exact test that two shares (count, of how many) are alike, two-sided.
+
+    >>> round(fisher_p_value((3, 4), (1, 4)), 4)  # the lady tasting tea
+    0.4857
+    """
+    rows = [[count, total - count] for count, total in (one, other)]
+    return float(stats.fisher_exact(rows).pvalue)
+
+
+def without_late(records: "pd.DataFrame") -> "pd.DataFrame":
+    """The records without those of trainings that had not begun; controls that learn nothing are kept."""
+    is_late = ~records["begun"].fillna(True).astype(bool) & ~records["arm"].isin(LEARNS_NOTHING)
+    return records[~is_late]
+
+
+def late_words(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[Block]:
+    """The verdicts without the trainings that had not begun, and arms whose share differs; nothing if all
+    had.
+
+    Args:
+        begun: the scores without those trainings.
+    """
+    late = {arm: share for arm, share in shares.items() if share.not_begun}
+    if not late:
+        return []
+    found = ", ".join(f"{arm} {share.words}" for arm, share in late.items())
+    verdicts = [begun.words(arm) for arm in begun.comparisons if begun.roles[arm] == "arm"]
+    rest = "on the seeds whose trainings had begun in both arms:" if verdicts else "no seeds are left."
+    words = (
+        f"Trainings that had not begun by {_deadline(scores)}: {found}. They are part of the differences "
+        f"above. Without them, {rest}"
+    )
+    lines = (*verdicts, *_different_shares(scores, shares))
+    return [text(words), *([Block("list", items_=lines)] if lines else [])]
+
+
+def _different_shares(scores: Scores, shares: dict[str, Share]) -> list[str]:
+    """A sentence for each arm whose share is shown to differ from the reference's."""
+    reference, found = shares.get(scores.reference), []
+    for arm, share in shares.items():
+        if share.p_value < 1 - scores.study.level and scores.roles[arm] == "arm":
+            more = share.not_begun * reference.known > reference.not_begun * share.known
+            found.append(
+                f"Trainings of {arm} begin late {'more' if more else 'less'} often than those of "
+                f"{scores.reference}: {share.words} and {reference.words} (p = {share.p_value:.2g})."
+            )
+    return found
+
+
+def beginnings(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[Block]:
+    """The share of trainings that had not begun in each arm, and effects that depend less on single "
+    "trainings."""
+    if not shares:
+        known = text(
+            "Whether the trainings had begun is not known: they are of an earlier version of this package, "
+            f"or have fewer than {WINDOW} steps."
+        )
+    else:
+        known = _shares_table(scores, shares)
+    return [known, *_robust(scores, begun if shares else None)]
+
+
+def _deadline(scores: Scores) -> str:
+    return f"step {min(FIRST_VERDICT, scores.study.steps // WINDOW * WINDOW)}"
+
+
+def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:
+    level = scores.study.level
+    rows = []
+    for arm, share in shares.items():
+        low, high = stats.binomtest(share.not_begun, share.known).proportion_ci(level)
+        p = "" if np.isnan(share.p_value) else f"{share.p_value:.2g}"
+        rows.append([arm, share.words, f"{low:.0%} to {high:.0%}", p])
+    header = [
+        "arm",
+        "had not begun",
+        f"{level:.0%} interval of the share",
+        f"p, as {scores.reference} (Holm)",
+    ]
+    caption = (
+        f"Trainings that had not begun by {_deadline(scores)}: the mean loss of {WINDOW} steps was not yet "
+        "below what the class shares alone reach. Exact intervals (Clopper and Pearson); Fisher's exact "
+        "test."
+    )
+    return table(header, rows, caption)
+
+
+def _robust(scores: Scores, begun: Scores | None) -> list[Block]:
+    """The differences with all trainings, without late ones (`begun`, if it is known), and medians."""
+    rows = []
+    for arm, (found, _) in scores.comparisons.items():
+        if arm in LEARNS_NOTHING:
+            continue
+        of_cells = (scores.of[arm] - scores.of[scores.reference]).mean(axis=2).ravel() * scores.sign  # (C,)
+        of_cells = of_cells[np.isfinite(of_cells)]
+        row = [arm, *_estimate(found)]
+        if begun is not None:
+            row += _estimate(begun.comparisons[arm][0]) if arm in begun.comparisons else ["", ""]
+        rows.append(
+            [*row, f"{np.median(of_cells):+.4f}", f"{stats.trim_mean(of_cells, TRIMMED):+.4f}"],
+        )
+    if not rows:
+        return []
+    interval = f"{scores.study.level:.0%} interval"
+    without = [] if begun is None else ["without late ones", interval]
+    header = ["arm", "all trainings", interval, *without, "median", f"mean without {TRIMMED:.0%} at each end"]
+    left_out = "" if begun is None else "Seeds are left out where a training of either arm had not begun. "
+    caption = (
+        f"Differences from {scores.reference} in {metric_name(scores.metric)}, positive where the arm is "
+        f"better. {left_out}Median and trimmed mean are over all cells, of differences between means over "
+        "tables: a single training that failed hardly moves them."
+    )
+    return [table(header, rows, caption)]
+
+
+def _estimate(found: Comparison) -> list[str]:
+    return [f"{found.mean:+.4f}", f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}"]
