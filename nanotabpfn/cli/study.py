@@ -18,9 +18,11 @@ from nanotabpfn.studies.estimate import Estimate, estimate
 from nanotabpfn.studies.folder import state_of, steps_done
 from nanotabpfn.studies.jobs import Job, Outcome
 from nanotabpfn.studies.keys import Plan, PlannedCell, plan_study
+from nanotabpfn.studies.planned_power import PlannedPower, planned_power
+from nanotabpfn.studies.power import POWER
 from nanotabpfn.studies.report.write import write_report
 from nanotabpfn.studies.run import run_study
-from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.studies.workers import Workers
 from priors.console import (
@@ -152,7 +154,7 @@ def schema_command() -> None:
 def plan_command(
     file: tuple[Path, Path], out: Path | None, threads: int, device: str, workers: int, as_json: bool
 ) -> None:
-    """Show the cells of a study, the state of each, and the time and disk that the rest needs.
+    """Show the cells of a study, what the rest needs in time and disk, and what the study can show.
 
     Trains a few steps of every arm and scores two tables to time them. While a study runs, this shows its
     progress.
@@ -170,9 +172,10 @@ def plan_command(
         _show_cells(plan, states, folder)
         _show_replaced(replaced)
         click.echo(f"each: {study.budget}")
-    found = estimate(plan, folder, threads, resolve_device(device))
+    found, shows = estimate(plan, folder, threads, resolve_device(device)), planned_power(study)
     if not as_json:
         _show_estimate(found, workers)
+        _show_power(study, shows)
         return
     echo_json(
         {
@@ -187,6 +190,8 @@ def plan_command(
             ],
             "workers": workers,
             "left": found._asdict(),
+            "power": shows._asdict()
+            | {"smallest": {name: one._asdict() for name, one in shows.smallest.items()}},
         }
     )
 
@@ -222,6 +227,30 @@ def _show_replaced(replaced: list[Replaced], on_stderr: bool = False) -> None:
     )
     for one in replaced:
         click.echo(printable(f"  {one.planned.cell.label}: {one.reason}"), err=on_stderr)
+
+
+def _show_power(study: Study, found: PlannedPower) -> None:
+    """The smallest difference in each metric, and what would halve it."""
+    number = found.num_comparisons
+    click.echo(
+        f"\nthe smallest true difference that is shown in {POWER:.0%} of such studies, with "
+        f"{study.repetitions}:"
+    )
+    click.echo(
+        f"{'metric':17}  {'one comparison':>14}" + f"  {f'each of {number} (Holm)':>18}" * (number > 1)
+    )
+    first = [study.metric, study.second_metric]
+    for metric in [*first, *(metric for metric in found.smallest if metric not in first)]:
+        alone, adjusted = found.smallest[metric]
+        click.echo(f"{metric:17}  {alone:>14.4f}" + f"  {adjusted:>18.4f}" * (number > 1))
+    note = f"; here: {found.unlike}" if found.unlike else ""
+    click.echo(
+        f"from variances measured in {found.measured_in}{note}. Trainings that begin late are not in it."
+    )
+    if found.remedies:
+        click.echo(f"half the difference in {study.metric} takes one of:")
+    for remedy in found.remedies:
+        click.echo(f"  {remedy}")
 
 
 def _show_estimate(found: Estimate, workers: int) -> None:

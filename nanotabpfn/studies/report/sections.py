@@ -22,6 +22,7 @@ from nanotabpfn.studies.report.blocks import (
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.learned import nothing_learned
+from nanotabpfn.studies.report.power_section import power_table, power_words
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
 from nanotabpfn.studies.report.tables_section import real_tables
@@ -46,16 +47,24 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
     scores, second = Scores(saved, records), Scores(saved, records, study.second_metric)
     if not scores.of:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that")
-    begun, shares = Scores(saved, without_late(records)), late_shares(scores, records)
+    shares, of_begun = late_shares(scores, records), without_late(records)
+    begun, second_begun = Scores(saved, of_begun), Scores(saved, of_begun, study.second_metric)
     sections = [
-        Section("In short", [*_in_short(saved, scores, second, records), *late_words(scores, begun, shares)]),
+        Section(
+            "In short",
+            [
+                *_in_short(saved, scores, second, records),
+                *late_words(scores, begun, shares),
+                *power_words(begun),
+            ],
+        ),
         Section("What was compared", _arms(saved, scores)),
         Section("Real tables", real_tables(scores, second)),
         Section("Trainings that begin late", beginnings(scores, begun, shares)),
         Section("Controls", controls(scores, records)),
         Section("Own and other priors", cross_prior(saved, records)),
         Section("What the priors are like", priors_properties(scores, records)),
-        Section("Where the variance comes from", _variance(scores)),
+        Section("Where the variance comes from", [*_variance(scores), *power_table(begun, second_begun)]),
         Section("All metrics", _metrics(study, scores, records)),
         Section("The priors", priors_gallery(saved)),
         Section("How it was made", _provenance(saved, records)),

@@ -32,6 +32,11 @@ def test_init_plan_run(tmp_path, monkeypatch):
     assert "each: 5 steps of 4 datasets, recipe warm-up, learning rate 0.004, float32" in planned.output
     assert "with 2 workers: about" in planned.output
     assert re.search(r"a step takes, .*: a 0\.\d\d s, b 0\.\d\d s\n", planned.output)
+    assert re.search(
+        r"is shown in 80% of such studies, .*\nmetric +one comparison\nlog_loss +\d+\.\d{4}\n", planned.output
+    )
+    assert "suite toy, not open" in planned.output
+    assert "half the difference in log_loss takes one of:\n" in planned.output
     assert not Path("runs").exists()  # planning leaves nothing
     done = invoke("run", file)
     assert done.exit_code == 0, done.output

@@ -1,0 +1,123 @@
+"""What a study can show before it is run: the smallest difference in each metric, and what would halve it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nanotabpfn.evaluation.metrics import METRICS
+from nanotabpfn.studies.arms import reference_of, resolve_arms
+from nanotabpfn.studies.power import Components, Design, smallest_difference, units_needed
+from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.variances import measured_variances, nearest_variances, unlike
+
+
+class Smallest(NamedTuple):
+    """The smallest differences in one metric that are shown with 80 % power."""
+
+    alone: float  # of one comparison
+    adjusted: float  # of each of all comparisons, whatever the others show (Holm)
+
+
+class PlannedPower(NamedTuple):
+    """What a study can show."""
+
+    smallest: dict[str, Smallest]  # by metric
+    num_comparisons: int
+    measured_in: str
+    unlike: str  # what this study does not have in common with it; empty if all
+    remedies: tuple[str, ...]  # what would halve the smallest difference in the study's metric
+
+
+def planned_power(study: Study) -> PlannedPower:
+    """The smallest differences that a study can show, from the components that ship with the package."""
+    found = nearest_variances(study)
+    compared = [arm for arm in resolve_arms(study) if arm.role == "arm" and arm.name != reference_of(study)]
+    num_comparisons = max(1, len(compared))
+    design = design_of(study, len(suite_tasks(study.suites[0], study.row_samples)))
+    smallest = {
+        metric: smallest_of(found.of(study, metric), design, study.level, num_comparisons)
+        for metric in METRICS
+    }
+    measured_in = f"{found.source}: suite {found.suite}, recipe {found.recipe}, {found.steps} steps"
+    remedies: tuple[str, ...] = ()
+    if max(design) > 1:  # else nothing is shown of other tables and seeds, however large
+        components = found.of(study, study.metric)
+        remedies = remedies_of(components, design, study, num_comparisons)
+        remedies += _other_steps(study, design, num_comparisons)
+    return PlannedPower(smallest, num_comparisons, measured_in, unlike(study, found), remedies)
+
+
+def design_of(study: Study, num_tables: int) -> Design:
+    """The size of a study."""
+    num_models = len(study.model_seeds) if study.seed_design == "crossed" else 1
+    return Design(len(study.data_seeds), num_models, num_tables)
+
+
+def smallest_of(components: Components, design: Design, level: float, num_comparisons: int) -> Smallest:
+    """The smallest differences, of one comparison and of each of several."""
+    of_each = 1 - (1 - level) / num_comparisons  # the first step of Holm's method, which is the strictest
+    return Smallest(*(smallest_difference(components, design, one) for one in (level, of_each)))
+
+
+def remedies_of(
+    components: Components, design: Design, study: Study, num_comparisons: int
+) -> tuple[str, ...]:
+    """What would halve the smallest difference, with its cost: more pairs of seeds, tables, samples of "
+    "rows."""
+
+    def difference(changed: Design, of: Components = components) -> float:
+        return smallest_of(of, changed, study.level, num_comparisons).adjusted
+
+    half, now = difference(design) / 2, design.num_data * design.num_model
+    pairs = "data seeds" if design.num_model > 1 else "pairs of seeds"
+    paired = difference(Design(now, 1, design.num_tables))
+    return (
+        *[f"seed_design: paired, with {now} pairs, the same number of trainings: it is {paired:.4f}"]
+        * (design.num_model > 1),
+        _remedy(
+            pairs,
+            "trainings",
+            lambda number: difference(design._replace(num_data=number)),
+            half,
+            design.num_data,
+        ),
+        _remedy(
+            "tables",
+            "time for scoring, no more training",
+            lambda number: difference(design._replace(num_tables=number)),
+            half,
+            design.num_tables,
+        ),
+        _remedy(
+            "row samples",
+            "time for scoring, no more training",
+            lambda number: difference(design, components.with_row_samples(number / study.row_samples)),
+            half,
+            study.row_samples,
+        ),
+    )
+
+
+def _remedy(units: str, cost: str, difference: Callable[[int], float], half: float, now: int) -> str:
+    number = units_needed(difference, half, now)
+    if number is not None:
+        return f"{number} {units} instead of {now}: {number / now:.1f} times the {cost}"
+    return f"{units} alone do not: with ten times as many ({10 * now}) it is {difference(10 * now):.4f}"
+
+
+def _other_steps(study: Study, design: Design, num_comparisons: int) -> tuple[str, ...]:
+    """The smallest difference after other numbers of steps of the same recorded study."""
+    chosen = nearest_variances(study)
+    others = [
+        one for one in measured_variances() if one.source == chosen.source and one.suite == chosen.suite
+    ]
+    if len(others) < 2:
+        return ()
+    found = [
+        f"{smallest_of(one.of(study, study.metric), design, study.level, num_comparisons).adjusted:.4f} "
+        f"after {one.steps}"
+        for one in sorted(others, key=lambda one: one.steps)
+    ]
+    return (
+        f"more steps, as they were recorded: {', '.join(found)}; the time for training grows with the steps",
+    )

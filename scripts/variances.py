@@ -1,0 +1,92 @@
+"""Measures the variance components of finished studies, and writes the file that ships with the package.
+
+    python scripts/variances.py docs/studies/mechanisms \
+        --without "mlp, data seed 2, model seed 2" --without "layered graphs, data seed 0, model seed 0"
+
+Trainings that had not begun in time are left out; in records of an earlier version, which do not say so,
+name them with --without.
+"""
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+
+from nanotabpfn.evaluation.metrics import METRICS
+from nanotabpfn.studies import variances
+from nanotabpfn.studies.power import Components, components_of, rows_component
+from nanotabpfn.studies.report.beginnings_section import without_late
+from nanotabpfn.studies.report.scores import LEARNS_NOTHING, grid
+from nanotabpfn.studies.saved import SavedStudy, read_records, read_saved
+from nanotabpfn.studies.scoring import POOLED
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = Path(variances.__file__).with_name(variances.FILE)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option("--without", multiple=True, metavar="CELL", help="A cell to leave out, by its name.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=FILE, show_default=False)
+def main(folders: tuple[Path, ...], without: tuple[str, ...], out: Path) -> None:
+    """Measure the components in the studies of FOLDERS, after each step at which they were scored."""
+    entries = [entry for folder in folders for entry in entries_of(folder, set(without))]
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    out.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    click.echo(f"{out}: {len(entries)} entries")
+
+
+def entries_of(folder: Path, without: set[str]) -> list[dict]:
+    """The components of one study after each of its `eval_steps`."""
+    saved = read_saved(folder)
+    records = without_late(read_records(folder))
+    names = (
+        records["arm"] + ", data seed " + records["data_seed"].astype(str)
+        + ", model seed " + records["model_seed"].astype(str)
+    )  # fmt: skip
+    unknown = without - set(names)
+    if unknown:
+        raise click.UsageError(f"--without: no cell of {folder} is called {min(unknown)!r}")
+    suite = saved.study.suites[0]
+    chosen = records[~names.isin(without) & (records["target"] == "real") & (records["suite"] == suite)]
+    return [_entry(saved, chosen[chosen["step"] == step], step, folder) for step in saved.study.eval_steps]
+
+
+def _entry(saved: SavedStudy, records: pd.DataFrame, step: int, folder: Path) -> dict:
+    study = saved.study
+    arms = [arm.name for arm, _ in saved.arms if arm.name not in LEARNS_NOTHING]
+    cells = records[records["arm"].isin(arms)].drop_duplicates(["arm", "data_seed", "model_seed"])
+    resolved = folder.resolve()
+    return {
+        "suite": study.suites[0],
+        "recipe": study.recipe,
+        "steps": step,
+        "batch_size": study.batch_size,
+        "row_samples": study.row_samples,
+        "num_cells": len(cells),
+        "source": str(resolved.relative_to(ROOT) if resolved.is_relative_to(ROOT) else folder.name),
+        "components": variances.rounded(
+            {metric: _components(saved, records, metric, arms) for metric in METRICS}
+        ),
+    }
+
+
+def _components(saved: SavedStudy, records: pd.DataFrame, metric: str, arms: list[str]) -> Components:
+    of_metric = records[records["metric"] == metric]
+    tables = list(dict.fromkeys(of_metric["task"]))
+    folds = sorted(set(of_metric["fold"]) - {POOLED})
+    pooled, *by_fold = (
+        [grid(saved.study, of_metric[of_metric["fold"] == fold], arm, tables) for arm in arms]
+        for fold in (POOLED, *folds)
+    )
+    rows = rows_component([np.stack(one, axis=-1) for one in zip(*by_fold, strict=True)])
+    found = components_of(pooled)
+    return found._replace(rows=min(rows, found.tables))
+
+
+if __name__ == "__main__":
+    main()
