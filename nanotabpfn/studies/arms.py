@@ -12,7 +12,7 @@ import torch
 
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.studies.spec import ArmSettings, Study, StudyError
+from nanotabpfn.studies.spec import ArmSettings, Study, StudyError, dose_of
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.dumps.download import PUBLISHED
@@ -182,16 +182,43 @@ def _resolve(name: str, settings: ArmSettings, steps: int) -> list[Arm]:
             raise ValueError(
                 f"missing_fraction: the model takes no missing cells, got {config.missing_fraction}"
             )
-        suffix = "".join(f" {field}={_short(value)}" for field, value in changes.items())
-        arms.append(Arm(name + suffix, config, None, steps))
+        arms.append(Arm(_variant_name(name, changes), config, None, steps))
     return arms
+
+
+def _variant_name(name: str, changes: dict[str, Any]) -> str:
+    return name + "".join(f" {field}={_short(value)}" for field, value in changes.items())
+
+
+class DoseSeries(NamedTuple):
+    """Arms that differ in one setting, along a range."""
+
+    name: str  # of the arm in the study file
+    field: str
+    doses: dict[str, float]  # arm -> dose, the lowest first
+
+
+def dose_series(study: Study) -> list[DoseSeries]:
+    """The arms of a study with `design: doses`.
+
+    >>> noise = {"preset": "default", "vary": {"label_noise": [0.2, 0, 0.1]}, "design": "doses"}
+    >>> dose_series(Study(name="s", arms={"noise": noise}))[0].doses
+    {'noise label_noise=0': 0.0, 'noise label_noise=0.1': 0.1, 'noise label_noise=0.2': 0.2}
+    """
+    found = []
+    for name, settings in study.arms.items():
+        if settings.design == "doses":
+            [(field, values)] = settings.vary.items()
+            doses = {_variant_name(name, {field: value}): dose_of(value) for value in values}
+            found.append(DoseSeries(name, field, dict(sorted(doses.items(), key=lambda item: item[1]))))
+    return found
 
 
 def _variants(settings: ArmSettings) -> list[dict[str, Any]]:
     """The changes of each prior that an arm stands for; a single one without changes if nothing varies."""
     if not settings.vary:
         return [{}]
-    if settings.design == "factorial":
+    if settings.design != "one_at_a_time":  # of one field, the doses are all combinations
         return [dict(zip(settings.vary, values, strict=True)) for values in product(*settings.vary.values())]
     return [{}, *({field: value} for field, values in settings.vary.items() for value in values)]
 

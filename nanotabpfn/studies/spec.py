@@ -42,6 +42,18 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def dose_of(value: Any) -> float | None:
+    """The dose that a value of a field stands for: a number, or the middle of a range; None if it is neither.
+
+    >>> dose_of(0.2), dose_of([0.25, 0.75]), dose_of("mlp")
+    (0.2, 0.5, None)
+    """
+    ends = value if isinstance(value, list | tuple) and len(value) == 2 else [value]
+    if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
+        return None
+    return float(sum(ends) / len(ends))
+
+
 class ArmSettings(Settings):
     """One arm of the file: the source of its datasets, exactly one of preset, config and dump."""
 
@@ -55,8 +67,9 @@ class ArmSettings(Settings):
     """Fields of the prior to change."""
     vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Fields of the prior, each with its values: such an arm stands for several arms."""
-    design: Literal["factorial", "one_at_a_time"] = "factorial"
-    """How `vary` makes arms: all combinations of the values, or the prior unchanged and each value alone."""
+    design: Literal["factorial", "one_at_a_time", "doses"] = "factorial"
+    """How `vary` makes arms: all combinations of the values; or the prior unchanged and each value alone;
+    or the values of one field as doses, whose trend the report tests."""
 
     @model_validator(mode="after")
     def _has_one_source(self):
@@ -67,6 +80,20 @@ class ArmSettings(Settings):
             )
         if self.dump and (self.set or self.vary):
             raise ValueError("set and vary need a preset or a config: a dump cannot be changed")
+        return self
+
+    @model_validator(mode="after")
+    def _has_doses(self):
+        if self.design == "doses":
+            if len(self.vary) != 1:
+                raise ValueError(f"design: doses needs one field in vary, got {len(self.vary)}")
+            [(field, values)] = self.vary.items()
+            doses = [dose_of(value) for value in values]
+            if None in doses or len(set(doses)) < 3:
+                raise ValueError(
+                    "design: doses needs at least 3 numbers or ranges with different middles in "
+                    f"vary.{field}, got {values}"
+                )
         return self
 
     @field_validator("preset")

@@ -4,7 +4,7 @@ Tables are the units: the scores of a table are averaged over seeds first, since
 table, not more tables. A claim about priors, rather than about the few models that were trained, must include
 the variance of the seeds too: see `compare`.
 
-Axis letters: A arms, D data seeds, M model seeds, T tables.
+Axis letters: A arms, D data seeds, M model seeds, T tables, K doses.
 
 References:
     Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006) 1-30
@@ -158,6 +158,24 @@ def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level:
 def shows_difference(found: Comparison, adjusted: float, level: float) -> bool:
     """Whether `verdict` claims a difference."""
     return not found.interval[0] <= 0 <= found.interval[1] and adjusted < 1 - level
+
+
+def trend(scores: np.ndarray, doses: np.ndarray) -> np.ndarray:
+    """The change of scores (K, D, M, T) from the lowest to the highest of K doses, by the least-squares
+    line of each cell and table.
+
+    It is a linear contrast of the arms, (D, M, T), so `compare` tests it as it does differences.
+
+    >>> trend(np.array([0.5, 0.6, 0.8]).reshape(3, 1, 1, 1), np.array([0.0, 1.0, 3.0])).round(9).item()
+    0.3
+
+    Raises:
+        ValueError: all doses are equal.
+    """
+    if np.ptp(doses) == 0:
+        raise ValueError(f"doses must differ, got {doses}")
+    centred = np.asarray(doses, float) - np.mean(doses)
+    return np.tensordot(centred / np.square(centred).sum() * np.ptp(doses), scores, axes=1)
 
 
 class Ranks(NamedTuple):

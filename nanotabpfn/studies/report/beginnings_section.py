@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from nanotabpfn.studies.report.blocks import Block, metric_name, table, text
+from nanotabpfn.studies.report.blocks import Block, estimate_cells, metric_name, table, text
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
-from nanotabpfn.studies.statistics import Comparison
 from nanotabpfn.training.beginning import FIRST_VERDICT, WINDOW
 from priors.audit.compare import holm
 
@@ -158,9 +157,9 @@ def _robust(scores: Scores, begun: Scores | None) -> list[Block]:
             continue
         of_cells = (scores.of[arm] - scores.of[scores.reference]).mean(axis=2).ravel() * scores.sign  # (C,)
         of_cells = of_cells[np.isfinite(of_cells)]
-        row = [arm, *_estimate(found)]
+        row = [arm, *estimate_cells(found.mean, found.interval)]
         if begun is not None:
-            row += _estimate(begun.comparisons[arm][0]) if arm in begun.comparisons else ["", ""]
+            row += _without_late(begun, arm)
         rows.append(
             [*row, f"{np.median(of_cells):+.4f}", f"{stats.trim_mean(of_cells, TRIMMED):+.4f}"],
         )
@@ -178,5 +177,8 @@ def _robust(scores: Scores, begun: Scores | None) -> list[Block]:
     return [table(header, rows, caption)]
 
 
-def _estimate(found: Comparison) -> list[str]:
-    return [f"{found.mean:+.4f}", f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}"]
+def _without_late(begun: Scores, arm: str) -> list[str]:
+    if arm not in begun.comparisons:
+        return ["", ""]
+    found, _ = begun.comparisons[arm]
+    return estimate_cells(found.mean, found.interval)

@@ -79,6 +79,15 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def estimate_cells(mean: float, interval: tuple[float, float]) -> list[str]:
+    """A difference and its interval for a table.
+
+    >>> estimate_cells(0.0123, (-0.001, 0.0256))
+    ['+0.0123', '-0.0010 to +0.0256']
+    """
+    return [f"{mean:+.4f}", f"{interval[0]:+.4f} to {interval[1]:+.4f}"]
+
+
 def three_digits(value: float) -> str:
     """A number for a table; empty where there is none.
 

@@ -121,6 +121,38 @@ def intervals(
     return _svg(figure)
 
 
+def dose_response(
+    panels: dict[
+        str, tuple[np.ndarray, list[tuple[float, tuple[float, float]]], tuple[float, tuple[float, float]]]
+    ],
+    field: str,
+) -> str:
+    """Differences of each dose from the mean of all doses, and the line of the trend with its band.
+
+    Args:
+        panels: name of the metric -> the doses, the difference of each with its interval, and the change
+        from the
+            first to the last by the line, with its interval.
+        field: the setting that the doses are of.
+    """
+    figure, axes_of = _figure(8.2, 3.2, len(panels))
+    for axes, (metric, (doses, differences, (change, ends))) in zip(
+        np.atleast_1d(axes_of), panels.items(), strict=True
+    ):
+        along = (doses - doses.mean()) / np.ptp(doses)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.fill_between(doses, along * ends[0], along * ends[1], color=COLOURS[0], alpha=0.15, linewidth=0)
+        axes.plot(doses, along * change, color=COLOURS[0], linewidth=1.6)
+        for dose, (mean, interval) in zip(doses, differences, strict=True):
+            axes.plot([dose, dose], interval, color="black", linewidth=1)
+            axes.plot(dose, mean, "o", color="black", markersize=4)
+        axes.set_title(metric, fontsize=9)
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_xlabel(_wrapped(field, 40), fontsize=9)
+    np.atleast_1d(axes_of)[0].set_ylabel("from the mean of all doses, up is better", fontsize=8)
+    return _svg(figure)
+
+
 def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray], label: str) -> str:
     """The difference from the reference on every table, a column of panels for each arm."""
     figure, panels = _figure(1.7 + 1.9 * len(differences), 0.9 + 0.22 * len(tables), len(differences))

@@ -21,6 +21,7 @@ from nanotabpfn.studies.report.blocks import (
 )
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
+from nanotabpfn.studies.report.doses_section import dose_words, doses
 from nanotabpfn.studies.report.learned import nothing_learned
 from nanotabpfn.studies.report.power_section import power_table, power_words
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
@@ -60,6 +61,7 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
         ),
         Section("What was compared", _arms(saved, scores)),
         Section("Real tables", real_tables(scores, second)),
+        Section("Doses", doses(scores, second, begun, second_begun)),
         Section("Trainings that begin late", beginnings(scores, begun, shares)),
         Section("Controls", controls(scores, records)),
         Section("Own and other priors", cross_prior(saved, records)),
@@ -81,7 +83,8 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
-    verdicts = [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
+    verdicts = dose_words(scores)
+    verdicts += [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
     if verdicts:
         blocks.append(Block("list", items_=tuple(verdicts)))
     blocks.append(

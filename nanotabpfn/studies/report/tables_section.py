@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from nanotabpfn.studies.report.blocks import Block, figure, metric_name, plain, table, three_digits
+from nanotabpfn.studies.report.blocks import (
+    Block,
+    estimate_cells,
+    figure,
+    metric_name,
+    plain,
+    table,
+    three_digits,
+)
 from nanotabpfn.studies.report.figures import (
     critical_differences,
     intervals,
@@ -130,8 +138,7 @@ def _tests(scores: Scores) -> Block:
         rows.append(
             [
                 arm,
-                f"{found.mean:+.4f}",
-                f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}",
+                *estimate_cells(found.mean, found.interval),
                 f"{adjusted:.2g}",
                 "yes" if shows_difference(found, adjusted, study.level) else "no",
                 f"{found.bootstrap[0]:+.4f} to {found.bootstrap[1]:+.4f}",

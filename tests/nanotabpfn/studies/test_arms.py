@@ -6,8 +6,8 @@ import networkx as nx
 import pytest
 from study_files import TWO_ARMS, write
 
-from nanotabpfn.studies.arms import architecture, cells_of, resolve_arms, sample_graphs
-from nanotabpfn.studies.spec import CONTROLS, StudyError
+from nanotabpfn.studies.arms import architecture, cells_of, dose_series, resolve_arms, sample_graphs
+from nanotabpfn.studies.spec import CONTROLS, Study, StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import PriorConfig
@@ -71,6 +71,31 @@ def test_one_at_a_time_changes_one_field_of_the_base(resolved):
     assert list(arms) == ["a", "a num_nodes=6-7", "a num_nodes=8-9", "a label_noise=0-0.5"]
     assert arms["a"].config == PRESETS["linear"]
     assert arms["a label_noise=0-0.5"].config.num_nodes == PRESETS["linear"].num_nodes
+
+
+def test_doses_are_arms_in_the_order_of_the_setting(resolved):
+    arm = {"preset": "linear", "vary": {"label_noise": [[0.2, 0.4], 0, [0.1, 0.1]]}, "design": "doses"}
+    arms = resolved(arms={"a": arm}, controls=[])
+    assert list(arms) == ["a label_noise=0.2-0.4", "a label_noise=0", "a label_noise=0.1-0.1"]
+    [series] = dose_series(Study(name="s", arms={"a": arm, "b": {"preset": "gp"}}))
+    assert (series.name, series.field) == ("a", "label_noise")
+    assert list(series.doses.values()) == pytest.approx([0, 0.1, 0.3])
+    assert set(series.doses) == set(arms)
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        ({}, "needs one field in vary, got 0"),
+        ({"label_noise": [0, 0.1, 0.2], "num_nodes": [4, 5, 6]}, "needs one field in vary, got 2"),
+        ({"label_noise": [0, 0.1]}, "at least 3 numbers or ranges"),
+        ({"label_noise": [0.1, [0, 0.2], 0.3]}, "with different middles in vary.label_noise"),
+        ({"mechanisms": ["linear", "mlp", "gp"]}, "at least 3 numbers or ranges"),
+    ],
+)
+def test_doses_must_be_numbers_of_one_field(vary, message):
+    with pytest.raises(ValueError, match=message):
+        Study(name="s", arms={"a": {"preset": "linear", "vary": vary, "design": "doses"}})
 
 
 def test_variants_of_one_name_are_refused(resolved):

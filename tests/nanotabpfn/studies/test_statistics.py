@@ -14,7 +14,9 @@ from nanotabpfn.studies.statistics import (
     bayesian_signed_rank,
     bootstrap_interval,
     compare,
+    mean_interval,
     shows_difference,
+    trend,
     variance_components,
     variance_parts,
     verdict,
@@ -250,3 +252,19 @@ def test_variance_components_where_there_is_nothing():
     assert found["rest"] == pytest.approx(0.1, rel=0.15)
     assert found["prior"] < 0.05
     assert set(variance_components(np.zeros((2, 2, 2, 3))).values()) == {0.0}
+
+
+def test_a_trend_is_not_shown_more_often_than_allowed_and_a_known_one_is():
+    rng, doses = np.random.default_rng(0), np.array([0.0, 0.1, 0.3, 1.0])
+    noise = (
+        rng.normal(0, 0.012, (4, 1_000, 1, 1, 13)) + rng.normal(0, 0.008, (4, 1_000, 6, 1, 1))
+        + rng.normal(0, 0.01, (4, 1_000, 6, 1, 13))
+    )  # fmt: skip
+    for change, low, high in ((0.0, 0.0, 0.05), (0.03, 0.9, 1.0)):
+        scores = noise + change * doses[:, None, None, None, None]
+        found = np.stack([trend(scores[:, n], doses) for n in range(1_000)])  # (N, D, M, T)
+        half = mean_interval(variance_parts(found), 0.95)
+        assert found.mean() == pytest.approx(change, abs=0.001)
+        assert low <= np.mean(np.abs(found.mean(axis=(1, 2, 3))) > half) <= high
+    with pytest.raises(ValueError, match="doses must differ"):
+        trend(np.zeros((2, 1, 1, 1)), np.ones(2))
