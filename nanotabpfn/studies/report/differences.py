@@ -38,10 +38,10 @@ def differences_table(scores: Scores, second: Scores, records: "pd.DataFrame") -
     level = scores.study.level
     caption = (
         f"Differences from {scores.reference}, positive where the arm is better, with {level:.0%} intervals; "
-        "the verdicts are about the first column. Held-out datasets have less noise than real tables, and "
-        f"say what was learned of priors, not of real tables. The common prior is the preset {COMMON_PRIOR}, "
-        "with the same datasets for all models. On the arms' priors, taken together with "
-        "equal weights, each arm has the advantage of its own."
+        "the verdicts are about the first column. Held-out datasets show what was learned of priors, not of "
+        "real tables. Their intervals have no part from the choice of tables; the luck of seeds stays. The "
+        f"common prior is the preset {COMMON_PRIOR}, with the same datasets for all models. On the arms' "
+        "priors, taken together with equal weights, each arm has the advantage of its own."
     )
     return [table(["arm", *columns], rows, caption)]
 

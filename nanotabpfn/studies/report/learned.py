@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nanotabpfn.studies.report.beginnings_section import late_shares
 from nanotabpfn.studies.report.blocks import Block, warning
 from nanotabpfn.studies.report.scores import Scores, compare_complete, grid
 from nanotabpfn.studies.statistics import Comparison, shows_difference
@@ -48,7 +49,7 @@ def nothing_learned(scores: Scores, records: "pd.DataFrame") -> list[Block]:
         warning(
             "Nothing was learned; train longer. No arm is shown to be better than the untrained model in "
             "ROC AUC, neither on real tables nor on held-out datasets of its own prior. So the differences "
-            f"below say nothing about priors. {_suggestion(scores, arms)}"
+            f"below say nothing about priors. {_late(scores, records)}{_suggestion(scores, arms)}"
         )
     ]
 
@@ -79,6 +80,16 @@ def _on_held_out(scores: Scores, records: "pd.DataFrame", arms: list[str]) -> li
             differences = differences[..., np.isfinite(differences).all(axis=(0, 1))]
         found.append(compare_complete(differences, scores.study.level) if differences.size else None)
     return [one for one in found if one is not None]
+
+
+def _late(scores: Scores, records: "pd.DataFrame") -> str:
+    """How many trainings had not begun, if there are any and it is known."""
+    shares = [share for arm, share in late_shares(scores, records).items() if scores.roles[arm] == "arm"]
+    late = sum(share.not_begun for share in shares)
+    if not late:
+        return ""
+    known = sum(share.known for share in shares)
+    return f"Of {known} trainings of the arms {late} had not begun: their loss is that of the class shares. "
 
 
 def _suggestion(scores: Scores, arms: list[str]) -> str:

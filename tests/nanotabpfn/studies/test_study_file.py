@@ -165,3 +165,14 @@ def test_the_race_is_a_study_of_presets_and_dumps(tmp_path, tiny_dump):
     arms = resolve_arms(load_study(tmp_path / "race.yaml"))
     assert [arm.name for arm in arms if arm.dump] == ["tabicl-mix-scm", "tabicl-graph-scm", "ticl-mlp"]
     assert len(arms) == 6 + 2
+
+
+def test_a_rope_is_given_for_each_metric(tmp_path):
+    with pytest.raises(
+        StudyError, match=r"rope: .*is given for each metric, such as {log_loss: 0.01}, got 0.01"
+    ):
+        load_study(write(tmp_path, TWO_ARMS | {"rope": 0.01}))
+    with pytest.raises(StudyError, match=r"unknown field 'rope.auc'"):
+        load_study(write(tmp_path, TWO_ARMS | {"rope": {"auc": 0.01}}))
+    study = load_study(write(tmp_path, TWO_ARMS | {"rope": {"roc_auc": 0.003}}))
+    assert [study.rope_of(metric) for metric in ("roc_auc", "log_loss")] == [0.003, 0.015]

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 import pytest
-from simulated_study import saved_study, simulate, study_of
+from simulated_study import began_late, saved_study, simulate, study_of
 
 from nanotabpfn.studies.report.sections import build_report
 
@@ -75,3 +75,14 @@ def test_with_one_pair_of_seeds_datasets_are_units(tmp_path):
 def test_without_the_control_nothing_is_said(tmp_path):
     study = study_of(controls=["repeated"])
     assert "Nothing was learned" not in first_line(tmp_path, study, simulate(study, NOTHING))
+
+
+def test_it_says_how_many_trainings_had_not_begun(tmp_path):
+    study = study_of()
+    records = simulate(study, NOTHING)
+    assert "had not begun" not in first_line(tmp_path, study, records)
+    records = began_late(records, "same", [0, 1, 2], loss=0.0)
+    assert "Of 12 trainings of the arms 3 had not begun" in first_line(tmp_path, study, records)
+    assert "had not begun" not in first_line(
+        tmp_path, study, records.assign(begun=None).astype({"begun": "boolean"})
+    )

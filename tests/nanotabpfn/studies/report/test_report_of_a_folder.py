@@ -1,5 +1,6 @@
 """A report is made from study.json and the records alone, and never silently replaced by an emptier one."""
 
+import json
 import os
 import shutil
 
@@ -82,3 +83,15 @@ def test_a_folder_without_records_or_study(tmp_path):
     write_saved(saved_study(study_of()), tmp_path)
     with pytest.raises(StudyError, match="no cell is scored yet"):
         write_report(tmp_path)
+
+
+def test_a_study_of_an_earlier_version_keeps_its_metric_and_rope(tmp_path):
+    write_folder(tmp_path, study_of(rope={"roc_auc": 0.02}, seed_design="crossed"))
+    file = tmp_path / "study.json"
+    values = json.loads(file.read_text())
+    values["study"]["rope"] = 0.02
+    del values["study"]["metric"], values["study"]["seed_design"], values["prior_version"]
+    file.write_text(json.dumps(values))
+    study = read_saved(tmp_path).study
+    assert (study.metric, study.rope_of("roc_auc"), study.seed_design) == ("roc_auc", 0.02, "crossed")
+    assert read_saved(tmp_path).prior_version is None
