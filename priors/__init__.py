@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.audit.report import describe_audit
     from priors.config import PriorConfig, load_config, with_overrides
     from priors.dataset import Dataset
+    from priors.distributions import choice, integers, log_uniform, uniform
     from priors.dumps.convert import convert
     from priors.dumps.hash import content_hash
     from priors.dumps.merge import merge_dumps
@@ -46,6 +47,7 @@ _MODULES = {
     "priors.audit.report": ["describe_audit"],
     "priors.config": ["PriorConfig", "load_config", "with_overrides"],
     "priors.dataset": ["Dataset"],
+    "priors.distributions": ["choice", "integers", "log_uniform", "uniform"],
     "priors.dumps.convert": ["convert"],
     "priors.dumps.hash": ["content_hash"],
     "priors.dumps.merge": ["merge_dumps"],

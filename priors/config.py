@@ -1,8 +1,7 @@
 """PriorConfig: all that decides which datasets a prior draws. Frozen, checked at birth, JSON both ways."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from priors.distributions import Choice, LogUniform, Range, Uniform, integers, log_uniform, uniform
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
@@ -29,13 +29,15 @@ from priors.families.ranges import default_parameters
 from priors.field_types import (
     FractionRange,
     HiddenRange,
+    Interval,
     IntRange,
+    LogScaleRange,
     ParameterRange,
-    ScaleRange,
     Share,
     ShareRange,
     Weight,
     Weights,
+    of_field,
     ordered,
     summable,
     weights_of,
@@ -53,21 +55,12 @@ from priors.registry import (
 )
 from priors.settings import as_weights, changed_fields, differences, explain, write_value
 
-
-def _of_field(field: str, check: Callable, *args: Any) -> Any:
-    """``check(*args)``, whose complaints say which field they are about."""
-    try:
-        return check(*args)
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from error
+NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
+"""What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
 
 
 def _own_graph(graph: Any) -> Any:
     return from_networkx(graph) if isinstance(graph, nx.Graph) else graph
-
-
-NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
-"""What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -89,23 +82,23 @@ class PriorConfig:
 
     num_datapoints: Annotated[int, Field(ge=4)] = 150
     """Rows of every dataset, training and test together."""
-    num_features: IntRange = (5, 5)
+    num_features: IntRange = integers(5, 5)
     """Features of a dataset, the columns of X; at least 1. Drawn once per block of datasets, so that a block
     stacks into one batch."""
-    num_classes: IntRange = (2, 2)
+    num_classes: IntRange = integers(2, 2)
     """Classes of a dataset, at least 2; drawn per dataset."""
-    train_fraction: FractionRange = (0.1, 0.9)
+    train_fraction: FractionRange = uniform(0.1, 0.9)
     """Share of the rows that are training rows (`single_eval_pos`); the others are test rows. Drawn once per
     block. The default is the published dump's, whose splits lie between 15 and 135 of 150 rows."""
     problem_type: Literal["classification", "regression"] = "classification"
     """What is predicted: a class, or the target's real value (scaled to mean 0 and variance 1 over the
     training rows). In regression `num_classes` has no effect."""
 
-    num_nodes: IntRange = (6, 16)
+    num_nodes: IntRange = integers(6, 16)
     """Nodes of the causal graph, at least 2; drawn per dataset. A dataset with F features gets more nodes
     where these would leave a smaller share hidden than `hidden_fraction`: at least (F + 1) / (1 -
     hidden_fraction), since the target is a node too."""
-    hidden_fraction: HiddenRange = (0.05, 0.25)
+    hidden_fraction: HiddenRange = uniform(0.05, 0.25)
     """Smallest share of the nodes that are no column of the table; drawn per dataset. Hidden nodes are common
     causes of several columns, steps between cause and effect, or causes of nothing that is a column. With 0
     all nodes may be columns, if `num_nodes` is at most F + 1."""
@@ -149,7 +142,7 @@ class PriorConfig:
         default_factory=lambda: {"additive": 1.0}
     )
     """How the noise of a node and the values of its mechanism are combined."""
-    noise_scale: ScaleRange = (0.05, 1.0)
+    noise_scale: LogScaleRange = log_uniform(0.05, 1.0)
     """Standard deviation of a node's noise, where the values of its mechanism have 1; log-uniform. Large
     values make all columns harder to predict."""
     mix: Literal["node", "dataset"] = "node"
@@ -161,7 +154,7 @@ class PriorConfig:
     (`meta`), with a correlation that is drawn once per dataset and setting. Over datasets the distribution is
     the same in all three. Without coherence, all datasets are much alike (Qu et al., TabICL, 2025)."""
 
-    categorical_fraction: ShareRange = (0.0, 0.0)
+    categorical_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the nodes that are categories; drawn per dataset. A category's children depend on the
     category. The table holds integer codes."""
     converters: Annotated[Weights, weights_of(CONVERTERS)] = Field(
@@ -176,7 +169,7 @@ class PriorConfig:
     ordered_labels: Share = 0.0
     """How often labels keep the order of the classes along the target's values; otherwise they are
     permuted."""
-    label_noise: ShareRange = (0.0, 0.0)
+    label_noise: ShareRange = uniform(0.0, 0.0)
     """Share of the labels that are replaced by random ones (in regression, share of the target's variance
     that is noise); drawn per dataset. 1 makes the target independent of the features."""
     target_position: Literal["any", "early", "late"] = "any"
@@ -184,36 +177,36 @@ class PriorConfig:
     allow_descendants: bool = True
     """Whether features may be effects of the target (anti-causal prediction). Otherwise they are its causes
     and siblings only."""
-    relevant_fraction: ShareRange = (0.4, 1.0)
+    relevant_fraction: ShareRange = uniform(0.4, 1.0)
     """Smallest share of the features that share an ancestor with the target; drawn per dataset. The other
     features may be independent of the target, as some columns of real tables are."""
 
-    drift_fraction: ShareRange = (0.0, 0.0)
+    drift_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the mechanisms that change along the rows; drawn per dataset. Such a mechanism turns from one
     function of its family in the first row into another in the last row. Rows are then in the order of time,
     training rows first."""
     shift: Share = 0.0
     """How often the test rows of a dataset are drawn under an intervention that the training rows do not
     have: some nodes are cut off from their causes and moved (distribution shift)."""
-    shift_nodes: IntRange = (1, 1)
+    shift_nodes: IntRange = integers(1, 1)
     """Nodes that a shift moves, at least 1; drawn per dataset among the features and the causes of features
     and target."""
-    shift_size: ScaleRange = (0.5, 2.0)
+    shift_size: LogScaleRange = log_uniform(0.5, 2.0)
     """How far a shift moves these nodes, in standard deviations; log-uniform, drawn per dataset."""
 
     twins: bool = False
     """Whether each dataset has a twin (`Dataset.twin`), its counterfactual: the same rows with the same
     noise, but one feature, drawn at random, is set in all rows to the value that it has in a random row."""
 
-    warp_fraction: ShareRange = (0.0, 0.0)
+    warp_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the real columns that go through a monotone function, which makes them skewed; drawn per
     dataset."""
-    quantized_fraction: ShareRange = (0.0, 0.0)
+    quantized_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the real columns that are rounded to 4 to 40 levels, as counts and scores are; drawn per
     dataset."""
-    outlier_fraction: ShareRange = (0.0, 0.0)
+    outlier_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the cells that are moved by 5 to 20 standard deviations; drawn per dataset."""
-    missing_fraction: ShareRange = (0.0, 0.0)
+    missing_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the cells that are missing (NaN); drawn per dataset. `nanotabpfn train` refuses such
     datasets."""
     missing_kinds: Annotated[Weights, weights_of(MISSING_KINDS)] = Field(
@@ -227,7 +220,7 @@ class PriorConfig:
     rows; larger ones get this value. 100 is TabICL's bound. Training rows reach it only where there are over
     10,000."""
 
-    learnability: ShareRange | None = None
+    learnability: Interval | None = None
     """Keep only datasets on which a small tree ensemble has an out-of-bag ROC AUC (in regression R2) in this
     range; null keeps all. Scoring takes some tens of milliseconds per draw."""
     difficulty: tuple[Weight, ...] | None = None
@@ -268,7 +261,7 @@ class PriorConfig:
         if self.difficulty is not None:
             if self.learnability is None:
                 raise ValueError(f"difficulty: needs a learnability to divide, got {self.difficulty}")
-            _of_field("difficulty", summable, dict(enumerate(self.difficulty)))
+            of_field("difficulty", summable, dict(enumerate(self.difficulty)))
         object.__setattr__(self, "parameters", self._checked_parameters())
         for field in fields(self):
             value = getattr(self, field.name)
@@ -281,8 +274,8 @@ class PriorConfig:
         default = PriorConfig.__dataclass_fields__["num_features"].default
         if self.num_features not in (default, (count, count)):
             raise ValueError(f"num_features: the graph has {count}, got {self.num_features}")
-        object.__setattr__(self, "num_features", (count, count))  # frozen, but under construction
-        object.__setattr__(self, "num_nodes", (len(graph.nodes), len(graph.nodes)))
+        object.__setattr__(self, "num_features", integers(count, count))  # frozen, but under construction
+        object.__setattr__(self, "num_nodes", integers(len(graph.nodes), len(graph.nodes)))
         kind = {"classification": "categorical", "regression": "real"}[self.problem_type]
         declared = graph.nodes[graph.target_name].get("kind", kind)
         if declared != kind:
@@ -296,20 +289,23 @@ class PriorConfig:
         families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
         checked = {}
         for name, ranges in self.parameters.items():
-            own = parameters_of(_of_field("parameters", lookup, families, name))
+            own = parameters_of(of_field("parameters", lookup, families, name))
             checked[name] = {}
             for parameter, values in ranges.items():
                 where = f"parameters: {name}: {parameter}"
                 if parameter not in own:
                     raise ValueError(f"{where} is unknown: {name} has {', '.join(own) or 'none'}")
                 kind = parameter_type(own[parameter])
-                if kind is float and isinstance(values, tuple) and not isinstance(values[0], str):
-                    values = (float(values[0]), float(values[1]))  # (0, 1) is no range of integers here
-                if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in values)):
+                if isinstance(values, tuple) and not isinstance(values[0], str):
+                    values = values if isinstance(values, Range) else Uniform(values)
+                    if kind is float:  # (0, 1) is no range of integers here
+                        values = values.map(float)
+                numbers = values.weights if isinstance(values, Choice) else values
+                if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in numbers)):
                     raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
                 check_parameter(where, own[parameter], values)
                 if not isinstance(values[0], str):
-                    _of_field(where, ordered, values)
+                    of_field(where, ordered, values)
                 checked[name][parameter] = values
         return frozen(checked)
 
@@ -359,28 +355,48 @@ class PriorConfig:
         return self.num_classes[1] if self.problem_type == "classification" else None
 
     @property
-    def split_range(self) -> tuple[int, int]:
-        """Smallest and largest `single_eval_pos`: at least one row on each side."""
-        low, high = (round(fraction * self.num_datapoints) for fraction in self.train_fraction)
-        return max(1, low), min(self.num_datapoints - 1, high)
+    def split_range(self) -> Range:
+        """The distribution of `single_eval_pos`: at least one row on each side."""
+        most = self.num_datapoints - 1
+        return self.train_fraction.map(lambda share: min(max(1, round(share * self.num_datapoints)), most))
 
     def __repr__(self) -> str:
         """The fields that do not have their defaults: Python that makes the config again."""
         default = PriorConfig()
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed = (f"{name}={value!r}" for name, value in shown.items() if value != getattr(default, name))
+        changed = (
+            f"{name}={_python(value, getattr(default, name))}"
+            for name, value in shown.items()
+            if value != getattr(default, name)
+        )
         return f"PriorConfig({', '.join(changed)})"
 
     def _repr_html_(self) -> str:
-        values, default = asdict(self), asdict(PriorConfig())
+        values, default = self.plain(), PriorConfig().plain()
         changed = {path: write_value(value) for path, (value, _) in differences(values, default).items()}
         every = {name: write_value(value) for name, value in values.items() if name != "parameters"}
         title = f"PriorConfig: {len(changed)} changed settings" if changed else "PriorConfig: the defaults"
         return block(title, facts(changed), folded("all settings", facts(every)))
 
+    def plain(self) -> dict[str, Any]:
+        """The fields as JSON has them.
+
+        A range of the field's own distribution is a pair.
+
+        Examples:
+            >>> fields = PriorConfig(num_features=log_uniform(2, 50)).plain()
+            >>> fields["num_features"], fields["num_datapoints"], fields["noise_scale"]
+            ({'log_uniform': [2, 50]}, 150, [0.05, 1.0])
+        """
+        return TypeAdapter(PriorConfig).dump_python(
+            self,
+            mode="json",
+            warnings=False,  # that an immutable tuple stands where a list was read
+        )
+
     def to_json(self, indent: int | None = None) -> str:
         """The whole resolved config as JSON; `from_json` takes it back."""
-        return json.dumps(asdict(self), indent=indent)
+        return json.dumps(self.plain(), indent=indent)
 
     @staticmethod
     def from_json(text: str, trust: bool = True) -> "PriorConfig":
@@ -400,6 +416,13 @@ class PriorConfig:
                 return TypeAdapter(PriorConfig).validate_json(text)
         except ValidationError as error:
             raise ConfigError(explain(error)) from error
+
+
+def _python(value: Any, default: Any) -> str:
+    """The Python of a field's value, where a pair means the distribution of its default."""
+    if type(value) is Uniform and isinstance(default, LogUniform):
+        return f"uniform({value[0]!r}, {value[1]!r})"
+    return repr(value)
 
 
 def with_overrides(config: PriorConfig, overrides: dict[str, Any]) -> PriorConfig:
@@ -432,7 +455,7 @@ def changes_from(config: PriorConfig, base: PriorConfig) -> dict[str, tuple[Any,
         >>> changes_from(PriorConfig(num_features=3), PriorConfig())
         {'num_features': ([3, 3], [5, 5])}
     """
-    return differences(asdict(config), asdict(base))
+    return differences(config.plain(), base.plain())
 
 
 def load_config(path: str | Path) -> PriorConfig:
@@ -469,6 +492,4 @@ def _config_of(text: str) -> PriorConfig:
     if not isinstance(values, dict):
         return PriorConfig.from_json(text)  # which says what is wrong with it
     values.pop("$schema", None)  # for the editor
-    default = PriorConfig()
-    present = {field.name: getattr(default, field.name) for field in fields(PriorConfig)}
-    return PriorConfig.from_json(json.dumps(changed_fields(present, values)))
+    return PriorConfig.from_json(json.dumps(changed_fields(PriorConfig().plain(), values)))

@@ -7,7 +7,7 @@ a family does is the first sentence of its function.
 import ast
 import inspect
 import textwrap
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter
@@ -48,14 +48,14 @@ def describe_field(name: str) -> FieldReference:
     Examples:
         >>> described = describe_field("train_fraction")
         >>> described.values, described.default
-        ('a number, or a range [low, high], above 0 and below 1', '[0.1, 0.9]')
+        ('a number, a range [low, high] or a distribution, above 0 and below 1', '[0.1, 0.9]')
     """
-    default = asdict(PriorConfig())
+    default = PriorConfig().plain()
     if name not in default:
         similar = did_you_mean(name, default) or f"there are {', '.join(default)}"
         raise ConfigError(f"unknown field {name!r}; {similar}")
     schema = TypeAdapter(PriorConfig).json_schema()
-    changed = {preset: differences(asdict(config), default) for preset, config in PRESETS.items()}
+    changed = {preset: differences(config.plain(), default) for preset, config in PRESETS.items()}
     return FieldReference(
         name,
         field_docs(PriorConfig)[name],
@@ -64,7 +64,7 @@ def describe_field(name: str) -> FieldReference:
         "" if name == "graph" else example(name, getattr(PriorConfig(), name)),
         {family: describe_family(name, family) for family in FAMILIES.get(name, {})},
         {
-            preset: write_setting(name, asdict(PRESETS[preset])[name])
+            preset: write_setting(name, PRESETS[preset].plain()[name])
             for preset, found in changed.items()
             if any(path.partition(".")[0] == name for path in found)
         },
@@ -154,7 +154,8 @@ def _values_of_names(field: str) -> str:
     """For fields that name families, of which the types say little."""
     if field == PARAMETERS:
         return (
-            "for each family, by name: for each parameter a number, a range [low, high] or a list of choices"
+            "for each family, by name: for each parameter a number, a range [low, high], a distribution or a "
+            "list of choices"
         )
     if field == "graph":
         return "a graph (`priors generate --graph FILE`, `OwnGraph` in Python), or null"
@@ -187,6 +188,8 @@ def values_of(schema: dict[str, Any], definitions: dict[str, Any] | None = None)
     if "prefixItems" in schema:
         one = values_of(schema["prefixItems"][0])
         kind, comma, bounds = one.partition(", ")
+        if "distribution" in schema:
+            return f"{kind}, a range [low, high] or a distribution{comma}{bounds}"
         return f"{kind}, or a range [low, high]{comma}{bounds}"
     if schema.get("type") == "array":
         return f"a list: {values_of(schema['items'], definitions)}" if schema.get("items") else "a list"

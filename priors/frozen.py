@@ -34,13 +34,13 @@ class FrozenDict(dict):
 
 
 def frozen(value: Any) -> Hashable:
-    """`value` with each dict in it as a `FrozenDict` and each list as a tuple.
+    """`value` with each dict in it as a `FrozenDict` and each list as a tuple; kinds of tuples stay.
 
     >>> frozen({"mlp": {"activation": ["relu", "tanh"]}})
     {'mlp': {'activation': ('relu', 'tanh')}}
     """
     if isinstance(value, dict):
         return FrozenDict((name, frozen(item)) for name, item in value.items())
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return tuple(map(frozen, value))
     return value

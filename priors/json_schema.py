@@ -7,12 +7,12 @@ editors read.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
 from priors.config import PriorConfig
+from priors.distributions import DISTRIBUTIONS
 from priors.field_reference import FAMILIES, field_docs, first_sentence
 from priors.registry import Domain, parameter_type, parameters_of
 from priors.settings import PARAMETERS
@@ -60,7 +60,7 @@ def settings_schema(also: Schema | None = None) -> Schema:
         >>> settings_schema()["properties"]["coherence"]
         {'$ref': '#/$defs/coherence'}
     """
-    fields = list(asdict(PriorConfig()))
+    fields = list(PriorConfig().plain())
     reference = {name: {"$ref": f"#/$defs/{name}"} for name in fields}
     weight = {"anyOf": [{"type": "number", "minimum": 0}, NULL]}
     paths = {rf"^replace\.{name}$": reference[name] for name in fields}
@@ -82,16 +82,16 @@ def field_schemas() -> dict[str, Schema]:
         4
     """
     own = TypeAdapter(PriorConfig).json_schema()
-    docs, defaults = field_docs(PriorConfig), asdict(PriorConfig())
+    docs, defaults = field_docs(PriorConfig), PriorConfig().plain()
     schemas = {
-        name: {"description": docs[name], **_written(name, plain(schema)), "default": defaults[name]}
+        name: {"description": docs[name], **plain(_written(name, schema)), "default": defaults[name]}
         for name, schema in own["properties"].items()
     }
     return schemas | {name: plain(schema) for name, schema in own["$defs"].items()}
 
 
 def plain(schema: Any) -> Any:
-    """A schema of pydantic in draft 7, without titles, and with the first paragraph of each description.
+    """A schema of pydantic in draft 7, without titles and our own marks, each description cut to a paragraph.
 
     Examples:
         >>> plain({"title": "Pair", "prefixItems": [{"type": "integer"}, {"type": "integer"}]})
@@ -107,7 +107,7 @@ def plain(schema: Any) -> Any:
             found[key] = {name: plain(item) for name, item in value.items()}
         elif key == "description":
             found[key] = " ".join(value.partition("\n\n")[0].split())
-        elif key != "title":
+        elif key not in ("title", "distribution"):
             found["items" if key == "prefixItems" else key] = value if key == "default" else plain(value)
     return found
 
@@ -119,25 +119,41 @@ def _written(name: str, schema: Schema) -> Schema:
     if name in FAMILIES:
         return _weights(FAMILIES[name], OWN_FAMILY)
     if _has_weights(name):
-        return _weights(dict.fromkeys(schema["propertyNames"]["enum"]))
+        names, _ = get_args(
+            get_args(PriorConfig.__annotations__[name])[0]
+        )  # pydantic 2.7 has no propertyNames
+        return _weights(dict.fromkeys(get_args(names)))
     if "anyOf" in schema:
         return {"anyOf": [_written(name, choice) for choice in schema["anyOf"]]}
-    if isinstance(schema.get("items"), list):  # a range
-        return _value(schema["items"][0])
+    if "prefixItems" in schema:  # a range
+        return _value(schema["prefixItems"][0], with_distributions="distribution" in schema)
     return schema
 
 
 def _has_weights(name: str) -> bool:
-    return name != PARAMETERS and isinstance(asdict(PriorConfig())[name], dict)
+    return name != PARAMETERS and isinstance(PriorConfig().plain()[name], dict)
 
 
-def _value(number: Schema) -> Schema:
-    """A number, or a range of two; without a type also choices."""
+def _value(number: Schema, with_distributions: bool = True) -> Schema:
+    """A number, a range of two, or a distribution; without a type also choices."""
     if "type" not in number:
         texts = {"type": "string"}
         ranged = _value({"type": "number", **number})["anyOf"]
         return {"anyOf": [*ranged, texts, {"type": "array", "items": texts, "minItems": 1}]}
-    return {"anyOf": [number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2}]}
+    pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    return {"anyOf": [number, pair, *(_distributions(number, pair) if with_distributions else [])]}
+
+
+def _distributions(number: Schema, pair: Schema) -> list[Schema]:
+    """A distribution as an object or, in a study file, as a text."""
+    options = {"type": "array", "items": number, "minItems": 1}
+    weights = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
+    known = dict.fromkeys(DISTRIBUTIONS, pair) | {"choice": {"anyOf": [options, weights]}}
+    return [
+        {"type": "object", "properties": known, "minProperties": 1, "maxProperties": 1}
+        | {"additionalProperties": False},
+        {"type": "string", "pattern": rf"^\s*({'|'.join(DISTRIBUTIONS)})\s*\("},
+    ]
 
 
 def _weights(families: dict[str, Callable | None], own: Schema | None = None) -> Schema:
@@ -158,7 +174,10 @@ def _weights(families: dict[str, Callable | None], own: Schema | None = None) ->
     weights = {"type": "object", "properties": described, "minProperties": 1, "additionalProperties": False}
     if own:
         weights["patternProperties"] = {own["pattern"]: weight}
-    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}, weights]}
+    names = {"type": "array", "items": name, "minItems": 1}
+    choice = {"type": "object", "properties": {"choice": {"anyOf": [names, weights]}}, "required": ["choice"]}
+    text = {"type": "string", "pattern": r"^\s*choice\s*\("}
+    return {"anyOf": [name, names, weights, choice | {"additionalProperties": False}, text]}
 
 
 def _parameters() -> Schema:

@@ -8,6 +8,8 @@ The command line (`--set`), study files, JSON configs and Python share it:
     mechanisms.mlp=3                        one weight; the others stay
     num_features=3                          one number in place of a range
     num_features=[2, 10]                    a range, both ends included
+    num_features=log_uniform(2, 50)         another distribution: uniform, log_uniform, integers
+    num_classes=choice({2: 3, 10: 1})       some numbers, by weight
     parameters.mlp.width=[30, 40]           one parameter; all others stay
     parameters={mlp: {width: [30, 40]}}     the same
     parameters.mlp.width=null               the mechanism's own default, in place of the prior's range
@@ -19,6 +21,7 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from priors.distributions import DISTRIBUTION, from_plain, is_distribution
 from priors.registry import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ EXAMPLES = {
 
 # Texts, words, and words with a colon in them (the dotted path of a user's own family).
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Za-z_][\w.-]*(?::[A-Za-z_]\w*)?')
+_NUMBER_AS_KEY = re.compile(r"(?<![\w.])(-?\d[\w.+-]*)\s*:")
 _LITERALS = {"true", "false", "null", "NaN", "Infinity"}
 
 
@@ -81,8 +85,13 @@ def read_value(text: str, path: str = "value") -> Any:
         word = match.group()
         return word if word.startswith('"') or word in _LITERALS else json.dumps(word)
 
+    def called(match: re.Match) -> str:
+        name, arguments = match.groups()
+        options = _NUMBER_AS_KEY.sub(r'"\1":', arguments)
+        return f"{{{name}: {options}}}" if name == "choice" else f"{{{name}: [{arguments}]}}"
+
     try:
-        return json.loads(_WORD.sub(quoted, text))
+        return json.loads(_WORD.sub(quoted, DISTRIBUTION.sub(called, text)))
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path}: cannot read the value {_shortened(text)!r}; it must be a number (3), a name (mlp), a "
@@ -91,12 +100,15 @@ def read_value(text: str, path: str = "value") -> Any:
 
 
 def as_range(value: Any) -> Any:
-    """One number as the range from it to itself; any other value as it is.
+    """One number as the range from it to itself, a distribution as a `Range`; any other value as it is.
 
     Examples:
-        >>> as_range(3), as_range([2, 10])
-        ((3, 3), [2, 10])
+        >>> as_range(3), as_range([2, 10]), as_range({"log_uniform": [2, 50]}), as_range("log_uniform(2, 50)")
+        ((3, 3), [2, 10], log_uniform(2, 50), log_uniform(2, 50))
     """
+    if isinstance(value, str) and DISTRIBUTION.fullmatch(value.strip()):
+        value = read_value(value)
+    value = from_plain(value)
     return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -104,9 +116,13 @@ def as_weights(value: Any) -> Any:
     """A name, or several, as weights of 1; any other value as it is.
 
     Examples:
-        >>> as_weights("mlp"), as_weights(["mlp", "linear"]), as_weights({"mlp": 2})
+        >>> as_weights("mlp"), as_weights(["mlp", "linear"]), as_weights({"choice": {"mlp": 2}})
         ({'mlp': 1.0}, {'mlp': 1.0, 'linear': 1.0}, {'mlp': 2})
     """
+    if isinstance(value, str) and DISTRIBUTION.fullmatch(value.strip()):
+        value = read_value(value)
+    if isinstance(value, dict) and [*value] == ["choice"]:
+        value = from_plain(value)
     names = [value] if isinstance(value, str) else value
     if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
         return dict.fromkeys(names, 1.0)
@@ -120,7 +136,8 @@ def as_parameter_range(value: Any) -> Any:
         >>> as_parameter_range(0.5), as_parameter_range("tanh")
         ((0.5, 0.5), ['tanh'])
     """
-    return [value] if isinstance(value, str) else as_range(value)
+    value = as_range(value)
+    return [value] if isinstance(value, str) else value
 
 
 # ----------------------------------------------------------------------------------------------- merging
@@ -174,7 +191,8 @@ def _merged_parameters(present: dict[str, dict[str, Any]], part: str, value: Any
     changes = value
     if part:
         family, dot, parameter = part.rpartition(".")
-        if dot and part not in present and not isinstance(value, dict):
+        is_range = not isinstance(value, dict) or is_distribution(value)
+        if dot and part not in present and is_range:
             changes = {family: {parameter: value}}
         else:
             changes = {part: value}
@@ -246,6 +264,14 @@ def write_value(value: Any) -> str:
     """
     if isinstance(value, dict) and "nodes" in value:
         return f"(a graph of {len(value['nodes'])} nodes)"
+    if is_distribution(value):
+        [(name, arguments)] = value.items()
+        if name != "choice":
+            return f"{name}({', '.join(map(write_value, arguments))})"
+        if isinstance(arguments, dict):
+            options = [f"{option}: {write_value(weight)}" for option, weight in arguments.items()]
+            return f"choice({{{', '.join(options)}}})"
+        return f"choice({write_value(arguments)})"
     if isinstance(value, dict) and value and all(weight == 1 for weight in value.values()):
         names = [write_value(name) for name in value]
         return names[0] if len(names) == 1 else f"[{', '.join(names)}]"

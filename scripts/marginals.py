@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from priors.config import PriorConfig
 from priors.dataset import Dataset
+from priors.distributions import Choice, LogUniform
 from priors.families.categories import CONVERTERS
 from priors.families.mechanisms import MECHANISMS, aggregate, drifting
 from priors.families.noise import NOISE_KINDS, NOISES
@@ -145,10 +146,7 @@ def rows_of(config: PriorConfig, drawn: Drawn) -> list[Row]:
     if config.num_features[0] == config.num_features[1]:
         expected = shares_of_num_nodes(config)
         rows.append(discrete("num_nodes", "num_nodes and hidden_fraction", drawn["num_nodes"], expected))
-    low, high = config.noise_scale
-    rows.append(
-        continuous("noise_scale", f"log-uniform {low:g} to {high:g}", drawn["noise_scale"], low, high, True)
-    )
+    rows += _of_range("noise_scale", config.noise_scale, drawn["noise_scale"])
     for name, ranges in config.parameters.items():
         for parameter, values in ranges.items():
             setting = f"parameters.{name}.{parameter}"
@@ -163,12 +161,17 @@ def _of_range(setting: str, values: Sequence[Any], found: list[Any]) -> list[Row
     if isinstance(values[0], str):
         return [discrete(setting, "equal", found, dict.fromkeys(values, 1 / len(values)))]
     low, high = values
+    is_log = isinstance(values, LogUniform)
+    if isinstance(values, Choice):
+        total = sum(values.weights.values())
+        shares = {number: weight / total for number, weight in values.weights.items()}
+        return [discrete(setting, "weights", found, shares)]
     if isinstance(low, int):
-        numbers = range(low, high + 1)
-        return [
-            discrete(setting, f"integers {low} to {high}", found, dict.fromkeys(numbers, 1 / len(numbers)))
-        ]
-    return [continuous(setting, f"uniform {low:g} to {high:g}", found, low, high)]
+        numbers = np.arange(low, high + 1)
+        lengths = np.log((numbers + 1) / numbers) if is_log else np.ones(len(numbers))
+        shares = dict(zip(numbers.tolist(), (lengths / lengths.sum()).tolist(), strict=True))
+        return [discrete(setting, f"{'log-uniform ' * is_log}integers {low} to {high}", found, shares)]
+    return [continuous(setting, f"{'log-' * is_log}uniform {low:g} to {high:g}", found, low, high, is_log)]
 
 
 def shares_of_num_nodes(config: PriorConfig) -> dict[int, float]:

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -378,7 +378,7 @@ def _details(scores: list[Any], names: tuple[str, ...]) -> str:
 
 def _own_fields(source: dict[str, Any]) -> dict[str, Any]:
     """A prior of a run's settings without what is as in PriorConfig()."""
-    plain = json.loads(json.dumps(asdict(PriorConfig())))
+    plain = json.loads(PriorConfig().to_json())
     own = {field: value for field, value in source["config"].items() if plain.get(field) != value}
     return {"name": Path(source["prior"]).stem, "weight": source["weight"], "config": own}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from dump_server import Server
+from hypothesis import HealthCheck, settings
 from tiny_prior import TINY
 
 from priors.generation.generate import generate_dump
@@ -15,6 +16,10 @@ DATA = Path(__file__).parent / "data"
 
 # Ignored where the tests run in the background of a script; processes that they start would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a loaded machine any example may take long.
+settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loaded")
 
 torch.set_num_threads(1)  # tests are small: threads cost more than they bring
 

@@ -21,7 +21,7 @@ from priors.dumps.schema import DumpError
 from priors.families.graphs import GRAPHS
 from priors.presets import PRESETS
 from priors.registry import lookup
-from priors.sampling.ranges_and_weights import sample_integer, sample_name
+from priors.sampling.ranges_and_weights import from_range, sample_name
 from priors.streams import STUDY, stream
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
@@ -271,15 +271,11 @@ def sample_graphs(config: PriorConfig, num_graphs: int, seed: int) -> list[tuple
     graphs = []
     for number in range(num_graphs):
         rng = stream(seed, STUDY, GALLERY, number)
-        num_features = sample_integer(config.num_features, rng)
-        num_nodes = max(sample_integer(config.num_nodes, rng), num_features + 1)
+        num_features = config.num_features.at(rng.random())
+        num_nodes = max(config.num_nodes.at(rng.random()), num_features + 1)
         family = sample_name(config.graphs, rng)
         parameters = {
-            name: values[0] + (values[1] - values[0]) * rng.random()
-            if isinstance(values[0], float)
-            else sample_integer(values, rng)
-            if isinstance(values[0], int)
-            else values[int(rng.random() * len(values))]
+            name: from_range(values, rng.random())
             for name, values in config.parameters.get(family, {}).items()
         }
         graphs.append((family, lookup(GRAPHS, family)(num_nodes, rng, **parameters)))

@@ -1,7 +1,6 @@
 """`priors diff`: the settings in which two priors differ, and the properties in which two dumps do."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,11 +92,11 @@ def _open(source: str) -> Side:
     """A preset, a config or a dump by its name; a file goes before a preset."""
     path = Path(source)
     if source in PRESETS and not path.exists():
-        return Side(source, asdict(PRESETS[source]), None)
+        return Side(source, PRESETS[source].plain(), None)
     if not path.exists():
         raise PlainError(f"{source}: no such file, and no preset; presets: {', '.join(PRESETS)}")
     if path.suffix == ".json":
-        return Side(source, asdict(load_config(path)), None)
+        return Side(source, load_config(path).plain(), None)
     dump = open_dump(path)
     try:
         settings = json.loads(dump.attributes["config"])

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +187,7 @@ def _nearest_preset(config_json: Any) -> tuple[str, dict[str, tuple[Any, Any]]] 
         return None
     if not isinstance(config, dict):
         return None
-    found = {name: differences(config, asdict(preset)) for name, preset in PRESETS.items()}
+    found = {name: differences(config, preset.plain()) for name, preset in PRESETS.items()}
     name = min(found, key=lambda name: len(found[name]))
     return name, found[name]
 

@@ -4,7 +4,8 @@ from copy import copy
 
 from priors.config import PriorConfig
 from priors.dataset import Dataset
-from priors.sampling.dataset import sample_dataset, sample_integer
+from priors.distributions import integers
+from priors.sampling.dataset import sample_dataset
 from priors.streams import BLOCK, DATASET, stream
 
 
@@ -41,11 +42,11 @@ def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorCo
         True
     """
     rng = stream(seed, BLOCK, block)
-    single_eval_pos = sample_integer(config.split_range, rng)
-    num_features = sample_integer(config.num_features, rng)
+    single_eval_pos = config.split_range.at(rng.random())
+    num_features = config.num_features.at(rng.random())
     shared = copy(config)
     # As `replace`, but for the checks, which take as long as two datasets: the range was checked.
-    object.__setattr__(shared, "num_features", (num_features, num_features))
+    object.__setattr__(shared, "num_features", integers(num_features, num_features))
     return shared, single_eval_pos
 
 

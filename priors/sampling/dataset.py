@@ -17,7 +17,7 @@ from priors.sampling.features_and_target import Classifier, Features, Target, fi
 from priors.sampling.interventions import sample_shift
 from priors.sampling.learnability import out_of_bag_score
 from priors.sampling.random_scm import RandomSCM, sample_scm
-from priors.sampling.ranges_and_weights import choice_of, from_range, sample_integer
+from priors.sampling.ranges_and_weights import choice_of
 from priors.sampling.scm import Sample, all_finite
 from priors.sampling.structure import OWN, Structure, sample_structures
 from priors.streams import draw_states, generator_of
@@ -168,11 +168,11 @@ def _check_split(config: PriorConfig, single_eval_pos: int | None) -> None:
 
 def _sample_sizes(config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None) -> Sizes:
     uniforms = iter(rng.random(9).tolist())  # one for each, so that no range moves the other draws
-    num_features = from_range(config.num_features, next(uniforms))
-    num_classes = from_range(config.num_classes, next(uniforms))
-    num_nodes = from_range(config.num_nodes, next(uniforms))
-    hidden_fraction = from_range(config.hidden_fraction, next(uniforms))
-    num_train = from_range(config.split_range, next(uniforms))
+    num_features = config.num_features.at(next(uniforms))
+    num_classes = config.num_classes.at(next(uniforms))
+    num_nodes = config.num_nodes.at(next(uniforms))
+    hidden_fraction = config.hidden_fraction.at(next(uniforms))
+    num_train = config.split_range.at(next(uniforms))
     family = choice_of(config.graphs).at(next(uniforms))
     class_method = choice_of(config.class_methods).at(next(uniforms))
     is_ordered = next(uniforms) < config.ordered_labels
@@ -326,11 +326,10 @@ def _sample_shifted(
     """x, y with the test rows under an intervention, where one is drawn; how many nodes it moves, how far."""
     x, y, num_train = table.features.x, table.target.y, sizes.num_train
     is_shifted, uniform = rng.random(2).tolist()
-    num_nodes = sample_integer(config.shift_nodes, rng)
+    num_nodes = config.shift_nodes.at(rng.random())
     if is_shifted >= config.shift:
         return x, y, 0, 0.0
-    low, high = config.shift_size
-    size = low * (high / low) ** uniform
+    size = config.shift_size.at(uniform)
     nodes = model.scm.with_ancestors([*structure.features, structure.target])
     values = {node: table.sample.values(node) for node in nodes if node != structure.target}
     for _ in range(INTERVENTION_DRAWS):

@@ -23,7 +23,7 @@ from priors.sampling.column_treatments import (
     fitted_columns,
     with_noise_share,
 )
-from priors.sampling.ranges_and_weights import from_range, sample_name
+from priors.sampling.ranges_and_weights import sample_name
 from priors.sampling.scm import all_finite, standardized
 from priors.streams import draw_states, generator_of
 
@@ -121,7 +121,7 @@ def fit_target(
     """
     if not all_finite(values):
         return None
-    noise = from_range(config.label_noise, rng.random())
+    noise = config.label_noise.at(rng.random())
     if config.problem_type == "regression":
         return _fit_real_target(values, noise, num_train, config.clip, rng)
     is_noisy = rng.random(len(values)) < noise
@@ -213,7 +213,9 @@ def fit_features(
         (3, 2)
     """
     shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
-    warped, quantized, outlier_share, missing_share = map(from_range, shares, rng.random(4).tolist())
+    warped, quantized, outlier_share, missing_share = (
+        share.at(u) for share, u in zip(shares, rng.random(4).tolist(), strict=True)
+    )
     outlier_state, missing_state = draw_states(rng, 2)
     treatments = _fit_treatments(values, is_categorical, warped, quantized, num_train, rng)
     columns = _treated(values, treatments, None)

@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 
 from priors.config import PriorConfig
+from priors.distributions import Range
 from priors.families.categories import CONVERTERS
 from priors.families.graphs import Parents
 from priors.families.mechanisms import (
@@ -155,8 +156,7 @@ def _draw_nodes(
     uniforms = coherent_uniforms(  # (V, slots)
         config.coherence, num_nodes, num_slots, generator_of(parameter_state), free=[*choices_of]
     )
-    low, high = config.noise_scale
-    noise_scales = (low * (high / low) ** uniforms[:, 0]).tolist()  # log-uniform
+    noise_scales = list(map(config.noise_scale.at, uniforms[:, 0].tolist()))
     # Where no node can be a category, no converter is drawn.
     has_categories = has_attributes or config.categorical_fraction[1] > 0
     choices = [
@@ -179,11 +179,11 @@ def _draw_nodes(
     return NodeDraws(*names, noise_scales, is_category, drifts, uniforms.tolist(), ends)
 
 
-def _nodes_by_share(fraction: tuple[float, float], num_nodes: int, rng: np.random.Generator) -> list[bool]:
+def _nodes_by_share(fraction: Range, num_nodes: int, rng: np.random.Generator) -> list[bool]:
     """Draw a share from its range, and each node with that probability."""
     if fraction[1] == 0:
         return [False] * num_nodes
-    share = from_range(fraction, rng.random())
+    share = fraction.at(rng.random())
     return (rng.random(num_nodes) < share).tolist()
 
 

@@ -7,43 +7,29 @@ from typing import NamedTuple
 
 import numpy as np
 
+from priors.distributions import Range
 from priors.frozen import FrozenDict
 
 
 def from_range(
-    values: tuple[float, float] | tuple[str, ...], uniform: float, ends: list[float] | None = None
+    values: Range | tuple[str, ...], uniform: float, ends: list[float] | None = None
 ) -> int | float | str:
-    """The element of a range of integers or reals, or of some choices, at `uniform` in [0, 1).
+    """The element of a range, or of some choices, at `uniform` in [0, 1).
 
     Args:
         ends: cumulated shares of the choices but for the last; equal ones by default.
 
-    >>> from_range((2, 5), 0.5), from_range((2.0, 5.0), 0.5), from_range(("relu", "tanh"), 0.5)
-    (4, 3.5, 'tanh')
+    >>> from priors.distributions import integers
+    >>> from_range(integers(2, 5), 0.5), from_range(("relu", "tanh"), 0.5)
+    (4, 'tanh')
     """
     if isinstance(values[0], str):
         place = int(uniform * len(values)) if ends is None else bisect(ends, uniform)
         return values[place]
-    low, high = values
-    if isinstance(low, int):
-        return low + int(uniform * (high - low + 1))
-    return low + uniform * (high - low)
+    return values.at(uniform)
 
 
-def sample_integer(bounds: tuple[int, int], rng: np.random.Generator) -> int:
-    """Draw from (low, high), inclusive, with one uniform number, whatever the bounds.
-
-    `rng.integers` draws nothing where low equals high: a wider range would then move all later draws.
-
-    Examples:
-        >>> rng = np.random.default_rng(0)
-        >>> [sample_integer((2, 5), rng) for _ in range(4)]
-        [4, 3, 2, 2]
-    """
-    return from_range(bounds, rng.random())
-
-
-class Choice(NamedTuple):
+class WeightedNames(NamedTuple):
     """Names with weights above 0, in alphabetical order."""
 
     names: tuple[str, ...]
@@ -57,21 +43,21 @@ class Choice(NamedTuple):
         return self.names[bisect(self.ends, uniform)]
 
 
-def choice_of(weights: dict[str, float]) -> Choice:
+def choice_of(weights: dict[str, float]) -> WeightedNames:
     """The choice among weighted names; those of a config are prepared once.
 
     >>> choice_of({"b": 3, "a": 1, "never": 0})
-    Choice(names=('a', 'b'), shares=(0.25, 0.75), ends=(0.25,))
+    WeightedNames(names=('a', 'b'), shares=(0.25, 0.75), ends=(0.25,))
     """
     return _prepared(weights if isinstance(weights, FrozenDict) else FrozenDict(weights))
 
 
 @lru_cache(maxsize=1000)
-def _prepared(weights: FrozenDict) -> Choice:
+def _prepared(weights: FrozenDict) -> WeightedNames:
     names = tuple(sorted(name for name, weight in weights.items() if weight > 0))
     total = sum(weights[name] for name in names)
     shares = tuple(weights[name] / total for name in names)
-    return Choice(names, shares, tuple(accumulate(shares[:-1])))
+    return WeightedNames(names, shares, tuple(accumulate(shares[:-1])))
 
 
 def sample_name(weights: dict[str, float], rng: np.random.Generator) -> str:

@@ -68,7 +68,7 @@ def sample_structures(
     while True:
         ranges, draw_parents = config.parameters.get(family, {}), parents_family(family)
         parameters = {name: from_range(ranges[name], graph_rng.random()) for name in ranges}
-        relevant_fraction = from_range(config.relevant_fraction, column_rng.random())
+        relevant_fraction = config.relevant_fraction.at(column_rng.random())
         for _ in range(KEPT):
             parents = draw_parents(num_nodes, graph_rng, **parameters)
             columns = choose_columns(

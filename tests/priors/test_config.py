@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import FrozenInstanceError, asdict, fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from inspect import signature
 from itertools import product
 
@@ -149,7 +149,7 @@ BAD = [
     ),
     (
         {"num_datapoints": 4, "train_fraction": (0.95, 0.99)},
-        ["train_fraction", "(0.95, 0.99)", "num_datapoints=4", "0 rows on one side"],
+        ["train_fraction", "(0.95, 0.99)", "num_datapoints=4", "1 rows on one side"],
     ),
 ]
 BAD_IDS = [str(overrides) for overrides, _ in BAD]
@@ -219,7 +219,7 @@ def test_presets_survive_json(name, indent):
     assert json.loads(text).keys() == {field.name for field in fields(PriorConfig)}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(configs())
 def test_any_config_survives_json(config):
     again = PriorConfig.from_json(config.to_json())
@@ -405,7 +405,7 @@ def test_replace_makes_a_variant_and_checks_it_again():
     config = PRESETS["gp"]
     variant = replace(config, num_features=(2, 10))
     assert variant.num_features == (2, 10)
-    assert asdict(variant) | {"num_features": config.num_features} == asdict(config)
+    assert replace(variant, num_features=config.num_features) == config
     with pytest.raises(ValueError, match=r"num_features(.|\n)*low must not exceed high, got \(10, 2\)"):
         replace(config, num_features=(10, 2))
 

@@ -54,6 +54,45 @@ def test_every_field_is_described_and_its_examples_are_valid(name):
         assert is_valid(dict([read_setting(setting)])), setting
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "num_features=log_uniform(2, 50)",
+        "num_classes=choice({2: 3, 10: 1})",
+        "num_classes=choice([2, 10])",
+        "noise_scale=uniform(0.1, 1)",
+        "parameters.mlp.width=log_uniform(4, 64)",
+        "parameters={mlp: {width: log_uniform(4, 64)}}",
+        "mechanisms=choice({mlp: 2})",
+        "mechanisms=choice([mlp, linear])",
+    ],
+)
+def test_distributions_are_valid_as_objects_and_as_texts(setting, tmp_path):
+    path, value = read_setting(setting)
+    for written in (value, setting.partition("=")[2]):
+        if written is value or ("." not in path and "{mlp" not in setting):  # a text stands for a whole value
+            assert is_valid({path: written}), written
+            assert is_loaded({path: written}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_features": {"log_uniform": [2]}},
+        {"num_features": {"normal": [2, 3]}},
+        {"num_features": {"uniform": [2, 3], "integers": [2, 3]}},
+        {"label_noise": {"uniform": [0, 2]}},
+        {"num_classes": {"choice": []}},
+        {"num_classes": {"choice": {"2": -1}}},
+        {"learnability": {"uniform": [0.5, 1]}},
+        {"mechanisms": {"uniform": [1, 2]}},
+    ],
+)
+def test_wrong_distributions_are_refused_alike(values, tmp_path):
+    assert not is_valid(values)
+    assert not is_loaded(values, tmp_path)
+
+
 @pytest.mark.parametrize("field", FAMILIES)
 def test_every_family_and_parameter_has_its_place(field):
     names = list(FAMILIES[field])
@@ -62,7 +101,7 @@ def test_every_family_and_parameter_has_its_place(field):
         for name in names:
             assert list(properties[name]["properties"]) == list(parameters_of(FAMILIES[field][name]))
     else:
-        name, _, weights = SCHEMA["$defs"][field]["anyOf"]
+        name, _, weights, *_ = SCHEMA["$defs"][field]["anyOf"]
         assert name["anyOf"][0]["enum"] == names
         assert list(weights["properties"]) == names
         properties = weights["properties"]

@@ -1,7 +1,7 @@
 """The grammar of settings: what is read, merged and printed, on the command line, in files and in Python."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -170,7 +170,7 @@ def test_printed_differences_make_the_other_config(name):
         found = changes_from(one, other)
         settings = dict(read_setting(write_setting(path, value)) for path, (value, _) in found.items())
         assert with_overrides(other, settings).parameters.get("mlp") == one.parameters.get("mlp")
-        made, wanted = asdict(with_overrides(other, settings)), asdict(one)
+        made, wanted = with_overrides(other, settings).plain(), one.plain()
         for values in (made, wanted):  # a family without parameters is one that is not named
             values["parameters"] = {family: p for family, p in values["parameters"].items() if p}
         assert made == wanted

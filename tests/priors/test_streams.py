@@ -15,14 +15,14 @@ def draws(rng):
     return rng.integers(0, 2**64, size=4, dtype=np.uint64).tolist()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SEEDS, KEYS)
 @example(2**128 - 1, (2**32 - 1,))
 def test_same_seed_and_key_give_the_same_draws(seed, key):
     assert draws(stream(seed, *key)) == draws(stream(seed, *key))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS, KEYS, SEEDS, KEYS)
 @example(0, (0,), 0, (0, 0))
 @example(0, (), 0, (0,))

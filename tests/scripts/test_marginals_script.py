@@ -1,11 +1,15 @@
 """scripts/marginals.py: draws are compared with declarations; faults of the size it is for are found."""
 
+from collections import defaultdict
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from marginals import continuous, discrete, draw, main, rows_of, shares_of_num_nodes
 
 from priors.config import PriorConfig
+from priors.distributions import choice, log_uniform, uniform
 from priors.presets import PRESETS
 
 PAGE = "# Page\n\n<!-- marginals: linear -->\nold\n<!-- end -->\n\nMore.\n"
@@ -37,6 +41,27 @@ def test_settings_that_are_drawn_as_declared_pass_and_the_same_draws_fail_anothe
     failed = {row.setting: row.p for row in rows_of(other, {**drawn, "graph": []})}
     assert failed["noise_scale"] < 1e-10
     assert failed["roots"] < 1e-3
+
+
+def test_every_distribution_has_its_declaration_and_its_test():
+    config = PriorConfig(
+        num_features=log_uniform(1, 6), num_classes=choice({2: 3, 4: 1}), noise_scale=uniform(0.1, 1)
+    )
+    rng = np.random.default_rng(0)
+    drawn = {
+        setting: [getattr(config, setting).at(place) for place in rng.random(4000)]
+        for setting in ("num_features", "num_classes", "noise_scale")
+    }
+    rows = {row.setting: row for row in rows_of(config, defaultdict(list, drawn))}
+    declared = {setting: row.declared for setting, row in rows.items()}
+    assert declared == {
+        "num_classes": "weights",
+        "num_features": "log-uniform integers 1 to 6",
+        "noise_scale": "uniform 0.1 to 1",
+    }
+    assert min(row.p for row in rows.values()) > 1e-3
+    other = replace(config, num_features=(1, 6), num_classes=choice([2, 4]), noise_scale=(0.1, 1))
+    assert max(row.p for row in rows_of(other, defaultdict(list, drawn))) < 1e-12
 
 
 @pytest.mark.parametrize("share", [0.44, 0.5])

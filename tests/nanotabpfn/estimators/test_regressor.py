@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
@@ -239,7 +239,7 @@ targets = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore::nanotabpfn.estimators.encoding.UnreadableCellsWarning")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.lists(columns, min_size=1, max_size=4), targets, st.integers(1, 4))
 def test_hostile_tables(model, drawn, y, num_estimators):
     x = pd.DataFrame({f"c{i}": pd.Series(column, dtype=object) for i, column in enumerate(drawn)})

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris, make_classification
@@ -187,7 +187,7 @@ def tiny():
 
 
 @pytest.mark.filterwarnings("ignore::nanotabpfn.estimators.encoding.UnreadableCellsWarning")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.lists(columns, min_size=1, max_size=4), labels.filter(lambda y: len(set(y)) > 1), st.integers(1, 4))
 def test_hostile_tables(tiny, drawn, y, num_estimators):
     x = pd.DataFrame({f"c{i}": pd.Series(cells, dtype=object) for i, (_, cells) in enumerate(drawn)})

@@ -79,7 +79,7 @@ def test_the_mean_of_a_uniform_and_of_tails():
     assert mean(LOGITS, EDGES).item() == pytest.approx(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     logits=st.lists(st.floats(-8, 8), min_size=5, max_size=5),
     probabilities=st.lists(st.floats(0.001, 0.999), min_size=2, max_size=6),

@@ -178,7 +178,7 @@ def test_attention_starts_like_the_published_one():
         assert torch.equal(weight, expected[key])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     batch=st.integers(1, 2),
     num_train=st.integers(1, 25),

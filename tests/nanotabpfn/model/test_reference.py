@@ -32,7 +32,7 @@ def logits_and_gradients(model, x, y, num_train):
     return logits.detach(), {name: weight.grad for name, weight in model.named_parameters()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     batch=st.integers(1, 3),
     num_train=st.integers(2, 12),

@@ -52,7 +52,7 @@ def test_what_a_dataset_does_not_have_is_nan():
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 6), st.integers(0, 2**31))
 def test_the_effective_dimension_lies_between_one_and_all(num_features, seed):
     rng = np.random.default_rng(seed)

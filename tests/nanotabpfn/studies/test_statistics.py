@@ -112,7 +112,7 @@ def test_parts_are_of_these_two_arms_and_one_for_each_kind_of_unit():
         assert both == pytest.approx([one, 4 * one])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000))
 def test_turned_round_it_says_the_opposite(seed):
     differences = simulate(np.random.default_rng(seed), mean=0.01)

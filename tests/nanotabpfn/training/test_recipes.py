@@ -60,7 +60,7 @@ def tiny_model(name, seed=0):
 # ------------------------------------------------------------------------------------------- architecture
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     pre_norm=st.booleans(),
     mean_pooling=st.booleans(),

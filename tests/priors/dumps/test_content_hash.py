@@ -26,7 +26,7 @@ def written(path):
 
 
 @given(st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_content_does_not_depend_on_the_feeding(tmp_path_factory, data):
     datasets = make_datasets(9)
     cuts = sorted(data.draw(st.lists(st.integers(0, 9), max_size=6)))

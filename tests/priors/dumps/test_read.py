@@ -92,7 +92,7 @@ def test_other_widths_of_the_sizes(written, dtype):
 
 
 @given(st.lists(st.integers(0, 9), max_size=20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_records_in_any_order(tmp_path_factory, indices):
     path = tmp_path_factory.getbasetemp() / "any_order.h5"
     if not path.exists():

@@ -218,7 +218,7 @@ def test_training_rows_have_the_asked_shares(shares):
     assert len(np.bincount(y)) == len(shares)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     arrays(np.float32, st.integers(4, 30), elements=st.floats(-100, 100, width=32)),
     st.lists(st.floats(0.01, 1), min_size=2, max_size=6),

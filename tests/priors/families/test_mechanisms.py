@@ -133,7 +133,7 @@ def test_extreme_parents_give_finite_values(mechanism, num_parents):
         assert np.isfinite(mechanism(parents, stream(draw))).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.sampled_from(list(VARIANTS)),
     arrays(

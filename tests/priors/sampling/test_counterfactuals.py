@@ -121,7 +121,7 @@ def test_seeing_is_not_doing():
     assert abs(slope - (2 - 0.5 * 0.8 / (0.8**2 + 0.5**2))) < 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 1000), st.booleans(), st.data())
 def test_worlds_with_and_without_an_intervention_differ_downstream_of_it_alone(seed, standardize, data):
     drawn = random_model(seed=seed)

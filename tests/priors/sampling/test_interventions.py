@@ -24,7 +24,7 @@ SHIFTED = PriorConfig(shift=1)
 # What a node is set to
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.1, 3))
 def test_real_values_are_moved_by_so_many_deviations_and_come_in_another_order(seed, size):
     values = 3 + 2 * stream(seed, 1).standard_normal(100, dtype=np.float32)

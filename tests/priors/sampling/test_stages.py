@@ -16,7 +16,7 @@ from priors.families.noise import NOISES, heteroscedastic
 from priors.presets import PRESETS
 from priors.sampling.dataset import sample_dataset
 from priors.sampling.random_scm import sample_scm
-from priors.sampling.ranges_and_weights import sample_integer, sample_name
+from priors.sampling.ranges_and_weights import sample_name
 from priors.streams import DATASET, stream
 
 REGRESSION = PriorConfig(problem_type="regression")
@@ -251,19 +251,7 @@ def test_noise_has_its_scale_in_the_model():
             assert abs(scm.sample(20_000, stream(2))[1].std() - (1 + scale**2) ** 0.5) < 0.03
 
 
-# Draws by weight and range
-
-
-def test_integers_are_uniform_in_their_range_and_take_one_draw():
-    drawn = [sample_integer((3, 6), stream(draw)) for draw in range(2000)]
-    assert set(drawn) == {3, 4, 5, 6}
-    assert np.abs(np.bincount(drawn)[3:] / 2000 - 0.25).max() < 4 * (0.1875 / 2000) ** 0.5
-    after = []
-    for bounds in ((3, 3), (0, 10**6)):
-        rng = stream(0)
-        sample_integer(bounds, rng)
-        after.append(rng.random())
-    assert after[0] == after[1]
+# Draws by weight
 
 
 def test_names_are_drawn_by_weight_whatever_their_order():
