@@ -57,7 +57,7 @@ class _OfDump:
         return found[0]
 
 
-class DumpDataset(_OfDump, Dataset):
+class DumpDataset(_OfDump, Dataset[Record]):
     """The datasets of a dump, one by one: a `Record` each, with `x` (R, F), `y` (R,) and `single_eval_pos`.
 
     A batch of datasets that differ in shape or split cannot be stacked, so a `DataLoader` needs
@@ -100,7 +100,7 @@ class DumpDataset(_OfDump, Dataset):
         return collate(records, "cpu")
 
 
-class DumpBatches(_OfDump, IterableDataset):
+class DumpBatches(_OfDump, IterableDataset[dict[str, Any]]):
     """The blocks of a dump, each as a batch: its datasets share their shape and split, so they stack.
 
     The workers of a `DataLoader` share the blocks among them; give it ``batch_size=None``.
