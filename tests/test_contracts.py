@@ -228,6 +228,54 @@ def test_every_public_name_has_an_example(package):
     assert [name for name, text in described.items() if ">>>" not in (text or "")] == []
 
 
+def examples_in(path):
+    """(name, whether its docstring has an example) of a module's public functions and classes with methods.
+
+    Commands have examples in their help. Records and exceptions are in the examples of what uses them."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        is_function = isinstance(node, ast.FunctionDef)
+        has_methods = any(isinstance(part, ast.FunctionDef) for part in getattr(node, "body", ()))
+        if not is_function and not (isinstance(node, ast.ClassDef) and has_methods):
+            continue
+        is_command = any(".command" in ast.unparse(decorator) for decorator in node.decorator_list)
+        if not is_command and node.name != "main" and not node.name.startswith("_"):
+            yield node.name, ">>>" in (ast.get_docstring(node) or "")
+
+
+def imported_from_other_folders():
+    """(module, name) of all that a module of the packages imports from a module in another folder."""
+    for package in ORDER:
+        for user, path in modules_of(package).items():
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = node.module if isinstance(node, ast.ImportFrom) else None
+                if module and user.rpartition(".")[0] != module.rpartition(".")[0]:
+                    yield from ((module, alias.name) for alias in node.names)
+
+
+def named_on_pages():
+    """The words on the pages that are names of code: `like_this`, `LikeThis` or `this()`."""
+    pages = [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    for name, arguments in re.findall(r"`(?:\w+\.)*(\w+)(\([^`]*\))?`", text):
+        if arguments or "_" in name or name != name.lower():
+            yield name
+
+
+def test_what_another_folder_or_a_page_uses_has_an_example():
+    """In its docstring, where `--doctest-modules` runs it."""
+    imported, named = set(imported_from_other_folders()), set(named_on_pages())
+    assert ("priors.streams", "stream") in imported
+    assert "begun_at" in named
+    missing = {
+        f"{module}.{name}"
+        for package in ORDER
+        for module, path in modules_of(package).items()
+        for name, has_example in examples_in(path)
+        if not has_example and ((module, name) in imported or name in named)
+    }
+    assert missing == {"nanotabpfn.training.distributed.exit_rank"}  # ends the process
+
+
 def test_no_test_imports_from_a_conftest():
     """Folders have conftest.py files of their own: which one the name means depends on what is collected."""
     for path in ROOT.glob("tests/**/*.py"):

@@ -337,18 +337,27 @@ def run_command(
         raise click.ClickException(f"{reason}; the same command resumes") from error
     finally:
         view.end()
+    _report_run(as_json, folder, view.plan, outcomes)
+
+
+def _report_run(as_json: bool, folder: Path, plan: Plan, outcomes: list[Outcome]) -> None:
+    """Print how many cells are done, and which jobs failed.
+
+    Raises:
+        click.ClickException: a job failed, or another process works at it.
+    """
     failed = [outcome for outcome in outcomes if outcome.error and not outcome.is_busy]
     busy = sum(outcome.is_busy for outcome in outcomes)
-    cells = len(study_cells := view.plan.cells)
-    done = sum(state_of(view.plan, planned, folder) == "done" for planned in study_cells)
+    num_cells = len(plan.cells)
+    done = sum(state_of(plan, planned, folder) == "done" for planned in plan.cells)
     document = {
         "folder": folder,
-        "num_cells": cells,
+        "num_cells": num_cells,
         "num_done": done,
         "failed": [{"job": outcome.label, "error": outcome.error} for outcome in failed],
         "num_busy": busy,
     }
-    report(as_json, f"{folder}: {done} of {cells} cells are done; records.parquet, records.csv", document)
+    report(as_json, f"{folder}: {done} of {num_cells} cells are done; records.parquet, records.csv", document)
     if failed or busy:
         also = f", {busy} left to another process" if busy else ""
         raise click.ClickException(

@@ -31,7 +31,14 @@ COMMON_PRIOR = "mixed"
 
 
 class Arm(NamedTuple):
-    """One prior of a study, and all that its training depends on except the seeds."""
+    """One prior of a study, and all that its training depends on except the seeds.
+
+    Examples:
+        >>> arms = {"trees": {"preset": "default", "set": {"mechanisms": "decision_trees"}}}
+        >>> arm = resolve_arms(Study(name="mine", arms=arms))[0]
+        >>> arm.describe(), arm.sampling_seed(data_seed=3)
+        ('mechanisms decision_trees', 3)
+    """
 
     name: str
     config: PriorConfig | None  # sampled while training; None for a dump
@@ -132,7 +139,12 @@ def resolve_arms(study: Study) -> list[Arm]:
 
 
 def reference_of(study: Study) -> str:
-    """The name of the arm with which all others are compared."""
+    """The name of the arm with which all others are compared.
+
+    Examples:
+        >>> reference_of(Study(name="mine", arms={"first": {"preset": "linear"}, "second": {"preset": "gp"}}))
+        'first'
+    """
     return study.reference or resolve_arms(study)[0].name
 
 
@@ -146,13 +158,26 @@ def common_prior() -> tuple[Arm, int]:
 
 
 def cells_of(study: Study) -> list[Cell]:
-    """All cells, with all arms for each pair of seeds: a study that is stopped early can compare these."""
+    """All cells, with all arms for each pair of seeds: a study that is stopped early can compare these.
+
+    Examples:
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), data_seeds=(3, 4), model_seeds=(0, 1))
+        >>> [cell.label for cell in cells_of(study)]
+        ['linear, data seed 3, model seed 0', 'linear, data seed 4, model seed 1']
+    """
     arms = resolve_arms(study)
     return [Cell(arm, data_seed, model_seed) for data_seed, model_seed in study.seeds for arm in arms]
 
 
 def architecture(study: Study) -> dict[str, Any]:
-    """The settings of every cell's model, with an output for each class of the arm with most classes."""
+    """The settings of every cell's model, with an output for each class of the arm with most classes.
+
+    Examples:
+        >>> arms = {"two": {"preset": "linear"}, "five": {"preset": "linear", "set": {"num_classes": [2, 5]}}}
+        >>> architecture(Study(name="mine", arms=arms))["num_outputs"]
+        5
+    """
     num_outputs = max(arm.max_num_classes for arm in resolve_arms(study) if arm.has_prior)
     changes = RECIPES[study.recipe].architecture
     with torch.device("meta"):
@@ -265,7 +290,13 @@ def _control(control: str, reference: Arm) -> Arm:
 
 
 def sample_graphs(config: PriorConfig, num_graphs: int, seed: int) -> list[tuple[str, nx.DiGraph]]:
-    """Causal graphs as the prior draws them, with the names of their families, for the report's gallery."""
+    """Causal graphs as the prior draws them, with the names of their families, for the report's gallery.
+
+    Examples:
+        >>> [(family, graph)] = sample_graphs(PriorConfig(graphs={"random_tree": 1}), num_graphs=1, seed=0)
+        >>> family, nx.is_directed_acyclic_graph(graph)
+        ('random_tree', True)
+    """
     if config.graph is not None:
         return [("your own", config.graph.digraph)]
     graphs = []

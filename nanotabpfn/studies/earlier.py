@@ -36,6 +36,15 @@ def replaced_trainings(plan: Plan, folder: Path) -> list[Replaced]:
     """The cells of the last run of a study that the plan does not use, and must train again.
 
     Cells whose training is extended, or whose arm or seeds are no longer in the study, are not among them.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> from nanotabpfn.studies.spec import Study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> replaced_trainings(plan_study(study), Path("absent"))  # there is no earlier run
+        []
     """
     if not (folder / STUDY_FILE).exists():
         return []

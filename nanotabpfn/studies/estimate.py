@@ -53,6 +53,23 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
 
     Raises:
         ValueError: the device is not available here.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> study = Study(
+        ...     name="mine",
+        ...     arms={"linear": {"preset": "linear", "set": {"num_datapoints": 20, "block_size": 4}}},
+        ...     controls=(),
+        ...     data_seeds=(0,),
+        ...     model_seeds=(0,),
+        ...     batch_size=4,
+        ...     held_out=4,
+        ...     model={"embedding_size": 8, "num_attention_heads": 2, "mlp_hidden_size": 8, "num_layers": 1},
+        ...     suites=("builtin",),
+        ... )
+        >>> found = estimate(plan_study(study), Path("absent"))
+        >>> list(found.step_seconds), found.train_seconds > 0, found.score_seconds > 0
+        (['linear'], True, True)
     """
     device = str(find_device(device))
     todo = {

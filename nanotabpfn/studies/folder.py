@@ -90,7 +90,12 @@ def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
 
 
 def steps_done(key: str, folder: Path) -> int:
-    """The number of training steps that the cell of a key has done, from its history."""
+    """The number of training steps that the cell of a key has done, from its history.
+
+    Examples:
+        >>> steps_done("0856d955fcfb378f", Path("absent"))
+        0
+    """
     history = cell_folder(folder, key) / HISTORY_FILE
     try:
         return history.read_bytes().count(b"\n")
@@ -99,7 +104,17 @@ def steps_done(key: str, folder: Path) -> int:
 
 
 def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
-    """done, failed, trained (but not scored), waiting, or the step that the training has reached."""
+    """done, failed, trained (but not scored), waiting, or the step that the training has reached.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> plan = plan_study(study)
+        >>> state_of(plan, plan.cells[0], Path("absent"))
+        'waiting'
+    """
     if planned.error is None and is_complete(plan, planned, folder):
         return "done"
     if planned.error is not None or error_path(folder, planned.key).exists():
@@ -123,6 +138,10 @@ def pandas() -> Any:
 
     Raises:
         StudyError: pandas or pyarrow is not installed.
+
+    Examples:
+        >>> pandas().DataFrame({"auc": [0.5, 0.7]}).shape
+        (2, 1)
     """
     try:
         return import_pandas("studies", "pyarrow")

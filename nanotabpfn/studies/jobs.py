@@ -44,7 +44,16 @@ class Outcome(NamedTuple):
 
 def jobs_of(plan: Plan, folder: Path) -> list[Job]:
     """What is left to do: the baselines, the cells that are not trained or not scored on all targets, and the
-    properties of priors and suites. Cells of one key, such as those of two equal arms, are one job."""
+    properties of priors and suites. Cells of one key, such as those of two equal arms, are one job.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> [job.label for job in jobs_of(plan_study(study), Path("absent"))][:2]
+        ['baseline random_forest on builtin', 'baseline logistic_regression on builtin']
+    """
     return [*_baseline_jobs(plan, folder), *_cell_jobs(plan, folder), *_properties_jobs(plan, folder)]
 
 

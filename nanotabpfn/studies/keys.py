@@ -54,7 +54,16 @@ class PlannedCell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A study with the keys of all its cells and targets."""
+    """A study with the keys of all its cells and targets.
+
+    Examples:
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> plan = plan_study(study)
+        >>> [target.name for target in plan.targets_of(plan.cells[0])][:2]
+        ['builtin', 'linear']
+    """
 
     study: Study
     cells: tuple[PlannedCell, ...]
@@ -95,6 +104,14 @@ def plan_study(study: Study) -> Plan:
     Raises:
         StudyError: an arm cannot be resolved, or a table has more classes than the model has outputs.
         ModuleNotFoundError: a suite needs a package that is not installed.
+
+    Examples:
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> [planned] = plan_study(study).cells
+        >>> len(planned.key), planned.settings["steps"]
+        (16, 384)
     """
     _check_outputs(study)
     data_keys = _data_keys(study)

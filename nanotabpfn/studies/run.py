@@ -46,6 +46,29 @@ def run_study(
         ValueError: the device is not available here.
         EngineError: the backend is not available.
         WorkerLostError: the workers were lost before any job had begun; the same call resumes.
+
+    Examples:
+        >>> import tempfile
+        >>> sizes = {"embedding_size": 8, "num_attention_heads": 2, "mlp_hidden_size": 8, "num_layers": 1}
+        >>> study = Study(
+        ...     name="mine",
+        ...     arms={"linear": {"preset": "linear", "set": {"num_datapoints": 20, "block_size": 4}}},
+        ...     controls=(),
+        ...     data_seeds=(0,),
+        ...     model_seeds=(0,),
+        ...     steps=2,
+        ...     batch_size=4,
+        ...     held_out=4,
+        ...     model=sizes,
+        ...     suites=("builtin",),
+        ...     baselines=(),
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     outcomes = run_study(study, folder)
+        ...     sorted(file.name for file in Path(folder).glob("*.parquet"))
+        ['records.parquet']
+        >>> [outcome.label for outcome in outcomes if outcome.error is None][0]
+        'linear, data seed 0, model seed 0'
     """
     workers = workers or Workers()
     pandas()

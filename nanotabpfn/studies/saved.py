@@ -46,15 +46,24 @@ class SavedCell(NamedTuple):
 
 
 class SavedStudy(NamedTuple):
-    """A study with its arms and cells."""
+    """A study with its arms and cells.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> saved_of(plan_study(study), Path("absent")).states
+        Counter({'waiting': 1})
+    """
 
     study: Study
     reference: str
     arms: tuple[SavedArm, ...]
     cells: tuple[SavedCell, ...]
     prior_version: int | None = None
-    """`PRIOR_VERSION` of the code that drew the datasets; None if the file is of a version that did not "
-    "save it."""
+    """`PRIOR_VERSION` of the code that drew the datasets; None if the file is of a version that did not
+    save it."""
 
     @property
     def states(self) -> Counter[str]:
@@ -117,6 +126,11 @@ def read_saved(folder: str | Path) -> SavedStudy:
 
     Raises:
         StudyError: there is no study in `folder`, or it cannot be read.
+
+    Examples:
+        >>> read_saved("absent")
+        Traceback (most recent call last):
+        nanotabpfn.studies.spec.StudyError: absent holds no study: there is no study.json
     """
     path = Path(folder) / STUDY_FILE
     try:
@@ -141,8 +155,8 @@ def read_saved(folder: str | Path) -> SavedStudy:
 
 
 def _of_this_version(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a study as this version names them, with the defaults of the version that wrote "
-    "them."""
+    """The settings of a study as this version names them, with the defaults of the version that wrote
+    them."""
     settings = {"seed_design": "crossed", "metric": "roc_auc"} | settings
     if isinstance(settings.get("rope"), float):  # of the study's metric
         settings["rope"] = {settings["metric"]: settings["rope"]}
@@ -164,6 +178,11 @@ def read_records(folder: str | Path) -> "pd.DataFrame":
 
     Raises:
         StudyError: there are none, or they cannot be read.
+
+    Examples:
+        >>> read_records("absent")
+        Traceback (most recent call last):
+        nanotabpfn.studies.spec.StudyError: absent: no cell is scored yet; `nanotabpfn study run` does that
     """
     path = Path(folder) / RECORDS[0]
     try:

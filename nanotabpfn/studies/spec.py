@@ -268,7 +268,7 @@ class Study(Settings):
 
     @property
     def second_metric(self) -> str:
-        """The metric that is reported beside that of the verdicts: ROC AUC, or log loss beside ROC AUC."""
+        """The metric that is reported in addition to that of the verdicts: ROC AUC or, with it, log loss."""
         return "log_loss" if self.metric == "roc_auc" else "roc_auc"
 
     def rope_of(self, metric: str) -> float:

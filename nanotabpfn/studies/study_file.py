@@ -28,6 +28,15 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
 
     Raises:
         StudyError: it cannot be read, or a field is wrong; the message names the file and the field.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "noise.json"
+        ...     _ = file.write_text('{"arms": {"linear": {"preset": "linear"}}, "steps": 200}')
+        ...     study = load_study(file)
+        >>> study.name, study.steps
+        ('noise', 200)
     """
     path = Path(path)
     try:

@@ -61,7 +61,7 @@ def study_schema() -> Schema:
 def _described(settings: type[Settings], schema: Schema) -> dict[str, Any]:
     """Field -> its schema, with its meaning.
 
-    Beside a reference, draft 7 reads nothing else.
+    Draft 7 ignores all that is next to a reference.
     """
     docs, fields = field_docs(settings), plain(schema["properties"])
     return {

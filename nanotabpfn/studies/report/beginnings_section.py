@@ -112,8 +112,8 @@ def _different_shares(scores: Scores, shares: dict[str, Share]) -> list[str]:
 
 
 def beginnings(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[Block]:
-    """The share of trainings that had not begun in each arm, and effects that depend less on single "
-    "trainings."""
+    """The share of trainings that had not begun in each arm, and effects that depend less on single
+    trainings."""
     if not shares:
         known = text(
             "Whether the trainings had begun is not known: they are of an earlier version of this package, "

@@ -71,8 +71,8 @@ def held_out_comparisons(scores: Scores, records: "pd.DataFrame", target: str) -
 
 
 def _mean_over_priors(final: "pd.DataFrame", arms: list[str]) -> "pd.DataFrame":
-    """The mean score of each cell on the priors of all arms, as a single task; of cells that have them "
-    "all."""
+    """The mean score of each cell on the priors of all arms, as a single task; of cells that have them
+    all."""
     cell = ["arm", "data_seed", "model_seed"]
     of_priors = final.groupby([*cell, "suite"])["value"].mean().unstack("suite").reindex(columns=arms)
     return of_priors.mean(axis=1, skipna=False).rename("value").reset_index().assign(task="all")

@@ -31,8 +31,8 @@ class Response(NamedTuple):
 
 
 def responses(scores: Scores) -> dict[str, Response]:
-    """Name of the series -> its response; of each series with seeds for which at least three doses have "
-    "scores."""
+    """Name of the series -> its response; of each series with seeds for which at least three doses have
+    scores."""
     found = {}
     for series in dose_series(scores.study):
         there = {arm: dose for arm, dose in series.doses.items() if arm in scores.of}
@@ -75,31 +75,18 @@ def doses(scores: Scores, second: Scores, begun: Scores, second_begun: Scores) -
     if not found[metric_name(scores.metric)]:
         return []
     level = f"{scores.study.level:.0%}"
-    blocks, rows = [], []
-    for number, name in enumerate(found[metric_name(scores.metric)], 1):
-        panels = {}
-        for metric, of_series in found.items():
-            response = of_series[name]
-            means = [(one.mean, one.interval) for one in response.of_doses]
-            panels[metric] = response.doses, means, (response.change.mean, response.change.interval)
-            other = without[metric].get(name)
-            rows.append(
-                [
-                    name,
-                    response.span,
-                    metric,
-                    *estimate_cells(response.change.mean, response.change.interval),
-                    f"{response.adjusted:.2g}",
-                    *(estimate_cells(other.change.mean, other.change.interval) if other else ["", ""]),
-                ]
-            )
-        caption = (
-            f"{name}: difference of each dose from the mean of all, up is better, with {level} intervals "
-            "over tables and seeds; the line is the least-squares line, its band the interval of the slope. "
-            "Neither is adjusted for its number."
+    names = list(found[metric_name(scores.metric)])
+    figures = [
+        _figure(
+            f"doses-{number}", name, {metric: of_series[name] for metric, of_series in found.items()}, level
         )
-        svg = dose_response(panels, response.series.field)
-        blocks.append(figure(f"doses-{number}", svg, caption))
+        for number, name in enumerate(names, 1)
+    ]
+    rows = [
+        _row(name, metric, of_series[name], without[metric].get(name))
+        for name in names
+        for metric, of_series in found.items()
+    ]
     header = [
         "series",
         "doses",
@@ -115,4 +102,30 @@ def doses(scores: Scores, second: Scores, begun: Scores, second_begun: Scores) -
         "each cell and table, positive where the highest is better. Tables and seeds are the units of "
         "interval and test, as for differences between arms. A dose that is a range counts with its middle."
     )
-    return [*blocks, table(header, rows, caption, (1, 2))]
+    return [*figures, table(header, rows, caption, (1, 2))]
+
+
+def _figure(file: str, name: str, by_metric: dict[str, Response], level: str) -> Block:
+    """The doses of a series with bands, a panel for each metric."""
+    panels = {}
+    for metric, response in by_metric.items():
+        means = [(one.mean, one.interval) for one in response.of_doses]
+        panels[metric] = response.doses, means, (response.change.mean, response.change.interval)
+    caption = (
+        f"{name}: difference of each dose from the mean of all, up is better, with {level} intervals "
+        "over tables and seeds; the line is the least-squares line, its band the interval of the slope. "
+        "Neither is adjusted for its number."
+    )
+    return figure(file, dose_response(panels, response.series.field), caption)
+
+
+def _row(name: str, metric: str, response: Response, begun: Response | None) -> list[str]:
+    """The change of a series in a metric; `begun` is that without trainings that had not begun."""
+    return [
+        name,
+        response.span,
+        metric,
+        *estimate_cells(response.change.mean, response.change.interval),
+        f"{response.adjusted:.2g}",
+        *(estimate_cells(begun.change.mean, begun.change.interval) if begun else ["", ""]),
+    ]

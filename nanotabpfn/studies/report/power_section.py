@@ -45,8 +45,8 @@ def power_words(begun: Scores) -> list[Block]:
 
 
 def power_table(begun: Scores, second: Scores) -> list[Block]:
-    """The smallest differences in two metrics, reached and planned, with the components that they follow "
-    "from."""
+    """The smallest differences in two metrics, reached and planned, with the components that they follow
+    from."""
     rows = []
     for scores in (begun, second):
         components = own_components(scores)

@@ -57,14 +57,6 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
     if not arms:
         return []
     reached = {arm: float(scores.table_means(arm).mean()) for arm in arms}
-    better = np.array(list(reached.values())) * scores.sign
-    ranks = [_spearman(means.loc[arms, name].to_numpy(float), better) for name in means.columns]
-    rows = [
-        [arm, three_digits(reached[arm]), *map(three_digits, means.loc[arm].to_numpy(float))] for arm in arms
-    ]
-    if of_suite.notna().any():
-        rows.append([f"tables of {scores.suite}", "", *map(three_digits, of_suite.to_numpy(float))])
-    rows.append(["rank correlation with the score", "", *map(three_digits, ranks)])
     svg = scatter(
         {labels[name]: means.loc[arms, name].to_dict() for name in means.columns},
         reached,
@@ -80,7 +72,7 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
         ),
         table(
             ["prior", score_name, *(labels[name] for name in means.columns)],
-            rows,
+            _properties_rows(scores, means, of_suite, reached),
             "The same as numbers. Forest and logistic regression learn on half of the rows and are scored on "
             "the others. The discriminator is a random forest that separates the prior's datasets from real "
             "tables by the properties before it, which leave sizes out: 0.5 if it cannot, 1 if it always "
@@ -92,6 +84,21 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
             "one of them may be large by chance, and none of them shows a cause."
         ),
     ]
+
+
+def _properties_rows(
+    scores: Scores, means: "pd.DataFrame", of_suite: "pd.Series", reached: dict[str, float]
+) -> list[list[str]]:
+    """A row for each prior, for the real tables, and for the rank correlations with the score."""
+    better = np.array(list(reached.values())) * scores.sign
+    ranks = [_spearman(means.loc[list(reached), name].to_numpy(float), better) for name in means.columns]
+    rows = [
+        [arm, three_digits(score), *map(three_digits, means.loc[arm].to_numpy(float))]
+        for arm, score in reached.items()
+    ]
+    if of_suite.notna().any():
+        rows.append([f"tables of {scores.suite}", "", *map(three_digits, of_suite.to_numpy(float))])
+    return [*rows, ["rank correlation with the score", "", *map(three_digits, ranks)]]
 
 
 def _mean_properties(scores: Scores, records: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.Series"]:

@@ -31,7 +31,7 @@ def real_tables(scores: Scores, second: Scores) -> list[Block]:
     """What each arm and baseline reached on the tables of the first suite.
 
     Args:
-        second: in the metric that is reported beside the first.
+        second: in the metric that is reported in addition to the first.
     """
     return [
         _means(scores, second),
@@ -127,26 +127,15 @@ def _intervals(scores: Scores, second: Scores) -> list[Block]:
 
 
 def _tests(scores: Scores) -> Block:
-    study, level = scores.study, f"{scores.study.level:.0%}"
+    level = f"{scores.study.level:.0%}"
     wilcoxon = {
         arm: found.wilcoxon for arm, (found, _) in scores.comparisons.items() if scores.roles[arm] == "arm"
     }
     adjusted_wilcoxon = dict(zip(wilcoxon, holm(list(wilcoxon.values())), strict=True))
-    rows = []
-    for arm, (found, adjusted) in scores.comparisons.items():
-        worse, neither, better = bayesian_signed_rank(found.tables, scores.rope)
-        rows.append(
-            [
-                arm,
-                *estimate_cells(found.mean, found.interval),
-                f"{adjusted:.2g}",
-                "yes" if shows_difference(found, adjusted, study.level) else "no",
-                f"{found.bootstrap[0]:+.4f} to {found.bootstrap[1]:+.4f}",
-                f"{adjusted_wilcoxon.get(arm, found.wilcoxon):.2g}",
-                f"{found.wins}, {found.losses}",
-                f"{worse:.2f} / {neither:.2f} / {better:.2f}",
-            ]
-        )
+    rows = [
+        _test_row(scores, arm, adjusted_wilcoxon.get(arm, found.wilcoxon))
+        for arm, (found, _) in scores.comparisons.items()
+    ]
     header = [
         "arm",
         "difference",
@@ -167,6 +156,21 @@ def _tests(scores: Scores) -> Block:
         "and that the arm is."
     )
     return table(header, rows, caption)
+
+
+def _test_row(scores: Scores, arm: str, wilcoxon: float) -> list[str]:
+    found, adjusted = scores.comparisons[arm]
+    worse, neither, better = bayesian_signed_rank(found.tables, scores.rope)
+    return [
+        arm,
+        *estimate_cells(found.mean, found.interval),
+        f"{adjusted:.2g}",
+        "yes" if shows_difference(found, adjusted, scores.study.level) else "no",
+        f"{found.bootstrap[0]:+.4f} to {found.bootstrap[1]:+.4f}",
+        f"{wilcoxon:.2g}",
+        f"{found.wins}, {found.losses}",
+        f"{worse:.2f} / {neither:.2f} / {better:.2f}",
+    ]
 
 
 def _ranks(scores: Scores) -> list[Block]:

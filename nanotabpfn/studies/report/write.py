@@ -25,6 +25,11 @@ def write_report(folder: str | Path, overwrite: bool = False) -> tuple[Path, Pat
     Raises:
         StudyError: the folder holds no study, or no cell of it is scored; the report that is there was made
             from more records.
+
+    Examples:
+        >>> write_report("absent")
+        Traceback (most recent call last):
+        nanotabpfn.studies.spec.StudyError: absent holds no study: there is no study.json
     """
     pandas()
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""The smallest differences in a report: from the study's own variances, beside the planned ones."""
+"""The smallest differences in a report: from the study's own variances, and the planned ones."""
 
 import numpy as np
 import pytest
