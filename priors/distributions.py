@@ -20,6 +20,11 @@ class Range(tuple):
     """(low, high), both included, and how a number between them is drawn.
 
     A range is equal to a plain pair of the same numbers, but not to a range of another distribution.
+
+    Examples:
+        >>> values = integers(2, 5)
+        >>> values.at(0.5), values.plain(), values == (2, 5)
+        (4, {'uniform': [2, 5]}, True)
     """
 
     __slots__ = ()
