@@ -164,10 +164,8 @@ def plan_command(
     """
     study, folder = load_study(*file), _folder(file[0], out)
     plan = plan_study(study)
-    states, replaced = (
-        [state_of(plan, planned, folder) for planned in plan.cells],
-        replaced_trainings(plan, folder),
-    )
+    states = [state_of(plan, planned, folder) for planned in plan.cells]
+    replaced = replaced_trainings(plan, folder)
     if not as_json:
         _show_cells(plan, states, folder)
         _show_replaced(replaced)

@@ -8,7 +8,7 @@ resumes from them.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, with this package's version and the prior's: others draw others."""
         versions = {"generator": generator_name(), "prior_version": PRIOR_VERSION}
-        return {**versions, **asdict(self), "config": json.loads(self.config.to_json())}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**versions, **own, "config": json.loads(self.config.to_json())}
 
 
 def default_shard_size(num_datasets: int, block_size: int) -> int:

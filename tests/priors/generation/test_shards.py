@@ -2,19 +2,22 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from sharded_runs import COUNT, SIZE, TINY, make
 
-from priors.config import ConfigError
+from priors.config import ConfigError, PriorConfig
+from priors.distributions import choice, log_uniform
 from priors.dumps.hash import content_hash
 from priors.dumps.join import join_shards
 from priors.dumps.read import open_dump
 from priors.dumps.schema import MAX_INDEXED_SHARDS, DumpError
-from priors.generation.generate import write_shard
+from priors.generation.generate import generate_dump, write_shard
 from priors.generation.shards import Plan, default_shard_size, shard_path, shards_folder
+from priors.sampling.blocks import dataset_at
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +251,13 @@ def test_an_index_under_another_name_is_refused(index):
     moved = index.rename(index.with_name("moved.h5"))
     with pytest.raises(DumpError, match=r"there is no folder moved\.h5\.shards in "):
         open_dump(moved)
+
+
+def test_a_prior_of_distributions_is_written_to_a_dump(tmp_path):
+    config = replace(TINY, num_features=choice({2: 3, 4: 1}), noise_scale=log_uniform(0.1, 1.0))
+    generate_dump(tmp_path / "my.h5", config, 9, seed=0)
+    with open_dump(tmp_path / "my.h5") as dump:
+        assert PriorConfig.from_json(dump.attributes["config"]) == config
+        assert all(
+            np.array_equal(dataset.x, dataset_at(config, 0, number).x) for number, dataset in enumerate(dump)
+        )
