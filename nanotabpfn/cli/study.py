@@ -241,6 +241,10 @@ def _show_power(study: Study, found: PlannedPower) -> None:
     for metric in [*first, *(metric for metric in found.smallest if metric not in first)]:
         alone, adjusted = found.smallest[metric]
         click.echo(f"{metric:17}  {alone:>14.4f}" + f"  {adjusted:>18.4f}" * (number > 1))
+    for name, change in found.trends.items():
+        click.echo(
+            printable(f"the smallest change over the doses of {name}, in {study.metric}: {change:.4f}")
+        )
     note = f"; here: {found.unlike}" if found.unlike else ""
     click.echo(
         f"from variances measured in {found.measured_in}{note}. Trainings that begin late are not in it."

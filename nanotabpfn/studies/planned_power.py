@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from nanotabpfn.evaluation.metrics import METRICS
-from nanotabpfn.studies.arms import reference_of, resolve_arms
+from nanotabpfn.studies.arms import dose_series, reference_of, resolve_arms
 from nanotabpfn.studies.power import Components, Design, smallest_difference, units_needed
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.statistics import trend
 from nanotabpfn.studies.variances import measured_variances, nearest_variances, unlike
 
 
@@ -22,6 +25,7 @@ class PlannedPower(NamedTuple):
     """What a study can show."""
 
     smallest: dict[str, Smallest]  # by metric
+    trends: dict[str, float]  # series of doses -> the smallest change over it, in the study's metric
     num_comparisons: int
     measured_in: str
     unlike: str  # what this study does not have in common with it; empty if all
@@ -51,7 +55,13 @@ def planned_power(study: Study) -> PlannedPower:
         components = found.of(study, study.metric)
         remedies = remedies_of(components, design, study, num_comparisons)
         remedies += _other_steps(study, design, num_comparisons)
-    return PlannedPower(smallest, num_comparisons, measured_in, unlike(study, found), remedies)
+    trends = {
+        series.name: smallest_change(
+            found.of(study, study.metric), design, study.level, list(series.doses.values())
+        )
+        for series in dose_series(study)
+    }
+    return PlannedPower(smallest, trends, num_comparisons, measured_in, unlike(study, found), remedies)
 
 
 def design_of(study: Study, num_tables: int) -> Design:
@@ -77,6 +87,18 @@ def smallest_of(components: Components, design: Design, level: float, num_compar
     """
     of_each = 1 - (1 - level) / num_comparisons  # the first step of Holm's method, which is the strictest
     return Smallest(*(smallest_difference(components, design, one) for one in (level, of_each)))
+
+
+def smallest_change(components: Components, design: Design, level: float, doses: list[float]) -> float:
+    """The smallest change over a series of doses, by its least-squares line.
+
+    The change is a contrast of the arms, each of which has half of the variance of a difference between two.
+    """
+    weights = trend(
+        np.eye(len(doses))[:, :, None, None], np.array(doses)
+    ).ravel()  # of each arm in the change
+    factor = np.sqrt(np.square(weights).sum() / 2)
+    return smallest_difference(Components(*(factor * value for value in components)), design, level)
 
 
 def remedies_of(

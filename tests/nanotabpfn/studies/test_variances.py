@@ -5,14 +5,16 @@ import json
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.studies import planned_power as planned
 from nanotabpfn.studies.planned_power import planned_power
-from nanotabpfn.studies.power import Design, smallest_difference
+from nanotabpfn.studies.power import Components, Design, smallest_difference
 from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.statistics import mean_interval, trend, variance_parts
 from nanotabpfn.studies.variances import FILE, measured_variances, nearest_variances, unlike
 
 ROOT = Path(__file__).parents[3]
@@ -104,3 +106,23 @@ def test_one_table_and_one_seed_show_nothing(monkeypatch):
     found = planned.planned_power(study_of(data_seeds=[0], model_seeds=[0]))
     assert found.smallest["log_loss"].alone == float("inf")
     assert found.remedies == ()
+
+
+def test_the_smallest_change_over_doses_is_shown_in_80_percent_of_simulated_studies():
+    components, design, doses = (
+        Components(0.01, 0.014, 0.02),
+        Design(8, 1, 13),
+        np.array([0.0, 0.1, 0.4, 1.0]),
+    )
+    smallest = planned.smallest_change(components, design, 0.95, doses.tolist())
+    rng, size = np.random.default_rng(0), (2_000, 4)
+    noise = (
+        components.tables * rng.standard_normal((*size, 1, 1, 13))
+        + components.pairs * rng.standard_normal((*size, 8, 1, 1))
+        + components.rest * rng.standard_normal((*size, 8, 1, 13))
+    ) / np.sqrt(2)  # each arm has half of the variance of a difference
+    changes = np.stack([trend(one, doses) for one in noise]) + smallest
+    half = mean_interval(variance_parts(changes), 0.95)
+    assert np.mean(changes.mean(axis=(1, 2, 3)) > half) == pytest.approx(0.8, abs=0.03)
+    series = {"preset": "default", "vary": {"label_noise": [0, 0.1, 0.3]}, "design": "doses"}
+    assert list(planned_power(study_of(arms={"noise": series})).trends) == ["noise"]
