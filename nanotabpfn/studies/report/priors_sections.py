@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
-from nanotabpfn.studies.arms import Arm, sample_graphs
+from nanotabpfn.studies.arms import COMMON_PRIOR, Arm, sample_graphs
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, text, three_digits, warning
 from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
@@ -24,7 +24,8 @@ GALLERY_SIZE = 4
 def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
     """The models of each arm on held-out datasets of each arm's prior."""
     study = saved.study
-    own = records[(records["target"] == "prior") & records["is_final"] & (records["metric"] == study.metric)]
+    final = records[records["is_final"] & (records["metric"] == study.metric)]
+    own = final[final["target"] == "prior"]
     if own.empty:
         return []
     names = [arm.name for arm, _ in saved.arms]
@@ -34,7 +35,11 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
     values = means.loc[rows, columns].to_numpy(float)
     sign = -1 if study.metric in LOWER_IS_BETTER else 1
     name = metric_name(study.metric)
-    body = [[row, *map(three_digits, line)] for row, line in zip(rows, values, strict=True)]
+    common = final[final["target"] == "common"].groupby("arm")["value"].mean()  # empty in an earlier version
+    body = [
+        [row, *map(three_digits, line), *([three_digits(common.get(row, np.nan))] if len(common) else [])]
+        for row, line in zip(rows, values, strict=True)
+    ]
     svg = heat_map(rows, columns, values, sign, f"{name}, behind the best")
     return [
         figure(
@@ -44,7 +49,12 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
             "mean over datasets and seeds. Columns differ in how hard their datasets are, so compare within "
             "a column; the best of each is bold.",
         ),
-        table(["trained on", *columns], body, f"The same as numbers: {study.held_out} datasets a data seed."),
+        table(
+            ["trained on", *columns, *(["the common prior"] if len(common) else [])],
+            body,
+            f"The same as numbers: {study.held_out} datasets a data seed"
+            + (f"; and on those of the common prior, the preset {COMMON_PRIOR}." if len(common) else "."),
+        ),
     ]
 
 

@@ -143,3 +143,21 @@ def test_priors_of_another_version_are_not_drawn(tmp_path):
         [section] = [section for section in sections if section.title == "The priors"]
         assert any(block.kind == "figure" for block in section.blocks) == is_drawn
     assert f"version {PRIOR_VERSION - 1} of the priors" in section.blocks[0].text
+
+
+def test_scores_on_the_common_prior_are_beside_those_on_the_arms_priors(tmp_path):
+    study = study_of()
+    records = simulate(study, {"same": 0.7})
+    [section] = [one for one in report(tmp_path, study, records) if one.title == "Own and other priors"]
+    block = section.blocks[1]
+    assert block.header == ("trained on", "good", "same", "scrambled", "repeated", "the common prior")
+    common = records[(records["target"] == "common") & (records["metric"] == "roc_auc")]
+    assert {row[0]: row[-1] for row in block.rows} == {
+        arm: f"{value:.3f}" for arm, value in common.groupby("arm")["value"].mean().items()
+    }
+    [section] = [
+        one
+        for one in report(tmp_path, study, records[records["target"] != "common"])
+        if one.title == "Own and other priors"
+    ]
+    assert section.blocks[1].header[-1] == "repeated"
