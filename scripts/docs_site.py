@@ -1,0 +1,95 @@
+"""The documentation site: the pages of docs/, the README and the docstrings, as a folder of HTML.
+
+pip install -e ".[docs]"
+python scripts/docs_site.py              # to build/site; open build/site/index.html
+python scripts/docs_site.py --serve      # on http://127.0.0.1:8000
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ROOT / "build" / "pages"
+ELSEWHERE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "nanotabpfn/shipped/classifier.md": "classifier-card.md",
+    "nanotabpfn/shipped/regressor.md": "regressor-card.md",
+}
+"""Pages that lie outside of docs/ -> their names on the site."""
+SHOWN = (".md", ".png", ".svg", ".css")
+LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "build" / "site",
+    show_default="build/site",
+    help="Folder of the site, which is replaced.",
+)
+@click.option("--serve", is_flag=True, help="Show the site in a browser in place of writing it.")
+def main(out: Path, serve: bool) -> None:
+    """Build the site. A link that leads nowhere, or a docstring that cannot be read, is an error."""
+    write_pages(PAGES)
+    command = ["serve"] if serve else ["build", "--strict", "--site-dir", str(out.absolute())]
+    done = subprocess.run([sys.executable, "-m", "mkdocs", *command], cwd=ROOT, check=False)
+    if done.returncode:
+        raise click.ClickException("the site was not built; see above")
+    if not serve:
+        click.echo(f"{out}/index.html")
+
+
+def write_pages(folder: Path) -> None:
+    """Gather all pages in a folder, with the links between them, and write the pages of the API."""
+    shutil.rmtree(folder, ignore_errors=True)
+    names = {path: str(path.relative_to(ROOT / "docs")) for path in sorted((ROOT / "docs").rglob("*"))}
+    names |= {ROOT / path: name for path, name in ELSEWHERE.items()}
+    for path, name in names.items():
+        if path.suffix not in SHOWN:
+            continue
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".md":
+            place.write_text(linked(path, name, names), encoding="utf-8")
+        else:
+            shutil.copy(path, place)
+    for package in ("priors", "nanotabpfn"):
+        (folder / f"api-{package}.md").write_text(reference(package), encoding="utf-8")
+
+
+def linked(path: Path, name: str, names: dict[Path, str]) -> str:
+    """The text of a page, its links those of the site; what the site lacks (code, data) is no link."""
+
+    def moved(match: re.Match) -> str:
+        text, target, anchor = match[1], match[2], match[3] or ""
+        if "://" in target:
+            return match[0]
+        found = (path.parent / target).resolve()
+        if found not in names or found.suffix not in SHOWN:
+            return text[1:-1]
+        ups = "../" * name.count("/")
+        return f"{text}({ups}{names[found]}{anchor})"
+
+    return LINK.sub(moved, path.read_text(encoding="utf-8"))
+
+
+def reference(package: str) -> str:
+    """A page of mkdocstrings for all public names of a package."""
+    module = import_module(package)
+    lines = [f"# {package}", "", (module.__doc__ or "").strip(), ""]
+    for name in module.__all__:
+        lines += [f"::: {module._MODULE_OF[name]}.{name}", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
