@@ -5,17 +5,18 @@ python scripts/docs_site.py              # to build/site; open build/site/index.
 python scripts/docs_site.py --serve      # on http://127.0.0.1:8000
 """
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ROOT / "build" / "pages"
 ELSEWHERE = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -39,9 +40,15 @@ LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 @click.option("--serve", is_flag=True, help="Show the site in a browser in place of writing it.")
 def main(out: Path, serve: bool) -> None:
     """Build the site. A link that leads nowhere, or a docstring that cannot be read, is an error."""
-    write_pages(PAGES)
     command = ["serve"] if serve else ["build", "--strict", "--site-dir", str(out.absolute())]
-    done = subprocess.run([sys.executable, "-m", "mkdocs", *command], cwd=ROOT, check=False)
+    with TemporaryDirectory() as folder:
+        write_pages(Path(folder))
+        done = subprocess.run(
+            [sys.executable, "-m", "mkdocs", *command],
+            cwd=ROOT,
+            env={**os.environ, "PAGES": folder, "NO_MKDOCS_2_WARNING": "1"},  # an advertisement
+            check=False,
+        )
     if done.returncode:
         raise click.ClickException("the site was not built; see above")
     if not serve:
@@ -50,7 +57,6 @@ def main(out: Path, serve: bool) -> None:
 
 def write_pages(folder: Path) -> None:
     """Gather all pages in a folder, with the links between them, and write the pages of the API."""
-    shutil.rmtree(folder, ignore_errors=True)
     names = {path: str(path.relative_to(ROOT / "docs")) for path in sorted((ROOT / "docs").rglob("*"))}
     names |= {ROOT / path: name for path, name in ELSEWHERE.items()}
     for path, name in names.items():

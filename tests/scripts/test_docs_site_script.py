@@ -2,11 +2,10 @@
 
 import re
 from html import unescape
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from docs_site import ROOT, linked, main, write_pages
+from docs_site import ROOT, linked, main
 
 import nanotabpfn
 import priors
@@ -55,15 +54,6 @@ def test_links_are_those_of_the_site_and_code_is_no_link(tmp_path):
     assert linked(page, "deep/page.md", names) == (
         "[a](../other.md#part) ![b](../deep/b.png) code [web](https://example.org)"
     )
-
-
-def test_old_pages_go(tmp_path):
-    folder = Path(tmp_path, "pages")
-    folder.mkdir()
-    (folder / "old.md").write_text("old")
-    write_pages(folder)
-    assert not (folder / "old.md").exists()
-    assert (folder / "index.md").exists()
 
 
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
