@@ -24,9 +24,12 @@ def own_components(begun: Scores) -> Components | None:
 
 
 def _smallest(scores: Scores, components: Components) -> Smallest:
-    arms = [arm for arm in scores.comparisons if scores.roles[arm] == "arm"]
     design = design_of(scores.study, len(scores.tables))
-    return smallest_of(components, design, scores.study.level, max(1, len(arms)))
+    return smallest_of(components, design, scores.study.level, _num_comparisons(scores))
+
+
+def _num_comparisons(scores: Scores) -> int:
+    return max(1, sum(scores.roles[arm] == "arm" for arm in scores.comparisons))
 
 
 def power_words(begun: Scores) -> list[Block]:
@@ -35,13 +38,15 @@ def power_words(begun: Scores) -> list[Block]:
     if components is None:
         return []
     alone, adjusted = _smallest(begun, components)
-    return [
-        text(
-            f"With the variances that were found, {POWER:.0%} of such studies show a true difference of "
-            f"{alone:.4f} in {metric_name(begun.metric)}, if it is the only comparison, and of "
-            f"{adjusted:.4f} in each of all."
-        )
-    ]
+    number = _num_comparisons(begun)
+    words = (
+        f"With the variances that were found, {POWER:.0%} of such studies show a true difference of "
+        f"{alone:.4f} in {metric_name(begun.metric)}"
+    )
+    of_all = f" if it is the only one that is tested; each of {number} must be {adjusted:.4f} (Holm)" * (
+        number > 1
+    )
+    return [text(f"{words}{of_all}.")]
 
 
 def power_table(begun: Scores, second: Scores) -> list[Block]:

@@ -30,6 +30,7 @@ def test_reached_and_planned_are_of_the_same_design():
     assert [row[0] for row in block.rows] == ["ROC AUC", "log loss"]
     [said] = power_words(first)
     assert f"show a true difference of {row['one comparison']} in ROC AUC" in said.text
+    assert said.text.endswith(f"each of 2 must be {row['each of all (Holm)']} (Holm).")
 
 
 def test_late_trainings_are_left_out():
