@@ -6,6 +6,7 @@ import h5py
 import networkx as nx
 import pytest
 
+import priors
 from nanotabpfn import NanoTabPFNModel
 from nanotabpfn.model.bins import standard_edges
 from priors import (
@@ -25,7 +26,10 @@ GRAPH = OwnGraph({"age": {}, "income": {}, "default": {"role": "target"}}, [("ag
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_repr_of_a_config_makes_it_again_and_is_short(name):
     shown = repr(PRESETS[name])
-    assert eval(shown, {"PriorConfig": PriorConfig}) == PRESETS[name]
+    names = {
+        one: getattr(priors, one) for one in ("PriorConfig", "uniform", "log_uniform", "integers", "choice")
+    }
+    assert eval(shown, names) == PRESETS[name]
     assert len(shown) < 1200
 
 
