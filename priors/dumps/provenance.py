@@ -54,6 +54,16 @@ def first_dataset(dump: Dump) -> int:
 
     Raises:
         DumpError: the attribute is no such number.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors import PRESETS, generate_dump, open_dump, split_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = generate_dump(f"{folder}/my.h5", PRESETS["default"], num_datasets=64, seed=0)
+        ...     _, second = split_dump(f"{folder}/my.h5", folder, [32, 32])
+        ...     with open_dump(second) as dump:
+        ...         first_dataset(dump)
+        32
     """
     first = dump.attributes.get("first_dataset", 0)
     if not isinstance(first, int) or not 0 <= first < MOST_FIRST:
