@@ -11,7 +11,7 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from priors.frozen import FrozenDict
 
@@ -181,6 +181,14 @@ def integers(low: int, high: int) -> Uniform:
     if not all(isinstance(bound, int) for bound in bounds):
         raise ValueError(f"integers: low and high must be integers, got {low!r} and {high!r}")
     return Uniform(bounds)
+
+
+@overload
+def choice(options: Iterable[str]) -> FrozenDict: ...
+
+
+@overload
+def choice(options: Iterable[float]) -> Choice: ...
 
 
 def choice(options: Iterable[Any] | Mapping[Any, float]) -> "Choice | FrozenDict":

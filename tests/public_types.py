@@ -32,6 +32,8 @@ def a_prior(rng: np.random.Generator) -> PriorConfig:
     config = PriorConfig(num_features=(2, 10), mechanisms={"mlp": 1.0}, learnability=(0.6, 1.0), twins=True)
     assert_type(config.num_features, tuple[int, int])
     assert_type(config.mechanisms, dict[str, float])
+    config = replace(config, num_features=priors.log_uniform(2, 50), num_classes=priors.choice({2: 3, 10: 1}))
+    config = replace(config, mechanisms=priors.choice(["mlp", "linear"]), noise_scale=priors.uniform(0.1, 1))
     assert_type(config.to_json(), str)
     assert_type(PriorConfig.from_json("{}"), PriorConfig)
     assert_type(priors.load_config("mine.json"), PriorConfig)

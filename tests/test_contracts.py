@@ -231,14 +231,16 @@ def test_every_public_name_has_an_example(package):
 def examples_in(path):
     """(name, whether its docstring has an example) of a module's public functions and classes with methods.
 
-    Commands have examples in their help. Records and exceptions are in the examples of what uses them."""
+    Commands have examples in their help. Records and exceptions are in the examples of what uses them.
+    Overloads have their docstring at the last definition."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         is_function = isinstance(node, ast.FunctionDef)
         has_methods = any(isinstance(part, ast.FunctionDef) for part in getattr(node, "body", ()))
         if not is_function and not (isinstance(node, ast.ClassDef) and has_methods):
             continue
-        is_command = any(".command" in ast.unparse(decorator) for decorator in node.decorator_list)
-        if not is_command and node.name != "main" and not node.name.startswith("_"):
+        decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+        is_left_out = any(".command" in decorator or decorator == "overload" for decorator in decorators)
+        if not is_left_out and node.name != "main" and not node.name.startswith("_"):
             yield node.name, ">>>" in (ast.get_docstring(node) or "")
 
 
