@@ -7,6 +7,7 @@ import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
 from priors.console import Seed, json_option, printable, refuse_existing, report
+from priors.dumps.card import CARD, CROISSANT, LICENSES, write_card
 from priors.dumps.convert import ENDINGS, LAYOUTS
 from priors.dumps.convert import convert as convert_dump
 from priors.dumps.merge import merge_dumps
@@ -104,6 +105,36 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool, as_json: bool) ->
     num_blocks = shuffle_dump(dump, out, seed)
     document = {"out": out, "num_blocks": num_blocks, "seed": str(seed)}
     report(as_json, f"{out}: {num_blocks:,} blocks in a new order", document)
+
+
+@click.command()
+@click.argument("files", type=EXISTING, nargs=-1, required=True)
+@click.option("--title", required=True, help="Name of the collection.")
+@click.option(
+    "--license",
+    "license_name",
+    type=click.Choice(list(LICENSES)),
+    default="cc0-1.0",
+    show_default=True,
+    help="License under which you publish the files.",
+)
+@overwrite_option
+@json_option
+def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool, as_json: bool) -> None:
+    """Write README.md and croissant.json for dumps that are to be published, into their folder.
+
+    The first is a dataset card with the header that the Hugging Face Hub reads, the second a description in
+    Croissant 1.1. They say what the files hold, and from which config and seed it was sampled. FILES are in
+    HDF5, npz or Parquet; in Parquet, `datasets.load_dataset` loads and streams them.
+
+    \b
+    priors convert mine.h5 hub/mine.parquet
+    priors card hub/mine.parquet --title "Tables of my prior"
+    """
+    for name in (CARD, CROISSANT):
+        refuse_existing(files[0].parent / name, overwrite)
+    written = write_card(files, title, license_name)
+    report(as_json, "\n".join(map(str, written)), written)
 
 
 @click.command()

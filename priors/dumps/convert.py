@@ -23,6 +23,8 @@ LAYOUTS = {"ours": None, "published": SPLIT_KEYS[0], "renamed": SPLIT_KEYS[1]}
 ENDINGS = (".h5", ".hdf5", ".npz", ".parquet")
 """Endings of file names: what kind of file it is."""
 
+READERS = {".npz": read_npz, ".parquet": read_parquet}
+
 
 def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outline:
     """Write the records of `source` to `out`; the endings of their names say what kind of file each is.
@@ -60,13 +62,11 @@ def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outlin
     """
     source, out = Path(source), Path(out)
     for path in (source, out):
-        if path.suffix not in ENDINGS:
-            raise ValueError(f"{path}: must end in {', '.join(ENDINGS)}, which says what kind of file it is")
+        _check_ending(path)
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be {', '.join(LAYOUTS)}, got {layout!r}")
     check_target(out)
-    readers = {".npz": read_npz, ".parquet": read_parquet}
-    with readers.get(source.suffix, _read_hdf5)(source) as records:
+    with READERS.get(source.suffix, _read_hdf5)(source) as records:
         if out.suffix == ".npz":
             write_npz(out, records)
         elif out.suffix == ".parquet":
@@ -74,6 +74,26 @@ def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outlin
         else:
             write_records(out, records.outline, records.pieces(), published_split=LAYOUTS[layout])
     return records.outline
+
+
+def outline_at(path: Path) -> Outline:
+    """What holds for all records of a file in any of the formats.
+
+    Raises:
+        DumpError: it cannot be read.
+        ValueError: an unknown ending.
+    """
+    _check_ending(path)
+    if path.suffix in READERS:
+        with READERS[path.suffix](path) as records:
+            return records.outline
+    with open_dump(path) as dump:
+        return outline_of(dump)
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"{path}: must end in {', '.join(ENDINGS)}, which says what kind of file it is")
 
 
 @contextmanager

@@ -76,13 +76,18 @@ def _long_schema(outline: Outline) -> Any:
     pa, _ = _pyarrow()
     fields = {name: getattr(outline, name) for name in Outline.__dataclass_fields__}
     types = [pa.int64(), pa.int32(), pa.bool_(), pa.float32()]
-    names = [*LONG_COLUMNS, *_feature_columns(outline)]
+    names = [*LONG_COLUMNS, *feature_columns(outline)]
     types += [pa.float32()] * outline.max_features
     return pa.schema(list(zip(names, types, strict=True)), {OUTLINE_KEY: json.dumps(fields)})
 
 
-def _feature_columns(outline: Outline) -> list[str]:
-    """The features' own names, if they have such and none is taken; else x0, x1 ..."""
+def feature_columns(outline: Outline) -> list[str]:
+    """The features' own names, if they have such and none is taken; else x0, x1 ...
+
+    Examples:
+        >>> feature_columns(Outline(1, max_rows=4, max_features=2, max_num_classes=2, block_size=1))
+        ['x0', 'x1']
+    """
     names = column_names(outline.attributes, outline.max_features)
     if names and len({*LONG_COLUMNS, *names}) == len(LONG_COLUMNS) + len(names):
         return [*names]
@@ -158,7 +163,7 @@ def _piece(path: Path, table: Any, start: int, outline: Outline) -> dict[str, np
     split = np.add.reduceat(is_train.astype(np.int64), firsts)
     if not np.array_equal(is_train, row < split[local]):
         raise DumpError(f"{path}: is_train must be true for the first rows of each dataset, and only there")
-    columns = [table[name] for name in _feature_columns(outline)]
+    columns = [table[name] for name in feature_columns(outline)]
     present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)  # (rows of all, F)
     features = present[firsts].sum(axis=1)
     if not np.array_equal(present, np.arange(outline.max_features) < features[local][:, None]):
