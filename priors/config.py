@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from priors.distributions import Choice, LogUniform, Range, Uniform, integers, log_uniform, uniform
+from priors.distributions import Choice, Range, Uniform, integers, log_uniform, uniform
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
@@ -420,7 +420,9 @@ class PriorConfig:
 
 def _python(value: Any, default: Any) -> str:
     """The Python of a field's value, where a pair means the distribution of its default."""
-    if type(value) is Uniform and isinstance(default, LogUniform):
+    if isinstance(value, Range) and type(value) is type(default):
+        return repr(tuple(value))
+    if isinstance(value, Uniform):
         return f"uniform({value[0]!r}, {value[1]!r})"
     return repr(value)
 

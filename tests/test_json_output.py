@@ -44,6 +44,7 @@ COMMANDS = {
     "priors shuffle both.h5 --out shuffled.h5 --seed 0": "num_blocks",
     "priors split both.h5 --parts 2 --out-dir parts": "num_datasets",
     "priors convert a.h5 a.npz": "bytes",
+    "priors card a.h5 --title Tables": "croissant",
     "priors download 300k_150x5_2 --out downloaded.h5": "sha256",
     f"nanotabpfn train --dump a.h5 --out runs/a {RUN} --suite none --held-out 4": "step",
     "nanotabpfn train --resume runs/a": "messages",

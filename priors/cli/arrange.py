@@ -1,4 +1,4 @@
-"""`priors merge`, `split`, `shuffle`, `convert`: dumps made from dumps."""
+"""`priors merge`, `split`, `shuffle`, `convert`: dumps made from dumps; `priors card`: their description."""
 
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool
     for name in (CARD, CROISSANT):
         refuse_existing(files[0].parent / name, overwrite)
     written = write_card(files, title, license_name)
-    report(as_json, "\n".join(map(str, written)), written)
+    report(as_json, "\n".join(map(str, written)), dict(zip(("card", "croissant"), written, strict=True)))
 
 
 @click.command()

@@ -30,7 +30,9 @@ COMMANDS = {
         "priors.cli.arrange:shuffle", "Write the blocks of a DUMP in an order drawn from the seed."
     ),
     "convert": Lazy("priors.cli.arrange:convert", "Write the datasets of SOURCE to OUT."),
-    "card": Lazy("priors.cli.arrange:card", "Write README.md and croissant.json for dumps to be published."),
+    "card": Lazy(
+        "priors.cli.arrange:card", "Write README.md and croissant.json for dumps that are to be published."
+    ),
     "download": Lazy("priors.cli.download:download", "Fetch a published dump."),
 }
 
