@@ -52,7 +52,7 @@ def describe_field(name: str) -> FieldReference:
     """
     default = PriorConfig().plain()
     if name not in default:
-        similar = did_you_mean(name, default) or f"there are {', '.join(default)}"
+        similar = did_you_mean(name, default) or "`priors presets --explain` lists the fields"
         raise ConfigError(f"unknown field {name!r}; {similar}")
     schema = TypeAdapter(PriorConfig).json_schema()
     changed = {preset: differences(config.plain(), default) for preset, config in PRESETS.items()}

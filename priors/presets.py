@@ -1,5 +1,7 @@
 """PRESETS: named priors, each saying in PURPOSES what it is for and where it comes from."""
 
+from typing import Any
+
 from priors.config import PriorConfig
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
@@ -68,3 +70,18 @@ PURPOSES: dict[str, str] = {
     "published-like": "150 x 5, 2 classes: perceptrons or trees per dataset, after TabICL (Qu et al., 2025).",
     "label-noise": "The default with targets independent of features: a control that must teach nothing.",
 }
+
+
+def check_config(config: Any) -> None:
+    """Refuse what is no config, such as the name of a preset.
+
+    Raises:
+        TypeError: the message says what to write instead.
+
+    Examples:
+        >>> check_config("default")
+        Traceback (most recent call last):
+        TypeError: config must be a PriorConfig, such as PRESETS["default"], got 'default'
+    """
+    if not isinstance(config, PriorConfig):
+        raise TypeError(f'config must be a PriorConfig, such as PRESETS["default"], got {config!r:.100}')

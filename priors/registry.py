@@ -93,8 +93,8 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
         return registry[name]
     module, colon, attribute = name.partition(":")
     if not colon:
-        known = did_you_mean(name, registry) or f"known: {', '.join(registry)}"
-        raise ConfigError(f'unknown family {name!r}; {known}, or a dotted path "module:function"')
+        known = nearest_or_all(name, registry)
+        raise ConfigError(f'unknown family {name!r}; {known} (one of your own: "module:function")')
     if not _may_import.get():
         raise UntrustedNameError(f"names code outside this package ({name[:200]}), which was not imported")
     try:
@@ -105,6 +105,34 @@ def lookup(registry: dict[str, Callable], name: str) -> Callable:
     if not callable(family):
         raise ConfigError(f"family {name!r} must be callable, got {type(family).__name__}")
     return family
+
+
+def path_of(family: Callable) -> str:
+    """The name of a function in a config: of one of this package, its own; else its dotted path.
+
+    Raises:
+        ValueError: other processes could not import it: it is of an interactive session, of a script that is
+            run, or inside of another function.
+
+    Examples:
+        >>> import math
+        >>> path_of(math.sqrt)
+        'math:sqrt'
+        >>> path_of(lambda parents, rng: parents[:, 0])
+        Traceback (most recent call last):
+        ValueError: a config cannot name the function <lambda>, since worker processes could not import it: \
+write it in a file of the current folder, such as mine.py, and give "mine:NAME"
+    """
+    module, name = getattr(family, "__module__", None), getattr(family, "__qualname__", repr(family))
+    if str(module).startswith("priors.families."):
+        return name
+    if getattr(sys.modules.get(module), name, None) is not family or module == "__main__":
+        shown = "NAME" if "<" in name else name
+        raise ValueError(
+            f"a config cannot name the function {name}, since worker processes could not import it: write it "
+            f'in a file of the current folder, such as mine.py, and give "mine:{shown}"'
+        )
+    return f"{module}:{name}"
 
 
 def _import(module: str) -> ModuleType:
@@ -158,6 +186,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     similar = get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(similar)}?" if similar else ""
+
+
+def nearest_or_all(name: str, known: Iterable[str]) -> str:
+    """What there is in place of an unknown name: those that are similar, or all.
+
+    Examples:
+        >>> nearest_or_all("mpl", ["linear", "mlp"]), nearest_or_all("forest", ["linear", "mlp"])
+        ('did you mean mlp?', 'known: linear, mlp')
+    """
+    known = list(known)
+    return did_you_mean(name, known) or f"known: {', '.join(known)}"
 
 
 def parameters_of(family: Callable) -> dict[str, Parameter]:

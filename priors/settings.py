@@ -7,7 +7,7 @@ The command line (`--set`), study files, JSON configs and Python share it:
     mechanisms={mlp: 2, linear: 1}          weights
     mechanisms.mlp=3                        one weight; the others stay
     num_features=3                          one number in place of a range
-    num_features=[2, 10]                    a range, both ends included
+    num_features=[2, 10]                    a range, both ends included; (2, 10) too
     num_features=log_uniform(2, 50)         another distribution: uniform, log_uniform, integers
     num_classes=choice({2: 3, 10: 1})       some numbers, by weight
     parameters.mlp.width=[30, 40]           one parameter; all others stay
@@ -16,13 +16,14 @@ The command line (`--set`), study files, JSON configs and Python share it:
     replace.parameters={}                   all of the field, without merging
 """
 
+import ast
 import json
 import re
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from priors.distributions import DISTRIBUTION, from_plain, is_distribution
-from priors.registry import ConfigError, did_you_mean
+from priors.registry import ConfigError, did_you_mean, path_of
 
 if TYPE_CHECKING:
     from pydantic import ValidationError  # which takes a while to load
@@ -40,9 +41,11 @@ EXAMPLES = {
 """Right values of fields for which the default shows none."""
 
 # Texts, words, and words with a colon in them (the dotted path of a user's own family).
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Za-z_][\w.-]*(?::[A-Za-z_]\w*)?')
+_TEXT = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_WORD = re.compile(rf"{_TEXT}|(?<![\w.])[A-Za-z_][\w.-]*(?::[A-Za-z_]\w*)?")
 _NUMBER_AS_KEY = re.compile(r"(?<![\w.])(-?\d[\w.+-]*)\s*:")
-_LITERALS = {"true", "false", "null", "NaN", "Infinity"}
+_TWO_TEXTS = re.compile(rf"{_TEXT}\s*{_TEXT}")
+_LITERALS = {"true", "false", "null", "NaN", "Infinity", "True", "False", "None"}
 
 
 # ----------------------------------------------------------------------------------------------- reading
@@ -68,7 +71,7 @@ def read_setting(text: str) -> tuple[str, Any]:
 
 
 def read_value(text: str, path: str = "value") -> Any:
-    """A value as JSON, in which names may stand without quotes.
+    """A value as JSON, or as Python writes it, in which names may stand without quotes.
 
     Args:
         path: what the value is for, for the message.
@@ -79,20 +82,28 @@ def read_value(text: str, path: str = "value") -> Any:
     Examples:
         >>> read_value("{mlp: 2, linear: 1}"), read_value("tanh"), read_value("0.1")
         ({'mlp': 2, 'linear': 1}, 'tanh', 0.1)
+        >>> read_value("(2, 10)"), read_value("{'mlp': .5}"), read_value("True")
+        ([2, 10], {'mlp': 0.5}, True)
     """
 
     def quoted(match: re.Match) -> str:
         word = match.group()
-        return word if word.startswith('"') or word in _LITERALS else json.dumps(word)
+        return word if word[0] in "\"'" or word in _LITERALS else json.dumps(word)
 
     def called(match: re.Match) -> str:
         name, arguments = match.groups()
         options = _NUMBER_AS_KEY.sub(r'"\1":', arguments)
         return f"{{{name}: {options}}}" if name == "choice" else f"{{{name}: [{arguments}]}}"
 
+    text_of_value = _WORD.sub(quoted, DISTRIBUTION.sub(called, text)).strip()
     try:
-        return json.loads(_WORD.sub(quoted, DISTRIBUTION.sub(called, text)))
-    except (ValueError, RecursionError) as error:
+        try:
+            return json.loads(text_of_value)
+        except ValueError:  # (2, 10), {'mlp': 1}, .5, True; through JSON, which has no sets and no bytes
+            if _TWO_TEXTS.search(text_of_value):  # which Python would join
+                raise
+            return json.loads(json.dumps(ast.literal_eval(text_of_value)))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise ConfigError(
             f"{path}: cannot read the value {_shortened(text)!r}; it must be a number (3), a name (mlp), a "
             f"list ([2, 10], [mlp, linear]) or an object ({{mlp: 2, linear: 1}})"
@@ -113,7 +124,10 @@ def as_range(value: Any) -> Any:
 
 
 def as_weights(value: Any) -> Any:
-    """A name, or several, as weights of 1; any other value as it is.
+    """A name or a function, or several, as weights of 1; any other value as it is.
+
+    Raises:
+        ValueError: a function that other processes could not import.
 
     Examples:
         >>> as_weights("mlp"), as_weights(["mlp", "linear"]), as_weights({"choice": {"mlp": 2}})
@@ -123,9 +137,13 @@ def as_weights(value: Any) -> Any:
         value = read_value(value)
     if isinstance(value, dict) and [*value] == ["choice"]:
         value = from_plain(value)
-    names = [value] if isinstance(value, str) else value
-    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-        return dict.fromkeys(names, 1.0)
+    if isinstance(value, dict):
+        return {path_of(name) if callable(name) else name: weight for name, weight in value.items()}
+    names = [value] if isinstance(value, str) or callable(value) else value
+    if isinstance(names, list | tuple):
+        names = [path_of(name) if callable(name) else name for name in names]
+        if all(isinstance(name, str) for name in names):
+            return dict.fromkeys(names, 1.0)
     return value
 
 

@@ -26,13 +26,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorError, PriorReader, Record, collate
+from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, PriorReader, Record, collate
 from nanotabpfn.data.settings import check_settings, check_state
 from nanotabpfn.model.architecture import TrainedRange
-from nanotabpfn.model.device import get_default_device
+from nanotabpfn.model.device import find_device
 from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError
+from priors.presets import check_config
 from priors.streams import TRAIN, stream
 
 NUM_PRIOR_DATASETS = 2**32
@@ -186,7 +187,7 @@ class _BatchLoader:
             raise ValueError(f"batch_size must be at least num_ranks={num_ranks}, got {batch_size}")
         self.num_steps = num_steps
         self.batch_size = batch_size
-        self.device = device or get_default_device()
+        self.device = str(find_device(device))
         self.num_workers = num_workers
         self.held_out = held_out
         self._share = slice(rank * batch_size // num_ranks, (rank + 1) * batch_size // num_ranks)
@@ -218,7 +219,7 @@ class _BatchLoader:
         )
         try:
             for step, reading in enumerate(readings, start=first):
-                if isinstance(reading, DumpError | PriorError):
+                if isinstance(reading, Exception):
                     raise reading
                 records, damaged = reading
                 self._skipped.update(damaged)
@@ -430,6 +431,7 @@ class PriorDataLoader(_BatchLoader):
         rank: int = 0,
         num_ranks: int = 1,
     ):
+        check_config(config)
         fields = json.loads(config.to_json())
         settings = {"seed": seed, **{f"config.{name}": value for name, value in fields.items()}}
         reader = PriorReader(config, seed)

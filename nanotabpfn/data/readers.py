@@ -8,15 +8,19 @@ Axis letters: B datasets in a batch, R rows, F features.
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError, finite_records
+from priors.registry import ConfigError
 from priors.sampling.blocks import sample_block
+from priors.sampling.dataset import NoDatasetError
 
 DEFAULT_BLOCK_SIZE = 32
 """Block size where the file does not hold it: the published dump's."""
@@ -97,6 +101,14 @@ def collate(records: Sequence[Record], device: str | torch.device) -> dict[str, 
     return MixedBatch(parts=parts, datasets=[index for part in parts for index in part["datasets"]])
 
 
+def _as_value(error: Exception) -> Exception:
+    """An error to be returned from a worker process, with its traceback, which is not sent, as a note unless
+    its message is written for the user."""
+    if get_worker_info() is not None and not isinstance(error, DumpError | PriorError):
+        error.add_note("".join(format_exception(error)))
+    return error
+
+
 class DumpReader:
     """Datasets of a dump by their numbers.
 
@@ -129,13 +141,14 @@ class DumpReader:
             self._dump.close()
             self._dump = None
 
-    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | DumpError:
+    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | Exception:
         """The records of one rank's share of a batch, and the damaged indices of the whole batch.
 
         A damaged record is replaced by the next sound one of its block: the batch stays full and nearly
         always of one split, and later batches do not move. The whole batch is read, whatever the share: it
         lies in one chunk of the file, and all ranks then count the same damaged records. An error is
-        returned, not raised, because raising in a worker process would add a traceback to its message.
+        returned: PyTorch would add a traceback to the message of one that is raised in a worker process,
+        and keep that process alive at the end of the program.
         """
         indices, share = batch
         try:
@@ -147,8 +160,8 @@ class DumpReader:
                 self._substitute(self._dump, index) if record is None else record
                 for index, record in zip(indices[share], records[share], strict=True)
             ], damaged
-        except DumpError as error:
-            return error
+        except Exception as error:
+            return _as_value(error)
 
     def _read(self, dump: Dump, indices: Sequence[int]) -> list[Record | None]:
         """The records; None in place of those with cells that are not finite."""
@@ -207,19 +220,19 @@ class PriorReader:
     def close(self) -> None:
         pass
 
-    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | PriorError:
+    def __getitem__(self, batch: tuple[list[int], slice]) -> tuple[list[Record], list[int]] | Exception:
         """As `DumpReader` returns it: the records of a share of a batch, none damaged; or an error."""
         indices, share = batch
         try:
             return self.read(indices[share]), []
-        except PriorError as error:
-            return error
+        except Exception as error:
+            return _as_value(error)
 
     def read(self, indices: Sequence[int]) -> list[Record]:
         """The records of `indices`, block by block; others of their blocks are not sampled.
 
         Raises:
-            PriorError: all draws of a dataset were refused.
+            PriorError: all draws of a dataset were refused, or a family of the user's own is wrong.
         """
         size = self.config.block_size
         records = []
@@ -227,8 +240,8 @@ class PriorReader:
             numbers = list(own)
             try:
                 datasets = sample_block(self.config, self.seed, block, len(numbers), numbers[0] % size)
-            except RuntimeError as error:  # every draw was degenerate
-                raise PriorError(str(error).partition(": ")[0]) from error
+            except (ConfigError, NoDatasetError) as error:
+                raise PriorError(str(error)) from error
             records += [
                 Record(dataset.x, dataset.y.astype(np.float32), dataset.single_eval_pos, index)
                 for index, dataset in zip(numbers, datasets, strict=True)

@@ -1,5 +1,6 @@
 """Checks of a loader's settings, and of the states that loaders resume from."""
 
+from numbers import Integral
 from typing import Any
 
 
@@ -7,7 +8,7 @@ def check_settings(**settings: int | None) -> None:
     """Check counts by their names: steps, batch size and ranks from 1, all others from 0; None is free.
 
     Raises:
-        ValueError: a number below its least; the message names it.
+        ValueError: no integer, or one below its least; the message names it.
 
     Examples:
         >>> check_settings(num_steps=10, held_out=0, seed=None)
@@ -17,6 +18,8 @@ def check_settings(**settings: int | None) -> None:
     """
     for name, value in settings.items():
         least = 1 if name in ("num_steps", "batch_size", "num_ranks") else 0
+        if value is not None and not isinstance(value, Integral):
+            raise ValueError(f"{name} must be an integer, got {value!r}")
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
 

@@ -45,8 +45,17 @@ def errors_for_users() -> Errors:
     from priors.generation.engines import EngineError
     from priors.plots.style import PlotError
     from priors.registry import ConfigError
+    from priors.sampling.dataset import NoDatasetError
 
-    return (ConfigError, DumpError, EngineError, UnverifiableError, DownloadError, PlotError)
+    return (
+        ConfigError,
+        DownloadError,
+        DumpError,
+        EngineError,
+        NoDatasetError,
+        PlotError,
+        UnverifiableError,
+    )
 
 
 @click.group("priors", cls=PlainGroup, errors=errors_for_users, lazy=COMMANDS)

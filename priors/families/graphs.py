@@ -366,6 +366,3 @@ GRAPHS: dict[str, GraphFamily] = {
     "cauchy": cauchy,
     "watts_strogatz": watts_strogatz,
 }
-
-BUILT_IN_GRAPHS = frozenset(GRAPHS.values())
-"""Families whose graphs are known to keep the rules; those of a user are checked."""

@@ -354,6 +354,3 @@ MECHANISMS: dict[str, Mechanism] = {
     "piecewise": piecewise,
     "periodic": periodic,
 }
-
-BUILT_IN_MECHANISMS = frozenset(MECHANISMS.values())
-"""Families whose values are known to keep the rules; those of a user are checked."""

@@ -27,3 +27,15 @@ NODE_FAMILIES: dict[str, Mapping[str, Callable]] = {
     "converter": CONVERTERS,
 }
 """Attribute of a node of a user's own graph -> the families of this package that it may name."""
+
+_BUILT_IN = [family for registry in FAMILIES.values() for family in registry.values()]
+_IDS = frozenset(map(id, _BUILT_IN))  # a user's callable may have no hash
+
+
+def is_built_in(family: Callable) -> bool:
+    """Whether a family is one of this package's, which are known to keep the rules of their kind.
+
+    >>> is_built_in(NOISES["normal"]), is_built_in(len)
+    (True, False)
+    """
+    return id(family) in _IDS

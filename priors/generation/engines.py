@@ -1,6 +1,7 @@
 """Where tasks run: in this process, in more of them on this machine, or on a cluster."""
 
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 
 import joblib
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from tqdm import tqdm
 
 
 class EngineError(Exception):
@@ -63,6 +65,8 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
     # One task at a time: otherwise joblib makes batches of short tasks, and the progress comes in batches.
     # Between two tasks loky replaces workers whose memory has grown. It warns, but nothing is lost.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    # Nor is anything lost, or to be done about it, where the caller stops.
+    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
     parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
     call = function if num_workers == 1 else partial(_in_worker, function)
     try:
@@ -74,8 +78,10 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
 
 def _in_worker(function: Callable, *task: Any) -> Any:
     """A task in a process of its own. Ctrl-C reaches every process of a terminal; this one leaves it to the
-    main process, which ends its workers."""
+    main process, which ends its workers. Progress bars get a lock of this process alone: Python would report
+    their usual one, of all processes, as leaked when the worker is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(threading.RLock())
     return function(*task)
 
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from pathlib import Path
 
 import joblib
@@ -24,6 +25,7 @@ from priors.generation.shards import (
     shard_path,
     shards_of,
 )
+from priors.presets import check_config
 from priors.sampling.blocks import sample_block
 from priors.streams import stream
 
@@ -52,6 +54,7 @@ def generate_blocks(
         >>> [len(block) for block in generate_blocks(config, num_datasets=5, seed=0)]
         [2, 2, 1]
     """
+    _check(config, num_datasets)
     if num_datasets < 0:
         raise ValueError(f"num_datasets must not be negative, got {num_datasets}")
     if num_workers < 1:
@@ -162,10 +165,17 @@ def generate_dump(
     return content
 
 
+def _check(config: PriorConfig, num_datasets: int) -> None:
+    check_config(config)
+    if not isinstance(num_datasets, Integral):
+        raise TypeError(f"num_datasets must be an integer, got {num_datasets!r}")
+
+
 def _planned(
     config: PriorConfig, num_datasets: int, seed: int, shard_size: int | None, keep_shards: bool
 ) -> Plan:
     """The plan of a dump, with all its values checked before any work."""
+    _check(config, num_datasets)
     stream(seed)  # raises for a value that is no seed
     if shard_size is None:
         shard_size = default_shard_size(num_datasets, config.block_size)

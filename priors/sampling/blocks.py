@@ -1,10 +1,12 @@
 """The datasets of a block of a dump: consecutive ones that share their split and number of features."""
 
 from copy import copy
+from numbers import Integral
 
 from priors.config import PriorConfig
 from priors.dataset import Dataset
 from priors.distributions import integers
+from priors.presets import check_config
 from priors.sampling.dataset import sample_dataset
 from priors.streams import BLOCK, DATASET, stream
 
@@ -64,8 +66,9 @@ def dataset_at(config: PriorConfig, seed: int, index: int) -> Dataset:
     >>> dataset.x.shape
     (150, 5)
     """
-    if index < 0:
-        raise ValueError(f"index must not be negative, got {index}")
+    check_config(config)
+    if not isinstance(index, Integral) or index < 0:
+        raise ValueError(f"index must be an integer and not negative, got {index!r}")
     block, place = divmod(index, config.block_size)
     [dataset] = sample_block(config, seed, block, num_datasets=1, first=place)
     return dataset

@@ -1,6 +1,7 @@
 """sample_dataset(config, rng): the prior as a pure function, stage by stage."""
 
 from bisect import bisect
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate, islice
 from math import ceil
@@ -11,11 +12,12 @@ import numpy as np
 from priors.config import PriorConfig
 from priors.dataset import Dataset, Twin
 from priors.families.classes import CLASS_METHODS
-from priors.registry import lookup
+from priors.presets import check_config
 from priors.sampling.column_treatments import fitted_columns
 from priors.sampling.features_and_target import Classifier, Features, Target, fit_features, fit_target
 from priors.sampling.interventions import sample_shift
 from priors.sampling.learnability import out_of_bag_score
+from priors.sampling.own_families import find_family, name_of
 from priors.sampling.random_scm import RandomSCM, sample_scm
 from priors.sampling.ranges_and_weights import choice_of
 from priors.sampling.scm import Sample, all_finite
@@ -69,6 +71,10 @@ class Table(NamedTuple):
     target: Target
 
 
+class NoDatasetError(RuntimeError):
+    """A prior of which every draw was refused; the message says by which stage, how often, and what helps."""
+
+
 class Refused(Exception):  # noqa: N818, it ends a draw, not the program
     """A draw that is no dataset, by the stage that refused it."""
 
@@ -92,7 +98,9 @@ def sample_dataset(
 
     Raises:
         ValueError: `single_eval_pos` leaves fewer rows on one side than there may be classes.
-        RuntimeError: every one of about 1000 draws was refused; the message says by which stage.
+        NoDatasetError: every one of about 1000 draws was refused; the message says by which stage, and which
+            families gave values that cannot be a column.
+        ConfigError: a family of the user's own raised an error or broke a rule; the message names both.
 
     >>> from priors.streams import stream
     >>> dataset = sample_dataset(PriorConfig(num_datapoints=50), stream(0), single_eval_pos=30)
@@ -127,6 +135,9 @@ def sample_with_model(
         >>> dataset.properties["num_nodes"] == len(model.scm.nodes)
         True
     """
+    check_config(config)
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy Generator, such as stream(0), got {rng!r:.100}")
     _check_split(config, single_eval_pos)
     *states, intervention, score = draw_states(rng, len(Streams._fields))
     sizes = _sample_sizes(config, rng, single_eval_pos)
@@ -138,7 +149,7 @@ def sample_with_model(
     redrawn = dict.fromkeys(["graph", "classes", "values", "columns"], 0)
     redrawn |= {"score": 0} if sizes.scores else {}
     redrawn |= {"intervention": 0} if config.shift or config.twins else {}
-    structures = _accepted_structures(config, sizes, streams, redrawn)
+    model, structures = None, _accepted_structures(config, sizes, streams, redrawn)
     with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite, which is refused
         for structure in islice(structures, STRUCTURES):
             for _ in range(MODELS_PER_STRUCTURE):
@@ -152,7 +163,7 @@ def sample_with_model(
                             break
                     else:
                         return dataset, structure, model
-    raise _too_narrow(sizes, redrawn)
+    raise NoDatasetError(_too_narrow(config, sizes, redrawn, streams, model and (structure, model)))
 
 
 def _check_split(config: PriorConfig, single_eval_pos: int | None) -> None:
@@ -218,7 +229,7 @@ def _sample_model(
 ) -> RandomSCM:
     classifier = None
     if config.problem_type == "classification":
-        method = lookup(CLASS_METHODS, sizes.class_method)
+        method = find_family(CLASS_METHODS, sizes.class_method)
         classifier = Classifier(method, sizes.num_classes, sizes.num_train, sizes.is_ordered)
     attributes = config.graph.nodes if config.graph is not None else {}
     return sample_scm(config, structure.causes, rng, structure.target, classifier, attributes)
@@ -361,11 +372,43 @@ REMEDIES = {
 """For each stage, the fields of a config that make it refuse less."""
 
 
-def _too_narrow(sizes: Sizes, redrawn: dict[str, int]) -> RuntimeError:
+def _too_narrow(
+    config: PriorConfig,
+    sizes: Sizes,
+    redrawn: dict[str, int],
+    streams: Streams,
+    last: tuple[Structure, RandomSCM] | None,
+) -> str:
+    """Which stages refused all draws, how often, the families that are to blame for it, and the remedy.
+
+    Args:
+        last: the last graph and model, if there was any.
+    """
     stage = max(redrawn, key=redrawn.__getitem__)
     counts = ", ".join(f"{name} {count}" for name, count in redrawn.items() if count)
-    return RuntimeError(
+    blamed = _unusable(config, sizes, *last, streams.nodes) if last and stage == "values" else {}
+    unusable = ", ".join(f"{count} of {name}" for name, count in blamed.items())
+    return (
         f"all of {sum(redrawn.values())} draws of a dataset with {sizes.num_features} features, "
-        f"{sizes.num_nodes} nodes and graphs such as {sizes.family} were refused (by stage: {counts}): "
-        f"widen {REMEDIES[stage]}"
+        f"{sizes.num_nodes} nodes and graphs such as {sizes.family} were refused (by stage: {counts})"
+        + (f"; in the last one these columns were constant, infinite or copies: {unusable}" if blamed else "")
+        + f": widen {REMEDIES[stage]}"
     )
+
+
+def _unusable(
+    config: PriorConfig, sizes: Sizes, structure: Structure, model: RandomSCM, rng: np.random.Generator
+) -> Counter[str]:
+    """Family -> how many observed nodes of a model cannot be columns, in one more draw of its values."""
+    found, blamed = [], Counter()
+    with np.errstate(all="ignore"):
+        sample = model.scm.draw(config.num_datapoints, rng)
+        observed = structure.features + [structure.target] * (config.problem_type == "regression")
+        for node in observed:
+            values = sample.values(node)
+            if all_finite(values) and fitted_columns(np.array([*found, values]), sizes.num_train):
+                found.append(values)
+            else:
+                function = model.scm.mechanisms.get(node) or model.scm.noises[node]
+                blamed[name_of(function)] += 1
+    return blamed

@@ -9,7 +9,6 @@ import numpy as np
 from priors.config import PriorConfig
 from priors.families.classes import has_every_class
 from priors.families.missingness import MISSING_KINDS
-from priors.registry import lookup
 from priors.sampling.column_treatments import (
     ColumnTreatment,
     Outliers,
@@ -23,6 +22,7 @@ from priors.sampling.column_treatments import (
     fitted_columns,
     with_noise_share,
 )
+from priors.sampling.own_families import find_family
 from priors.sampling.ranges_and_weights import sample_name
 from priors.sampling.scm import all_finite, standardized
 from priors.streams import draw_states, generator_of
@@ -289,7 +289,7 @@ def _fit_missing(
     config: PriorConfig, columns: np.ndarray, share: float, num_train: int, rng: np.random.Generator
 ) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, Scale] | None:
     """Missing cells of columns (F, R) that leave every column with training rows that vary."""
-    kind = lookup(MISSING_KINDS, sample_name(config.missing_kinds, rng))
+    kind = find_family(MISSING_KINDS, sample_name(config.missing_kinds, rng))
     for _ in range(MASK_DRAWS):
         [state] = draw_states(rng, 1)
 

@@ -12,7 +12,6 @@ from priors.distributions import Range
 from priors.families.categories import CONVERTERS
 from priors.families.graphs import Parents
 from priors.families.mechanisms import (
-    BUILT_IN_MECHANISMS,
     MECHANISMS,
     Mechanism,
     aggregate,
@@ -22,8 +21,9 @@ from priors.families.mechanisms import (
 from priors.families.noise import NOISE_KINDS, NOISES, Noise
 from priors.frozen import FrozenDict
 from priors.own_graph import Node, nodes_of, weights_into
-from priors.registry import lookup
+from priors.presets import check_config
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
+from priors.sampling.own_families import find_family
 from priors.sampling.ranges_and_weights import from_range
 from priors.sampling.scm import SCM
 from priors.streams import draw_states, generator_of
@@ -109,7 +109,17 @@ def sample_scm(
     >>> model.scm.sample(100, stream(1))["effect"].shape
     (100,)
     """
+    check_config(config)
     parents_of, attributes = _parents_and_attributes(graph, attributes)
+    if target is not None and target not in parents_of:
+        raise ValueError(
+            f"target: node {target!r} is not in the graph, which has {', '.join(map(str, parents_of))}"
+        )
+    for node in mechanisms or ():
+        if not parents_of.get(node, True):
+            raise ValueError(
+                f"mechanisms: node {node!r} has no parents; noises gives the values of such a node"
+            )
     draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, noise_scales, converters = {}, [], {}
@@ -123,7 +133,7 @@ def sample_scm(
             if parents:
                 noise_scales.append(_noise_scale(draws, place, known))
         if parents and draws.noise_kind[place] != "additive":
-            noise_kinds[node] = lookup(NOISE_KINDS, draws.noise_kind[place])
+            noise_kinds[node] = find_family(NOISE_KINDS, draws.noise_kind[place])
         if node != target and _is_category(draws, place, known):
             converters[node] = _converter(config, draws, place, known)
     categorical = set(converters)
@@ -206,8 +216,8 @@ def _mechanism(
 def _noise(draws: NodeDraws, place: int, known: Node, is_root: bool) -> Noise:
     """The exogenous noise of a node; a root is its noise alone, of standard deviation 1."""
     if is_root:
-        return lookup(NOISES, known.get("noise", draws.root[place]))
-    family = lookup(NOISES, known.get("noise", draws.noise[place]))
+        return find_family(NOISES, known.get("noise", draws.root[place]))
+    family = find_family(NOISES, known.get("noise", draws.noise[place]))
     return partial(_scaled, family, _noise_scale(draws, place, known))
 
 
@@ -234,9 +244,7 @@ def _with_parameters(
     known: Mapping[str, Any],
 ) -> Callable:
     """A family with its known parameters, and the others drawn from their ranges."""
-    family, ranges = lookup(registry, name), config.parameters.get(name)
-    if registry is MECHANISMS and family not in BUILT_IN_MECHANISMS:
-        family = partial(_checked_mechanism, name, family)
+    family, ranges = find_family(registry, name), config.parameters.get(name)
     if not ranges and not known:
         return family
     slots, uniforms, drawn = config.parameter_slots, draws.uniforms[place], {}
@@ -245,25 +253,6 @@ def _with_parameters(
             slot = slots[name, parameter]
             drawn[parameter] = from_range(values, uniforms[slot], draws.ends.get(slot))
     return partial(family, **drawn, **known)
-
-
-def _checked_mechanism(
-    name: str, mechanism: Mechanism, parents: np.ndarray, rng: np.random.Generator, **parameters: Any
-) -> np.ndarray:
-    """The values (R,) of a user's mechanism, or an error that names it and the rule that they break."""
-    values = np.asarray(mechanism(parents, rng, **parameters))
-    if values.shape != (len(parents),) or values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"mechanism {name} must return ({len(parents)},) numbers, one for each row of its parents "
-            f"{parents.shape}, got {values.dtype} {values.shape}"
-        )
-    if np.isfinite(parents).all() and not np.isfinite(values).all():
-        row = int(np.isfinite(values).argmin())
-        raise ValueError(
-            f"mechanism {name} must return finite numbers, got {values[row]} for the parents "
-            f"{parents[row].tolist()}"
-        )
-    return values
 
 
 def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:

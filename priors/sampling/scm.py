@@ -328,6 +328,10 @@ class Sample:
             self.changed.add(place)
         scm, node, rng = self.scm, self.scm.nodes[place], generator_of(self.states[place])
         noise = scm.noises[node](self.num_datapoints, rng) if node in scm.noises else None
+        if noise is not None and np.shape(noise) != (self.num_datapoints,):
+            raise ValueError(
+                f"the noise of node {node!r} must return ({self.num_datapoints},), got {np.shape(noise)}"
+            )
         value = noise
         if parents:
             value = self._signal(place, parents, rng)

@@ -1,16 +1,15 @@
 """The structure of a dataset: its causal graph, and which nodes are the features and the target."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from collections.abc import Hashable, Iterator, Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
 
 from priors.config import PriorConfig
-from priors.families.graphs import BUILT_IN_GRAPHS, GRAPHS, Parents, digraph_of, parents_of
-from priors.registry import lookup
+from priors.families.graphs import GRAPHS, Parents, digraph_of
+from priors.sampling.own_families import find_family
 from priors.sampling.ranges_and_weights import from_range, sample_name
 
 KEPT = 100
@@ -66,7 +65,7 @@ def sample_structures(
     while own is not None:
         yield Structure(own.digraph, own.feature_names, own.target_name, OWN)
     while True:
-        ranges, draw_parents = config.parameters.get(family, {}), parents_family(family)
+        ranges, draw_parents = config.parameters.get(family, {}), find_family(GRAPHS, family)
         parameters = {name: from_range(ranges[name], graph_rng.random()) for name in ranges}
         relevant_fraction = config.relevant_fraction.at(column_rng.random())
         for _ in range(KEPT):
@@ -81,40 +80,6 @@ def sample_structures(
             )
             yield columns and Structure(parents, *columns, family)
         family = sample_name(config.graphs, graph_rng)
-
-
-def parents_family(name: str) -> Callable[..., Parents]:
-    """The graph family of a name, as a function that draws the parents of each node.
-
-    A family that is not the library's own is checked each time that it is called. The check raises a
-    ValueError that names the family and the rule: it must return a networkx.DiGraph on the nodes
-    0..num_nodes-1 whose edges go from low to high numbers.
-
-    >>> parents_family("random_tree") is GRAPHS["random_tree"].parents
-    True
-    """
-    family = lookup(GRAPHS, name)
-    return family.parents if family in BUILT_IN_GRAPHS else partial(_checked_parents, name, family)
-
-
-def _checked_parents(
-    name: str, family: Callable, num_nodes: int, rng: np.random.Generator, **parameters: Any
-) -> Parents:
-    graph = family(num_nodes, rng, **parameters)
-    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
-        raise ValueError(f"graph family {name} must return a networkx.DiGraph, got {type(graph).__name__}")
-    if set(graph) != set(range(num_nodes)):
-        shown = ", ".join(map(repr, list(graph)[:10]))
-        raise ValueError(
-            f"graph family {name} must return a graph on the nodes 0..{num_nodes - 1} "
-            f"(num_nodes={num_nodes}), got {len(graph)} nodes: {shown}"
-        )
-    for cause, effect in graph.edges:
-        if cause >= effect:
-            raise ValueError(
-                f"graph family {name} must return edges from low to high numbers, got {cause} -> {effect}"
-            )
-    return parents_of(graph)
 
 
 def choose_columns(

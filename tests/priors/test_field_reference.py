@@ -85,7 +85,7 @@ def test_bounds_are_those_that_the_config_checks():
 def test_an_unknown_field_is_answered_with_the_nearest_names():
     with pytest.raises(ConfigError, match="'num_featurs'; did you mean num_features or num_nodes"):
         explain_field("num_featurs")
-    with pytest.raises(ConfigError, match="there are num_datapoints, num_features"):
+    with pytest.raises(ConfigError, match="`priors presets --explain` lists the fields"):
         explain_field("zzzzzz")
 
 

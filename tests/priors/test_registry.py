@@ -30,7 +30,7 @@ def test_lookup_finds_registered_families_and_dotted_paths(monkeypatch):
     [
         (
             "random_trees",
-            r"unknown family 'random_trees'; did you mean random_tree\?, or a dotted path",
+            r"unknown family 'random_trees'; did you mean random_tree\? \(one of your own: ",
         ),
         ("priors.families.graphs.random_tree", "unknown family 'priors.families.graphs.random_tree'"),
         ("", "unknown family ''"),

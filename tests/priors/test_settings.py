@@ -29,6 +29,8 @@ DEFAULT = PriorConfig()
         ("{mlp: 2, linear: 1}", {"mlp": 2, "linear": 1}), ('{"mlp": 2}', {"mlp": 2}), ('"mlp"', "mlp"),
         ("{my.priors:mine: 2}", {"my.priors:mine": 2}), ("my_priors:mine", "my_priors:mine"),
         ("{mlp: {width: [30, 40]}}", {"mlp": {"width": [30, 40]}}), ("[]", []), ('"a b, c"', "a b, c"),
+        ("(2, 10)", [2, 10]), ("2, 10", [2, 10]), (".5", 0.5), ("[.1, 1.]", [0.1, 1.0]), ("True", True),
+        ("None", None), ("{'mlp': 1}", {"mlp": 1}), ("mlp, linear", ["mlp", "linear"]), ("'x'", "x"),
     ],
 )  # fmt: skip
 def test_values_are_json_in_which_names_need_no_quotes(text, value):
@@ -36,7 +38,10 @@ def test_values_are_json_in_which_names_need_no_quotes(text, value):
     assert read_setting(f" mechanisms ={text}") == ("mechanisms", value)
 
 
-@pytest.mark.parametrize("text", ["", "[2, 3", "2 3", "{mlp}", "mlp linear", "[" * 100_000, "a=b", "'x'"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[2, 3", "2 3", "{mlp}", "mlp linear", "[" * 100_000, "a=b", "'x' 'y'", "b'x'", "{1, 2}", "1j"],
+)
 def test_what_is_no_value_is_answered_with_what_one_looks_like(text):
     with pytest.raises(
         ConfigError, match=r"^width: cannot read the value .*a number \(3\), a name"

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import islice
+from traceback import format_exception
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from nanotabpfn.data.readers import PriorError
 from priors.dumps.read import open_dump
 from priors.generation.generate import generate_dump
 from priors.sampling.blocks import sample_block
+from priors.sampling.dataset import NoDatasetError
 
 
 @pytest.mark.parametrize("batch_size", [4, 6])
@@ -62,15 +64,27 @@ def test_restarted_or_in_a_mixture_the_live_prior_gives_the_batches_of_its_dump(
 
 def test_a_prior_that_gives_nothing_is_one_plain_line(monkeypatch):
     def fail(*arguments):
-        raise RuntimeError("100 draws in a row were degenerate; too narrow: PriorConfig(...)")
+        raise NoDatasetError("all of 100 draws were refused (by stage: values 100): widen mechanisms")
 
     monkeypatch.setattr(nanotabpfn.data.readers, "sample_block", fail)
     for num_workers in (0, 1):
         with pytest.raises(PriorError) as caught:
             list(PriorDataLoader(TINY, 2, 4, "cpu", num_workers=num_workers))
-        assert str(caught.value) == "100 draws in a row were degenerate; too narrow"
-    with pytest.raises(PriorError, match="degenerate"):
+        assert str(caught.value) == "all of 100 draws were refused (by stage: values 100): widen mechanisms"
+    with pytest.raises(PriorError, match="were refused"):
         PriorDataLoader(TINY, 2, 4, "cpu", held_out=2).held_out_batches()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_unexpected_error_keeps_its_kind_and_its_traceback(monkeypatch, num_workers):
+    def fail(*arguments):
+        raise ZeroDivisionError("of the library")
+
+    monkeypatch.setattr(nanotabpfn.data.readers, "sample_block", fail)
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(PriorDataLoader(TINY, 2, 4, "cpu", num_workers=num_workers))
+    assert str(caught.value) == "of the library"
+    assert "in fail" in "".join(format_exception(caught.value))
 
 
 def test_iterating_the_live_prior_again_goes_on():

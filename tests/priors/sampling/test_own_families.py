@@ -12,7 +12,9 @@ from priors.families.classes import CLASS_METHODS, balanced_cuts
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS, linear
 from priors.families.noise import NOISE_KINDS, NOISES, normal
-from priors.sampling.dataset import sample_dataset
+from priors.families.registries import FAMILIES
+from priors.registry import ConfigError
+from priors.sampling.dataset import NoDatasetError, sample_dataset
 from priors.streams import stream
 
 
@@ -104,7 +106,7 @@ def test_a_prior_that_can_only_fail_says_so_soon(monkeypatch):
     monkeypatch.setitem(GRAPHS, "edgeless", edgeless)
     config = PriorConfig(graphs={"edgeless": 1}, relevant_fraction=(1, 1))
     message = r"all of 1000 draws .* graphs such as edgeless were refused \(by stage: graph 1000\): widen"
-    with pytest.raises(RuntimeError, match=message) as refused:
+    with pytest.raises(NoDatasetError, match=message) as refused:
         sample_dataset(config, stream(0))
     assert len(str(refused.value)) < 400
 
@@ -159,6 +161,72 @@ def test_a_graph_family_that_breaks_a_rule_is_named_with_the_rule(monkeypatch, f
     monkeypatch.setitem(GRAPHS, "mine", family)
     config = PriorConfig(graphs={"mine": 1}, num_nodes=(7, 7), hidden_fraction=(0, 0))
     with pytest.raises(ValueError, match=f"graph family mine .*{message}"):
+        sample_dataset(config, stream(0))
+
+
+NUMBERS = r"must return \(150,\) numbers, one for each row, got"
+
+
+@pytest.mark.parametrize(
+    ("field", "family", "message"),
+    [
+        (
+            "mechanisms",
+            lambda parents: parents,
+            r"mechanism mine, called as \(parents, rng\), failed with Type",
+        ),
+        ("mechanisms", lambda parents, rng: 1 / 0, "failed with ZeroDivisionError: division by zero"),
+        ("graphs", lambda n: None, r"graph family mine, called as \(num_nodes, rng\), failed with TypeError"),
+        ("noises", lambda n, rng: 0.5, rf"noise mine {NUMBERS} float64 \(\)"),
+        ("noises", lambda n, rng: np.full(n, np.nan), "noise mine must return finite numbers, got nan"),
+        ("roots", lambda n, rng: rng.normal(size=(n, 1)), f"noise mine {NUMBERS}"),
+        ("noise_kinds", lambda signal, noise: 0.5, f"noise kind mine {NUMBERS}"),
+        ("converters", lambda values, rng: values[:3], f"converter mine {NUMBERS}"),
+        ("class_methods", lambda values, *others: values > 0, "from 0 to num_classes - 1 = 1, got bool"),
+        ("class_methods", lambda values, *others: 1 + (values > 0), "= 1, got int64 from 1 to 2"),
+        ("class_methods", lambda values, *others: np.zeros(2, int), f"class method mine {NUMBERS}"),
+        (
+            "missing_kinds",
+            lambda x, *others: np.zeros(x.shape),
+            r"must return \(150, 5\) booleans, got float64",
+        ),
+    ],
+)
+def test_a_family_of_any_kind_that_breaks_a_rule_is_named_with_the_rule(monkeypatch, field, family, message):
+    monkeypatch.setitem(FAMILIES[field], "mine", family)
+    changes = {"categorical_fraction": (0.9, 0.9), "missing_fraction": (0.1, 0.1), field: {"mine": 1}}
+    with pytest.raises(ConfigError, match=message):
+        sample_dataset(PriorConfig(**changes), stream(0))
+
+
+def test_an_error_in_a_family_of_the_users_own_has_its_file_and_line(monkeypatch, tmp_path):
+    (tmp_path / "raising.py").write_text("def raises(parents, rng):\n    return parents / None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"TypeError: unsupported operand .* \(raising.py, line 2\)$"
+    ) as found:
+        sample_dataset(PriorConfig(mechanisms={"raising:raises": 1}), stream(0))
+    assert isinstance(found.value.__cause__, TypeError)
+
+
+def test_a_family_without_a_hash_is_one_of_the_users_own(monkeypatch):
+    class Cube:
+        __hash__ = None
+
+        def __call__(self, parents, rng):
+            return parents[:, 0] ** 3
+
+    monkeypatch.setitem(MECHANISMS, "cube", Cube())
+    sample_dataset(PriorConfig(mechanisms={"cube": 1}), stream(0))
+
+
+def test_a_refused_prior_names_the_family_whose_columns_are_refused(monkeypatch):
+    monkeypatch.setitem(MECHANISMS, "flat", lambda parents, rng: np.zeros(len(parents)))
+    monkeypatch.setitem(NOISES, "none", lambda n, rng: np.zeros(n))
+    config = PriorConfig(mechanisms={"flat": 1}, noises={"none": 1})
+    with pytest.raises(
+        NoDatasetError, match=r"by stage: .*values \d+\); in the last one .*: \d of flat: widen"
+    ):
         sample_dataset(config, stream(0))
 
 
