@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from priors.registry import ConfigError
+from priors.registry import ConfigError, did_you_mean
 from priors.settings import read_setting
 
 
@@ -106,6 +106,15 @@ class PlainGroup(click.Group):
         if cmd_name in self.lazy and cmd_name not in self.commands:
             self.add_command(self.lazy[cmd_name].load(), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an unknown command is answered with those of similar names."""
+        similar = did_you_mean(args[0], self.list_commands(ctx))
+        if similar and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command {args[0]!r}; {similar}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click does, without importing the commands."""

@@ -1,6 +1,7 @@
 """Contracts that cross modules: who may import whom, the public names, what importing costs."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import click
 import networkx as nx
 import pytest
 
@@ -150,15 +152,52 @@ def test_importing_a_package_and_its_help_load_nothing_heavy(package):
     assert not HEAVY & loaded_by(RUN.format(package, ["--help"]))
 
 
-def test_the_help_of_train_loads_nothing_heavy():
-    assert not HEAVY & loaded_by(RUN.format("nanotabpfn", ["train", "--help"]))
+def help_pages(group, *path):
+    """The words of each command and group below `group`."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        yield [*path, name]
+        if isinstance(command, click.Group):
+            yield from help_pages(command, *path, name)
 
 
-def test_the_help_of_train_has_the_names_that_it_does_not_load():
-    from nanotabpfn.cli.options import SUITE_NAMES
-    from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
+PRIORS_NEEDS = {"networkx", "pydantic"}  # for the presets, which the help lists
 
-    assert list(SUITE_NAMES) == [*SUITES, *REGRESSION_SUITES]
+
+@pytest.mark.parametrize(("package", "needed"), [("priors", PRIORS_NEEDS), ("nanotabpfn", set())])
+def test_no_help_page_loads_anything_heavy(package, needed):
+    pages = list(help_pages(import_module(f"{package}.cli.main").main))
+    assert len(pages) > 8
+    code = f"""
+from click.testing import CliRunner
+from {package}.cli.main import main
+for words in {pages}:
+    result = CliRunner().invoke(main, [*words, "--help"])
+    assert result.exit_code == 0 and "Usage: " in result.output, words"""
+    assert not (HEAVY - needed) & loaded_by(code)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 5}, "unknown field 'stepz'; did you mean steps?"),
+        ({"steps": 0}, "steps: "),
+        ({"arms": {"a": {"preset": "defualt"}}}, "unknown preset 'defualt'"),
+        ({"arms": {"a": {"preset": "default", "set": {"mechanism": "mlp"}}}}, "mechanism"),
+        ({"suites": ["opne"]}, "unknown suite 'opne'"),
+        ({"baselines": ["forest"]}, "unknown baseline 'forest'"),
+    ],
+)
+def test_a_mistake_in_a_study_file_is_said_before_anything_heavy_is_loaded(tmp_path, change, message):
+    study = {"arms": {"a": {"preset": "default"}}, **change}
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    words = ["study", "run", str(tmp_path / "study.json")]
+    code = f"""
+from click.testing import CliRunner
+from nanotabpfn.cli.main import main
+result = CliRunner().invoke(main, {words})
+assert result.exit_code == 2 and {message!r} in result.output, result.output"""
+    assert not loaded_by(code) & {"torch", "sklearn", "scipy", "pandas", "matplotlib"}
 
 
 def test_the_names_of_nanotabpfn_load_torch_and_little_else():

@@ -136,7 +136,7 @@ WITH_BARS = {
     f"nanotabpfn train --dump a.h5 --out runs/a {RUN} --suite none": "train",
     "nanotabpfn evaluate --model runs/a --suite toy --device cpu": "nanotabpfn on easy",
     "nanotabpfn study plan s.json": "timing",
-    "nanotabpfn study run s.json": "to be trained=",
+    "nanotabpfn study run s.json": "jobs left: ",
 }
 
 

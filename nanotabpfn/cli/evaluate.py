@@ -6,14 +6,6 @@ from pathlib import Path
 import click
 
 from nanotabpfn.cli.options import SuiteName, device_option, resolve_device, resolve_suites
-from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
-from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
-from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
-from nanotabpfn.evaluation.protocol import FIGURES, evaluate
-from nanotabpfn.evaluation.scores import format_scores
-from nanotabpfn.evaluation.suites import load_suite
-from nanotabpfn.model.checkpoint import load_model
-from nanotabpfn.training.curves import MODEL_NAME
 from priors.console import PlainError, echo_json, json_option, quiet_option
 
 
@@ -74,6 +66,18 @@ def evaluate_command(
     nanotabpfn evaluate --model runs/mine --suite tabarena          # the published ones, extra `openml`
     nanotabpfn evaluate --model runs/mine --suite openml:task/15,37 # and others: openml:study/ID
     """
+    from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+    from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+    from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
+    from nanotabpfn.evaluation.protocol import FIGURES, evaluate
+    from nanotabpfn.evaluation.scores import format_scores
+    from nanotabpfn.evaluation.suites import load_suite
+    from nanotabpfn.model.checkpoint import load_model, write_atomically
+    from nanotabpfn.training.curves import MODEL_NAME
+    from priors.dumps.files import check_target
+
+    if out is not None:
+        check_target(out)
     model = load_model(model_path, heads)
     suites = resolve_suites(model.problem_type, suites)
     is_regression = model.problem_type == "regression"
@@ -97,7 +101,7 @@ def evaluate_command(
         scores += [{"suite": suite} | score._asdict() for score in own]
     if out is not None:
         try:
-            out.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+            write_atomically(out, json.dumps(scores, indent=1).encode())
         except OSError as error:
             raise PlainError(f"{out}: cannot be written: {error.strerror}") from error
     if as_json:

@@ -33,13 +33,17 @@ def errors_for_users() -> Errors:
     from nanotabpfn.training.tracking import TrackingError
     from priors.config import ConfigError
     from priors.dumps.schema import DumpError
+    from priors.plots.style import PlotError
+    from priors.sampling.dataset import NoDatasetError
 
     return (
         CheckpointError,
         ConfigError,
         DumpError,
         ModuleNotFoundError,
+        NoDatasetError,
         OpenMLError,
+        PlotError,
         PriorError,
         RankError,
         ReportError,

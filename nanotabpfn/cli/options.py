@@ -7,13 +7,6 @@ import click
 
 from nanotabpfn.model.choices import DEVICES
 
-SUITE_NAMES = (
-    *("builtin", "open", "open-missing"),
-    *(f"{kind}-{half}" for kind in ("nano", "binary", "multiclass", "missing") for half in ("dev", "test")),
-    *("builtin-regression", "open-regression", "regression-dev", "regression-test"),
-)
-"""Of SUITES and REGRESSION_SUITES: for the help, which does not load their tables' packages."""
-
 device_option = click.option(
     "--device",
     type=click.Choice(DEVICES),
@@ -42,8 +35,11 @@ class SuiteName(click.ParamType):
         return value
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES
+
         names = [
-            *SUITE_NAMES,
+            *SUITES,
+            *REGRESSION_SUITES,
             "tabarena",
             "openml:study/ID",
             "openml:task/ID,ID",

@@ -21,8 +21,13 @@ from priors.console import json_option, report
 @json_option
 def plot_command(run: Path, scores: Path | None, out: Path | None, as_json: bool) -> None:
     """Draw a run's loss and ROC AUC against training steps."""
-    history = read_history(run / "history.jsonl")
+    from priors.dumps.files import check_target
+    from priors.plots.style import check_figure
+
     out = out or run / "training.png"
+    check_figure(out)
+    check_target(out)
+    history = read_history(run / "history.jsonl")
     plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
     report(
         as_json,

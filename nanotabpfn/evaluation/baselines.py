@@ -1,41 +1,78 @@
 """Baselines: scikit-learn's estimators that a model is compared with, on the same folds.
 
 Forests, trees and boosting take missing cells as they are. The others get the median of the training rows.
+
+Each function imports its estimator when it is called: a study file is checked with the names alone.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
 SEED = 0
 
 
-def _median() -> SimpleImputer:
-    return SimpleImputer(strategy="median", keep_empty_features=True)
+def _random_forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(random_state=SEED)
 
 
-# name -> a function that makes the estimator. scikit-learn's defaults, but for logistic regression: on raw
-# columns its solver would not converge and would warn, so it gets scaled ones and more iterations.
+def _k_nearest_neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return _after_median(KNeighborsClassifier())
+
+
+def _decision_tree() -> Any:
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(random_state=SEED)
+
+
+def _logistic_regression() -> Any:
+    """On raw columns its solver would not converge and would warn: scaled ones, and more iterations."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    return _after_median(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _ridge() -> Any:
+    """On scaled columns: its penalty would otherwise mean something else for each column."""
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    return _after_median(StandardScaler(), Ridge())
+
+
+def _random_forest_regressor() -> Any:
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(random_state=SEED)
+
+
+def _hist_gradient_boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(random_state=SEED)
+
+
+def _after_median(*steps: Any) -> Any:
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), *steps)
+
+
+# name -> a function that makes the estimator, with scikit-learn's defaults except where its docstring says so
 BASELINES: dict[str, Callable[[], Any]] = {
-    "random_forest": partial(RandomForestClassifier, random_state=SEED),
-    "k_nearest_neighbours": lambda: make_pipeline(_median(), KNeighborsClassifier()),
-    "decision_tree": partial(DecisionTreeClassifier, random_state=SEED),
-    "logistic_regression": lambda: make_pipeline(
-        _median(), StandardScaler(), LogisticRegression(max_iter=1000)
-    ),
+    "random_forest": _random_forest,
+    "k_nearest_neighbours": _k_nearest_neighbours,
+    "decision_tree": _decision_tree,
+    "logistic_regression": _logistic_regression,
 }
-
-# Ridge on scaled columns: its penalty would otherwise mean something else for each column.
 REGRESSION_BASELINES: dict[str, Callable[[], Any]] = {
-    "ridge": lambda: make_pipeline(_median(), StandardScaler(), Ridge()),
-    "random_forest": partial(RandomForestRegressor, random_state=SEED),
-    "hist_gradient_boosting": partial(HistGradientBoostingRegressor, random_state=SEED),
+    "ridge": _ridge,
+    "random_forest": _random_forest_regressor,
+    "hist_gradient_boosting": _hist_gradient_boosting,
 }

@@ -10,7 +10,6 @@ References:
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import rankdata
 
 NUM_BINS = 10
 """Bins of the calibration error: of equal width, over the confidences from 0 to 1."""
@@ -46,6 +45,8 @@ def binary_roc_auc(is_positive: np.ndarray, scores: np.ndarray) -> float:
     >>> binary_roc_auc(np.array([False, True, True]), np.array([0.1, 0.8, 0.1]))
     0.75
     """
+    from scipy.stats import rankdata  # slow to import, and a study file is checked with METRICS
+
     if np.isnan(scores).any():
         raise ValueError(f"scores contain NaN: {int(np.isnan(scores).sum())} of {len(scores)}")
     positives = int(is_positive.sum())

@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sklearn.datasets
-
 from nanotabpfn.evaluation.pandas_import import import_pandas
 
 if TYPE_CHECKING:
@@ -81,6 +79,8 @@ def read_package_file(
         raise ValueError(f"the table {file!r} of {package} is reserved, kept unseen for blind checks")
     _check_installed(package)
     if package == "sklearn":
+        import sklearn.datasets  # slow to import, and the names of tables are known without it
+
         return getattr(sklearn.datasets, f"load_{file}")(as_frame=True).frame
     content = _CONTENTS[package](file)
     if file.endswith(".dta"):

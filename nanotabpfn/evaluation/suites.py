@@ -29,11 +29,11 @@ References:
 
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 from nanotabpfn.evaluation.openml_tables import TABARENA, load_fitting, load_study, load_tasks
 from nanotabpfn.evaluation.package_tables import Columns, declarations, half, load_table, names_of
@@ -110,19 +110,22 @@ def check_suite(name: str, has_classes: bool = False) -> None:
         has_classes: it must be one of classification.
 
     Raises:
-        ValueError: no such suite, or a task of OpenML named twice; the message lists the suites there are.
+        ValueError: no such suite, or a task of OpenML named twice; the message has similar names, or
+            all suites.
 
     Examples:
         >>> check_suite("open")
-        >>> check_suite("opne")  # doctest: +ELLIPSIS
+        >>> check_suite("nano")
         Traceback (most recent call last):
-        ValueError: unknown suite 'opne'; known: builtin, open, ...
+        ValueError: unknown suite 'nano'; did you mean nano-dev or nano-test?
     """
     suites = SUITES if has_classes else SUITES | REGRESSION_SUITES
     match = OPENML_NAME.fullmatch(name)
     if name not in suites and name != "tabarena" and match is None:
-        known = ", ".join([*suites, "tabarena", "openml:study/ID", "openml:task/ID,ID..."])
-        raise ValueError(f"unknown suite {name!r}; known: {known}")
+        known = [*suites, "tabarena", "openml:study/ID", "openml:task/ID,ID..."]
+        similar = " or ".join(get_close_matches(name, known))
+        remedy = f"did you mean {similar}?" if similar else f"known: {', '.join(known)}"
+        raise ValueError(f"unknown suite {name!r}; {remedy}")
     if match is not None and match[1] == "task" and len(set(match[2].split(","))) <= match[2].count(","):
         raise ValueError(f"each task of a suite only once, got {name!r}")
 
@@ -130,22 +133,28 @@ def check_suite(name: str, has_classes: bool = False) -> None:
 # builtin: arrays from scikit-learn, labels 0 and 1
 
 
+def _of_sklearn(name: str) -> Columns:
+    import sklearn.datasets  # slow to import, and the names of suites are known without it
+
+    return getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+
+
 def _breast_cancer() -> Columns:
-    return load_breast_cancer(return_X_y=True)
+    return _of_sklearn("breast_cancer")
 
 
 def _iris_versicolor() -> Columns:
-    x, y = load_iris(return_X_y=True)
+    x, y = _of_sklearn("iris")
     return x, (y == 1).astype(np.int64)
 
 
 def _wine_class_1() -> Columns:
-    x, y = load_wine(return_X_y=True)
+    x, y = _of_sklearn("wine")
     return x, (y == 1).astype(np.int64)
 
 
 def _diabetes_median() -> Columns:
-    x, progression = load_diabetes(return_X_y=True)
+    x, progression = _of_sklearn("diabetes")
     return x, (progression > np.median(progression)).astype(np.int64)
 
 
@@ -153,7 +162,7 @@ def _diabetes_median() -> Columns:
 
 
 def _diabetes() -> Columns:
-    return load_diabetes(return_X_y=True)
+    return _of_sklearn("diabetes")
 
 
 def _declared(kind: str, of_half: Literal["dev", "test"] | None = None) -> dict[str, Callable[[], Columns]]:

@@ -5,13 +5,10 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, get_type_hints
 
 import networkx as nx
-import torch
 
-from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.studies.spec import ArmSettings, Study, StudyError, dose_of
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
@@ -23,6 +20,9 @@ from priors.presets import PRESETS
 from priors.registry import lookup
 from priors.sampling.ranges_and_weights import from_range, sample_name
 from priors.streams import STUDY, stream
+
+if TYPE_CHECKING:
+    from nanotabpfn.data.loaders import Loader
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
 REPEATED, GALLERY, COMMON = 0, 1, 2  # stream(seed, STUDY, ...)
@@ -58,13 +58,15 @@ class Arm(NamedTuple):
             return data_seed
         return int(stream(data_seed, STUDY, REPEATED).integers(2**62, 2**63))
 
-    def loader(self, study: Study, data_seed: int) -> Loader:
+    def loader(self, study: Study, data_seed: int) -> "Loader":
         """Batches of the arm on the CPU: sampled live, or from a dump in an order drawn from the seed.
 
         Raises:
             DumpError: the dump cannot be read.
             ValueError: the dump has no more datasets than are held out.
         """
+        from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader  # a file is checked without
+
         seed = self.sampling_seed(data_seed)
         shared = {
             "num_steps": max(self.steps, 1),
@@ -180,6 +182,10 @@ def architecture(study: Study) -> dict[str, Any]:
     """
     num_outputs = max(arm.max_num_classes for arm in resolve_arms(study) if arm.has_prior)
     changes = RECIPES[study.recipe].architecture
+    import torch  # slow to import, and the arms of a file are checked without it
+
+    from nanotabpfn.model.architecture import NanoTabPFNModel
+
     with torch.device("meta"):
         return NanoTabPFNModel(**study.model.model_dump(), num_outputs=num_outputs, **changes).config
 

@@ -81,7 +81,7 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
         model = NanoTabPFNModel(**architecture(plan.study)).to(device)
     with _threads(num_threads):
         timings = _measure(model, plan.study, list(todo.values()), device)
-    num_measured = sum(job.key.startswith("properties-") for job in jobs_of(plan, folder))
+    num_measured = sum(job.kind == "measurement" for job in jobs_of(plan, folder))
     train_seconds = score_seconds = num_bytes = 0.0
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
     finished = finished_trainings(folder)

@@ -104,7 +104,7 @@ def steps_done(key: str, folder: Path) -> int:
 
 
 def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
-    """done, failed, trained (but not scored), waiting, or the step that the training has reached.
+    """done, failed, waiting, or how far a cell has come: the step of its training, its scores.
 
     Examples:
         >>> from nanotabpfn.studies.keys import plan_study
@@ -120,7 +120,9 @@ def state_of(plan: Plan, planned: PlannedCell, folder: Path) -> str:
     if planned.error is not None or error_path(folder, planned.key).exists():
         return "failed"
     if is_trained(planned, folder):
-        return "trained"
+        targets = plan.targets_of(planned)
+        scored = sum(scores_path(folder, planned, target).exists() for target in targets)
+        return f"trained, scored on {scored} of {len(targets)} targets"
     steps = steps_done(planned.key, folder)
     return f"step {steps} of {planned.cell.arm.steps}" if steps else "waiting"
 

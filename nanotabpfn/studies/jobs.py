@@ -25,10 +25,14 @@ from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.train_and_score import measure_properties, run_cell, score_baseline
 from priors.generation.engines import WorkerLostError
 
+KINDS = {"baseline": "baselines", "cell": "cells", "measurement": "measurements of priors and tables"}
+"""The kinds of jobs: singular -> plural."""
+
 
 class Job(NamedTuple):
     """A unit of work that a worker does on its own. Its results are files in the study's folder."""
 
+    kind: str  # one of KINDS
     label: str
     key: str
     work: Callable[[Path, Study, str], None]  # the last is the device
@@ -64,7 +68,7 @@ def _baseline_jobs(plan: Plan, folder: Path) -> list[Job]:
             path = baseline_path(folder, target, name)
             if not path.exists():
                 label = f"baseline {name} on {target.name}"
-                jobs.append(Job(label, path.stem, partial(score_baseline, target, name)))
+                jobs.append(Job("baseline", label, path.stem, partial(score_baseline, target, name)))
     return jobs
 
 
@@ -76,7 +80,7 @@ def _cell_jobs(plan: Plan, folder: Path) -> list[Job]:
             targets = targets_of_key.setdefault(planned.key, {})  # shared with the job, and added to
             targets |= {target.key: target for target in plan.targets_of(planned)}
             work = partial(run_cell, planned, targets)
-            jobs.setdefault(planned.key, Job(planned.cell.label, planned.key, work))
+            jobs.setdefault(planned.key, Job("cell", planned.cell.label, planned.key, work))
     return list(jobs.values())
 
 
@@ -90,7 +94,9 @@ def _properties_jobs(plan: Plan, folder: Path) -> list[Job]:
             label = f"properties of {target.name}"
             label += "" if target.data_seed is None else f", data seed {target.data_seed}"
             key = f"properties-{target.key}"
-            jobs.setdefault(key, Job(label, key, partial(measure_properties, target, plan.suites)))
+            jobs.setdefault(
+                key, Job("measurement", label, key, partial(measure_properties, target, plan.suites))
+            )
     return list(jobs.values())
 
 
@@ -104,11 +110,11 @@ def run_job(folder: Path, study: Study, job: Job, num_threads: int, device: str)
         # Progress bars of many workers in one terminal are unreadable; the study has one of its own.
         with FileLock(lock, blocking=False), redirect_stderr(StringIO()), torch.random.fork_rng():
             begun.touch()
+            error_path(folder, job.key).unlink(missing_ok=True)  # of an earlier try
             try:
                 job.work(folder, study, str(find_device(device)))
             finally:  # a process that is killed does not reach this
                 begun.unlink()
-        error_path(folder, job.key).unlink(missing_ok=True)
         return Outcome(job.label, None)
     except Timeout:
         return Outcome(job.label, "another process works at it", is_busy=True)

@@ -17,6 +17,7 @@ from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.suites import check_suite
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from priors.presets import PRESETS
+from priors.registry import nearest_or_all
 
 CONTROLS = {
     "untrained": "the model before its first training step",
@@ -100,7 +101,7 @@ class ArmSettings(Settings):
     @classmethod
     def _is_known(cls, name: str | None) -> str | None:
         if name is not None and name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+            raise ValueError(f"unknown preset {name!r}; {nearest_or_all(name, PRESETS)}")
         return name
 
 
@@ -298,5 +299,5 @@ class Study(Settings):
 def _known(names: tuple[str, ...], registry: dict[str, Any], what: str) -> tuple[str, ...]:
     for name in names:
         if name not in registry:
-            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(registry)}")
+            raise ValueError(f"unknown {what} {name!r}; {nearest_or_all(name, registry)}")
     return names

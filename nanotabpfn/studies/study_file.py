@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, StudyError
-from priors.registry import did_you_mean, find_modules_in
+from priors.registry import find_modules_in, nearest_or_all
 from priors.settings import explain
 
 MAX_BYTES, MAX_DEPTH = 1_000_000, 30
@@ -82,7 +82,7 @@ def _check_names(values: dict[str, Any]) -> None:
     for place, fields, kind in [*parts, *((f"arms.{name}.", arm, ArmSettings) for name, arm in arms)]:
         for name in fields if isinstance(fields, dict) else ():
             if isinstance(name, str) and name not in kind.model_fields:
-                known = did_you_mean(name, kind.model_fields) or f"known: {', '.join(kind.model_fields)}"
+                known = nearest_or_all(name, kind.model_fields)
                 raise StudyError(f"unknown field {place + name!r}; {known}")
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from tqdm import tqdm
 
-from priors.audit.audit import Audit, Split, audit_dump, audit_prior
-from priors.audit.report import describe_audit, markdown_table
 from priors.cli.options import EXISTING, NEW, audit_progress, set_option, titled, workers_option
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
 from priors.console import (
@@ -23,9 +21,10 @@ from priors.console import (
 )
 from priors.dumps.files import check_target
 from priors.dumps.read import open_dump
-from priors.plots.audits import plot_audit, plot_audits
-from priors.plots.style import check_figure
 from priors.presets import PRESETS
+
+if TYPE_CHECKING:
+    from priors.audit.audit import Audit, Split
 
 ALL_PRESETS = "all"
 
@@ -45,7 +44,7 @@ class Sample(NamedTuple):
 
     num_datasets: int
     seed: int
-    split: Split
+    split: "Split"
     workers: int
 
 
@@ -61,6 +60,8 @@ class Outputs(NamedTuple):
         if self.markdown and self.as_json:
             raise click.UsageError("--markdown and --json exclude each other")
         if self.figure:
+            from priors.plots.style import check_figure
+
             refuse_existing(self.figure, overwrite)
             check_target(self.figure)
             check_figure(self.figure)
@@ -155,7 +156,7 @@ def _sample_options(command: Callable) -> Callable:
     )
     @workers_option
     @wraps(command)
-    def with_sample(num_datasets: int, seed: int, split: Split, workers: int, **others: Any) -> None:
+    def with_sample(num_datasets: int, seed: int, split: "Split", workers: int, **others: Any) -> None:
         command(sample=Sample(num_datasets, seed, split, workers), **others)
 
     return with_sample
@@ -197,7 +198,9 @@ def audit(
     write(_audit_all(sources, sample), outputs)
 
 
-def _audit_all(sources: Sources, sample: Sample) -> list[Audit]:
+def _audit_all(sources: Sources, sample: Sample) -> "list[Audit]":
+    from priors.audit.audit import audit_dump, audit_prior
+
     num_datasets, seed, split, workers = sample
     found = []
     total = len(sources.dumps) + len(sources.configs)
@@ -213,16 +216,20 @@ def _audit_all(sources: Sources, sample: Sample) -> list[Audit]:
     return found
 
 
-def _which(found: list[Audit], total: int) -> str:
+def _which(found: "list[Audit]", total: int) -> str:
     """Which audit of several begins, for its progress bars."""
     return f" ({len(found) + 1} of {total})" if total > 1 else ""
 
 
-def write(found: list[Audit], outputs: Outputs) -> None:
+def write(found: "list[Audit]", outputs: Outputs) -> None:
     """Print the audits, and draw them if wanted."""
+    from priors.audit.report import describe_audit, markdown_table
+
     text = markdown_table(found) if outputs.markdown else "\n\n".join(map(describe_audit, found))
     report(outputs.as_json, printable(text), [one.to_dict() for one in found])
     if outputs.figure:
+        from priors.plots.audits import plot_audit, plot_audits
+
         if len(found) == 1:
             plot_audit(found[0], outputs.figure)
         else:

@@ -1,14 +1,15 @@
 """`priors validate` and `verify`: is a dump whole, and can its records be made again."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from priors.cli.options import EXISTING
 from priors.console import json_option, printable, report
-from priors.dumps.validate import Report
-from priors.dumps.validate import validate as validate_dump
-from priors.dumps.verify import verify as verify_dump
+
+if TYPE_CHECKING:
+    from priors.dumps.validate import Report
 
 
 @click.command()
@@ -24,6 +25,8 @@ def validate(dump: Path, as_json: bool) -> None:
     priors validate mine.h5
     priors validate 300k_150x5_2.h5         # finds its five damaged records
     """
+    from priors.dumps.validate import validate as validate_dump
+
     found = validate_dump(dump)
     _print_report(dump, found, f"ok, {found.num_datasets:,} datasets", as_json)
 
@@ -52,11 +55,13 @@ def verify(dump: Path, num_records: int, trust: bool, as_json: bool) -> None:
     priors verify mine.h5
     priors verify mine.h5 --sample 5000
     """
+    from priors.dumps.verify import verify as verify_dump
+
     found = verify_dump(dump, num_records, trust)
     _print_report(dump, found, f"ok, {found.num_datasets:,} records made again, equal to the bit", as_json)
 
 
-def _print_report(dump: Path, found: Report, all_right: str, as_json: bool) -> None:
+def _print_report(dump: Path, found: "Report", all_right: str, as_json: bool) -> None:
     for note in found.notes:
         click.echo(_one_line(f"{dump}: note: {note}"), err=True)
     text = "\n".join(_one_line(f"{dump}: {finding}") for finding in found.findings or [all_right])

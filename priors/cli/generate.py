@@ -29,13 +29,10 @@ from priors.console import (
     quiet_option,
     report,
 )
-from priors.dumps.read import open_dump
-from priors.dumps.summary import describe, summary
 from priors.field_reference import describe_field, explain_field, field_names, list_fields
 from priors.generation.engines import BACKENDS, WorkerLostError
-from priors.generation.generate import generate_dump
-from priors.generation.shards import shards_folder
 from priors.presets import PRESETS, PURPOSES
+from priors.registry import nearest_or_all
 from priors.settings import differences
 
 ALL_FIELDS = "ALL"
@@ -109,6 +106,10 @@ def generate(
     """
     if scheduler and backend == "loky":
         raise click.UsageError("--scheduler needs --backend dask or ray")
+
+    from priors.generation.generate import generate_dump
+    from priors.generation.shards import shards_folder
+
     started = time.perf_counter()
     with (
         _stopped_plainly(),
@@ -159,6 +160,9 @@ def inspect_dump(dump: Path, as_json: bool) -> None:
     \b
     priors inspect mine.h5
     """
+    from priors.dumps.read import open_dump
+    from priors.dumps.summary import describe, summary
+
     with open_dump(dump) as opened:
         nearest = _nearest_preset(opened.attributes.get("config"))
         if as_json:
@@ -226,7 +230,7 @@ def presets(name: str | None, field: str | None, as_json: bool) -> None:
     elif name in PRESETS:
         click.echo(PRESETS[name].to_json(indent=2))
     else:
-        raise PlainError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        raise PlainError(f"unknown preset {name!r}; {nearest_or_all(name, PRESETS)}")
 
 
 @contextmanager

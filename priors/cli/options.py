@@ -15,12 +15,20 @@ from priors.config import PriorConfig, changes_from, load_config, with_overrides
 from priors.console import Seed, parse_override, printable
 from priors.graph_files import read_graph
 from priors.presets import PRESETS
-from priors.settings import write_differences, write_setting, write_value
+from priors.settings import REPLACE, write_differences, write_setting, write_value
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW = click.Path(dir_okay=False, path_type=Path)
 
 SET_BY_GRAPH = {"graph", "num_features", "num_nodes"}
+WITHOUT_EFFECT = SET_BY_GRAPH | {
+    "graphs",
+    "hidden_fraction",
+    "target_position",
+    "allow_descendants",
+    "relevant_fraction",
+}
+"""Fields that a graph of the user's own decides, or that choose among drawn ones."""
 
 set_option = click.option(
     "--set",
@@ -170,7 +178,11 @@ def _chosen_prior(
     if preset and config_file:
         raise click.UsageError("--preset and --config exclude each other")
     config = load_config(config_file) if config_file else PRESETS[preset or "default"]
-    changed = with_overrides(config, graph.changes() | dict(map(parse_override, overrides)))
+    given = dict(map(parse_override, overrides))
+    for path in given:
+        if graph.file and path.removeprefix(REPLACE).partition(".")[0] in WITHOUT_EFFECT:
+            raise click.UsageError(f"--set {path}: has no effect with --graph, which decides it")
+    changed = with_overrides(config, graph.changes() | given)
     changes = changes_from(changed, config)
     if graph.file:  # it is the source, and sets the sizes
         changes = {path: change for path, change in changes.items() if path not in SET_BY_GRAPH}

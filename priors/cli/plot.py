@@ -20,11 +20,6 @@ from priors.cli.options import (
 from priors.console import quiet_option, refuse_existing
 from priors.dumps.files import check_target
 from priors.dumps.read import open_dump
-from priors.plots.datasets import plot_datasets
-from priors.plots.dumps import plot_dump
-from priors.plots.graphs import plot_graphs
-from priors.plots.mechanisms import plot_mechanisms
-from priors.plots.style import check_figure
 
 
 @click.group()
@@ -51,6 +46,8 @@ def _figure_options(num: int, what: str) -> Callable:
         @overwrite_option
         @wraps(command)
         def with_figure(out: Path, overwrite: bool, **others: Any) -> None:
+            from priors.plots.style import check_figure
+
             check_figure(out)
             refuse_existing(out, overwrite)
             check_target(out)
@@ -76,6 +73,8 @@ def plot_graphs_command(prior: Prior, out: Path, num: int, seed: int, by_family:
     priors plot graphs --out families.png --preset mixed --by-family --num 4
     priors plot graphs --out credit.png --graph credit.graphml --target default
     """
+    from priors.plots.graphs import plot_graphs
+
     plot_graphs(prior.config, prior.title, out, num, seed, by_family)
 
 
@@ -91,6 +90,8 @@ def plot_datasets_command(prior: Prior, out: Path, num: int, seed: int) -> None:
     priors plot datasets --out datasets.png
     priors plot datasets --out trees.png --preset tree-scm --num 2 --seed 1
     """
+    from priors.plots.datasets import plot_datasets
+
     plot_datasets(prior.config, prior.title, out, num, seed)
 
 
@@ -104,6 +105,8 @@ def plot_mechanisms_command(prior: Prior, out: Path, num: int, seed: int) -> Non
     priors plot mechanisms --out mechanisms.png --preset mixed
     priors plot mechanisms --out deep.png --set 'mechanisms={"mlp": 1}'
     """
+    from priors.plots.mechanisms import plot_mechanisms
+
     plot_mechanisms(prior.config, prior.title, out, num, seed)
 
 
@@ -119,6 +122,8 @@ def plot_dump_command(dump: Path, out: Path, num: int, seed: int, workers: int) 
     priors plot dump mine.h5 --out mine.png
     priors plot dump 300k_150x5_2.h5 --out published.png --num 1000 --workers 2
     """
+    from priors.plots.dumps import plot_dump
+
     with open_dump(dump, check_sizes=False) as opened:
         size = len(opened)
     with audit_progress(dump, size, num) as (reading, measuring):

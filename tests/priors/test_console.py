@@ -10,6 +10,7 @@ import weakref
 import click
 import pytest
 from click.testing import CliRunner
+from commands import assert_refused, run_nanotabpfn, run_priors
 
 from priors.console import PlainGroup, interruptible
 
@@ -67,3 +68,9 @@ def test_warnings_of_a_command_are_lines_without_the_place_in_the_code():
         result = CliRunner().invoke(group, ["warn"])
     assert result.stderr == "Warning: the model has 4 heads\n"
     assert result.stdout == "done\n"
+
+
+def test_an_unknown_command_is_answered_with_those_of_similar_names():
+    assert_refused(run_priors("preset"), "No such command 'preset'; did you mean presets?")
+    assert_refused(run_nanotabpfn("study", "plna"), "No such command 'plna'; did you mean plan?")
+    assert_refused(run_priors("xyz"), "No such command 'xyz'")

@@ -117,8 +117,9 @@ def test_a_target_that_is_named_takes_the_place_of_the_file_s(write):
         ("a.dot", "", "is not DOT: "),
         ("a.dot", "graph { a -- b }", "have no direction"),
         ("a.dot", "digraph { a -> b; a -> b }", "an edge is there twice"),
-        ("a.txt", "a b\na -> b\n", "line 2 must be a cause and an effect, got 'a -> b'"),
-        ("a.txt", "a\n", "line 1 must be a cause and an effect, got 'a'"),
+        ("a.txt", "a b\na -> b\n", "line 2 must be a cause and an effect with a space"),
+        ("a.txt", "a\n", "such as `age income`, got 'a'"),
+        ("a.txt", "a, b\n", "line 1 must be a cause and an effect with a space between them"),
     ],
 )
 def test_files_that_are_no_graphs_are_refused_by_name(write, name, text, message, capfd):
@@ -226,7 +227,11 @@ def test_names_are_the_columns_of_parquet_unless_they_are_taken(dump, tmp_path, 
         (["--graph", "{edges}", "--target", "default", "--features", "age,,"], "there is no node ''"),
         (
             ["--graph", "{edges}", "--target", "default", "--set", "num_features=[2, 9]"],
-            "the graph has 3, got (2, 9)",
+            "--set num_features: has no effect with --graph",
+        ),
+        (
+            ["--graph", "{edges}", "--target", "default", "--set", "graphs=layered"],
+            "--set graphs: has no effect",
         ),
         (["--graph", "{cycle}", "--target", "b"], "must not have a cycle, got 'a' -> 'b' -> 'a'"),
         (["--graph", "nowhere.txt"], "does not exist"),

@@ -306,7 +306,7 @@ def test_the_model_knows_what_it_was_trained_on_and_the_classifier_warns_beyond(
         assert load_model(tmp_path / name).trained_range == expected
     x = np.random.default_rng(0).normal(size=(12, 7))
     classifier = NanoTabPFNClassifier(tmp_path / "dump", "cpu")
-    with pytest.warns(OutsideTrainedRangeWarning, match=r"7 features \(trained on 3 to 3\)"):
+    with pytest.warns(OutsideTrainedRangeWarning, match=r"7 features \(trained on 3\)"):
         classifier.fit(x, x[:, 0] > 0)
     classifier.fit(x[:, :3], x[:, 0] > 0)  # inside
 
@@ -403,7 +403,12 @@ def test_bad_input_to_evaluate_and_plot(tmp_path, finished_run):
     assert_refused(run("evaluate", "--model", tmp_path), tmp_path, "no such file")
     (tmp_path / "text").write_text("no model")
     assert_refused(run("evaluate", "--model", tmp_path / "text"), "text", "not a readable safetensors file")
-    assert_refused(run("plot", tmp_path), "history.jsonl")
+    assert_refused(run("plot", tmp_path), f"{tmp_path} holds no run: there is no history.jsonl")
+    assert_refused(run("plot", finished_run, "--out", "figure.txt"), "must end in one of .png, .svg, .pdf")
+    absent = tmp_path / "absent" / "file.json"
+    for words in (["plot", finished_run], ["evaluate", "--model", finished_run]):  # before any work
+        out = absent.with_suffix(".png") if words[0] == "plot" else absent
+        assert_refused(run(*words, "--out", out), f"cannot be written: there is no folder {absent.parent}")
     assert_refused(run("plot", finished_run, "--scores", tmp_path / "text"), "text", "no readable scores")
     (tmp_path / "history.jsonl").write_text("")
     assert_refused(run("plot", tmp_path), "holds no steps")

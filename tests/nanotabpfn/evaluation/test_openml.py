@@ -273,7 +273,7 @@ def test_without_the_package_it_names_the_extra(monkeypatch):
     ["openml:", "openml:data/3", "openml:task/", "openml:task/07", "openml:task/1,", "openml:study/1,2"],
 )
 def test_names_that_are_no_suite(suite):
-    with pytest.raises(ValueError, match=r"unknown suite .*tabarena, openml:study/ID, openml:task/ID"):
+    with pytest.raises(ValueError, match=r"unknown suite .*openml:(study|task)/ID"):
         load_suite(suite)
     result = CliRunner().invoke(main, ["evaluate", "--model", ".", "--suite", suite])
     assert result.exit_code == 2

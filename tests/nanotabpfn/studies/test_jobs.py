@@ -12,7 +12,7 @@ from priors.generation.engines import WorkerLostError, run_tasks
 def test_a_job_that_kills_its_worker_has_failed_and_the_others_are_done(tmp_path):
     (tmp_path / "locks").mkdir()
     names = ["a", "deadly", "b", "c", "deadly too", "d"]
-    todo = [jobs.Job(f"cell {name}", name, None) for name in names]
+    todo = [jobs.Job("cell", f"cell {name}", name, None) for name in names]
 
     def run(some):  # processes that import little, and so start soon
         tasks = [(str(begun_path(tmp_path, job.key)), job.label) for job in some]
@@ -37,7 +37,7 @@ def test_a_job_is_marked_while_it_is_under_way(tmp_path, error):
         if error is not None:
             raise error
 
-    job = jobs.Job("one", "key", work)
+    job = jobs.Job("cell", "one", "key", work)
     outcome = jobs.run_job(tmp_path, study_of({"a": prior()}), job, 1, "cpu")
     assert seen == [True]
     assert (outcome.error is None) == (error is None)
@@ -45,7 +45,7 @@ def test_a_job_is_marked_while_it_is_under_way(tmp_path, error):
 
 
 def test_a_worker_lost_before_any_job_stops_the_study(tmp_path):
-    todo = [jobs.Job(name, name, None) for name in ("one", "two")]
+    todo = [jobs.Job("cell", name, name, None) for name in ("one", "two")]
     (tmp_path / "locks").mkdir()
     begun_path(tmp_path, "one").touch()  # of a study that was killed
 

@@ -68,7 +68,7 @@ def test_a_number_with_an_exponent_is_one(tmp_path):
         ({"arms": {}}, "arms: dictionary should have at least 1 item"),
         ({"arms": {"a": {}}}, "arms.a: needs exactly one of preset, config and dump, got none"),
         ({"arms": {"a": {"preset": "gp", "config": "x"}}}, "got preset and config"),
-        ({"arms": {"a": {"preset": "gpp"}}}, "arms.a.preset: unknown preset 'gpp'; known: default"),
+        ({"arms": {"a": {"preset": "gpp"}}}, "arms.a.preset: unknown preset 'gpp'; did you mean gp?"),
         ({"arms": {"a": {"preset": "gp", "sett": {}}}}, "unknown field 'arms.a.sett'; did you mean set"),
         (
             {"arms": {"a": {"preset": "gp", "set": {"nodes": 1}}}},

@@ -114,7 +114,7 @@ def test_without_matplotlib_the_extra_is_named_before_any_work(tiny_dump, tmp_pa
         return plain_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
-    monkeypatch.setattr("priors.cli.audit.audit_dump", lambda *_: pytest.fail("worked for nothing"))
+    monkeypatch.setattr("priors.audit.audit.audit_dump", lambda *_: pytest.fail("worked for nothing"))
     result = run("audit", tiny_dump, "--figure", tmp_path / "new.png")
     assert_refused(result, 'pip install "nanotabpfn-priors[plots]"')
 
