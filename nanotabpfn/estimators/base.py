@@ -71,6 +71,7 @@ class TableEstimator(BaseEstimator):
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
+        _warn_if_shuffled(X, y)
         return columns
 
     def _load_model(self) -> torch.device:
@@ -197,6 +198,19 @@ def own_model(model: NanoTabPFNModel | str | Path | None, shipped: Path) -> Nano
     return copy.deepcopy(model)
 
 
+def _warn_if_shuffled(X: Any, y: Any) -> None:
+    """Warn where pandas would match the rows of X and y in another way than by position."""
+    of_x, of_y = getattr(X, "index", None), getattr(y, "index", None)
+    if not (hasattr(of_x, "equals") and hasattr(of_y, "equals")):  # a list has a method of that name
+        return
+    if len(of_x) == len(of_y) and not of_x.equals(of_y) and set(of_x) == set(of_y):
+        warnings.warn(
+            "X and y have the same index labels in another order, and rows are matched by position; "
+            "y.loc[X.index] matches them by label",
+            stacklevel=2,
+        )
+
+
 def warn_outside(
     trained: TrainedRange | None, *, rows: int, features: int, classes: int | None, note: str | None = None
 ) -> None:
@@ -223,7 +237,7 @@ def warn_outside(
     if classes is not None:
         found["classes"] = (classes, trained.classes)
     outside = [
-        f"{count} {name} (trained on {low} to {high})"
+        f"{count} {name} (trained on {low if low == high else f'{low} to {high}'})"
         for name, (count, (low, high)) in found.items()
         if not low <= count <= high
     ]

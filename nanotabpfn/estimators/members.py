@@ -15,6 +15,7 @@ O outputs.
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,11 +53,20 @@ class Member(NamedTuple):
 def random_generator(random_state: Any) -> np.random.Generator:
     """A generator from an int, a Generator, a RandomState (which advances), or None: new draws each time.
 
+    Raises:
+        ValueError: something else.
+
     >>> random_generator(0).integers(10, size=3).tolist()
     [8, 6, 5]
     """
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**32, dtype=np.uint32))
+    is_seed = isinstance(random_state, Integral) and random_state >= 0
+    if not (random_state is None or is_seed or isinstance(random_state, np.random.Generator)):
+        raise ValueError(
+            "random_state must be an integer of at least 0, a numpy Generator or RandomState, or None, "
+            f"got {random_state!r}"
+        )
     return np.random.default_rng(random_state)
 
 

@@ -25,6 +25,7 @@ CONSTANT_DEVIATION = 8 * np.finfo(np.float64).eps
 LARGEST = np.finfo(np.float64).max
 
 OUTPUTS = ("mean", "median", "quantiles")
+QUANTILES = (0.1, 0.5, 0.9)
 
 
 class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
@@ -118,7 +119,7 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
         self,
         X: Any,
         output: Literal["mean", "median", "quantiles"] = "mean",
-        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        quantiles: Sequence[float] | None = None,
     ) -> np.ndarray:
         """A figure of the distribution of each row's target.
 
@@ -126,16 +127,20 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
             X: (N, F).
             output: its `mean`, the best guess for squared errors; its `median`, for absolute ones; or its
                 `quantiles`.
-            quantiles: (Q,) probabilities above 0 and below 1, for `output="quantiles"`.
+            quantiles: (Q,) probabilities above 0 and below 1, for `output="quantiles"`; None: 0.1, 0.5 and
+                0.9.
 
         Returns:
             (N,), or (N, Q) for `quantiles`.
 
         Raises:
-            ValueError: an unknown output, a probability out of range.
+            ValueError: an unknown output, a probability out of range, quantiles for another output.
         """
         if output not in OUTPUTS:
             raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}")
+        if quantiles is not None and output != "quantiles":
+            raise ValueError(f'quantiles need output="quantiles", got output={output!r}')
+        quantiles = QUANTILES if quantiles is None else quantiles
         probabilities = np.asarray([0.5] if output == "median" else quantiles, dtype=np.float64)
         if probabilities.ndim != 1 or not ((probabilities > 0) & (probabilities < 1)).all():
             raise ValueError(f"quantiles must be a list of numbers above 0 and below 1, got {quantiles!r}")

@@ -21,6 +21,7 @@ Axis letters: R rows, F features, T training rows, N test rows, K classes.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 from sklearn.preprocessing import OrdinalEncoder
+from sklearn.utils.multiclass import type_of_target
 from tqdm import tqdm
 
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
@@ -94,6 +96,7 @@ def prepare(table: Table | Task, problem_type: str = "classification", sample: i
     """
     if isinstance(table, Task):
         return table
+    check_problem_type(problem_type)
     x, y = table.x, np.asarray(table.y)
     if len(x.shape) != 2 or y.shape != (len(x),):
         raise ValueError(
@@ -104,6 +107,17 @@ def prepare(table: Table | Task, problem_type: str = "classification", sample: i
     x = take_rows(x, rows)
     folds = tuple(encode_fold(x, y, train_rows, test_rows) for train_rows, test_rows in splits)
     return Task(table.name, y, classes, folds, x.shape[1])
+
+
+def check_problem_type(problem_type: str) -> None:
+    """Refuse an unknown type of problem.
+
+    >>> check_problem_type("regresion")
+    Traceback (most recent call last):
+    ValueError: problem_type must be classification or regression, got 'regresion'
+    """
+    if problem_type not in SCORERS:
+        raise ValueError(f"problem_type must be {' or '.join(SCORERS)}, got {problem_type!r}")
 
 
 def prepare_samples(
@@ -133,6 +147,11 @@ class _Drawn(NamedTuple):
 
 
 def _draw_classification(name: str, y: np.ndarray, sample: int) -> _Drawn:
+    missing = sum(label is None or str(label) == "<NA>" or label != label for label in y.tolist())
+    if missing:
+        raise ValueError(f"table {name!r}: {missing} of {len(y)} labels are missing; leave such rows out")
+    if type_of_target(y) == "continuous":
+        raise ValueError(f"table {name!r}: y holds real numbers; problem_type='regression' scores such")
     classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
@@ -333,8 +352,10 @@ def evaluate(
             given is one draw.
 
     Raises:
-        ValueError: nothing to score, `row_samples` below 1, or a table that does not fit the protocol (see
-            `prepare`). An error from an estimator carries a note that names it and the table.
+        ValueError: nothing to score, an unknown `problem_type`, `row_samples` below 1, two tables of one
+            name, or a table that does not fit the protocol (see `prepare`). An error from an estimator
+            carries a note that names it and the table.
+        TypeError: something else in the place of estimators or tables.
 
     Examples:
         >>> from sklearn.tree import DecisionTreeClassifier
@@ -343,11 +364,26 @@ def evaluate(
         >>> evaluate({"tree": DecisionTreeClassifier(random_state=0)}, tables, progress=False)[0]
         Score(table='iris_versicolor', estimator='tree', roc_auc=0.93, num_rows=150, num_features=4)
     """
+    if not isinstance(estimators, dict) or isinstance(tables, str | Table | Task):
+        raise TypeError(
+            "estimators must be a dict of names and estimators, and tables a list, such as "
+            f"load_suite('open'), got a {type(estimators).__name__} and a {type(tables).__name__}"
+        )
+    for name, estimator in estimators.items():
+        if not hasattr(estimator, "fit"):
+            raise TypeError(
+                f"estimators: {name!r} must have fit, as NanoTabPFNClassifier(model) has, got a "
+                f"{type(estimator).__name__}"
+            )
+    check_problem_type(problem_type)
     if not estimators or not tables:
         raise ValueError(
             "estimators and tables must not be empty, "
             f"got {len(estimators)} estimators and {len(tables)} tables"
         )
+    twice = [name for name, count in Counter(table.name for table in tables).items() if count > 1]
+    if twice:
+        raise ValueError(f"tables must have different names, got more than one called {twice[0]!r}")
     # All tables are checked before any work.
     samples = [
         (table,) if isinstance(table, Task) else prepare_samples(table, problem_type, row_samples)

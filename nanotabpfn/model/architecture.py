@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from inspect import signature
 from itertools import pairwise
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -170,6 +171,8 @@ class NanoTabPFNModel(nn.Module):
         num_train = train_test_split_index
         if y_train.ndim == 3:
             y_train = y_train.squeeze(-1)  # (B, T)
+        _check_tensors(x, y_train, self.feature_encoder.linear_layer.weight)
+        y_train = y_train.to(x.dtype)  # classes may come as integers
         _check_split(x, y_train, num_train)
         features = normalize_features(x, *feature_statistics(x[:, :num_train]))  # (B, R, F)
         mean = y_train.mean(dim=1, keepdim=True)  # (B, 1), in place of the targets of the test rows
@@ -296,6 +299,8 @@ def _checked_config(**config: int | float | bool | Sequence[float] | None) -> di
         "num_outputs",
         "feature_group_size",
     ):
+        if not isinstance(config[name], Integral):
+            raise ValueError(f"{name} must be an integer, got {config[name]!r}")
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {config[name]}")
     if not 0 < config["residual_decay"] <= 1:
@@ -322,6 +327,19 @@ def _checked_edges(edges: Sequence[float], num_bins: int) -> list[float]:
     if not all(math.isfinite(edge) for edge in edges) or not all(a < b for a, b in pairwise(edges)):
         raise ValueError(f"bin_edges must be finite and ascend, got {edges}")
     return edges
+
+
+def _check_tensors(x: torch.Tensor, y_train: torch.Tensor, weights: torch.Tensor) -> None:
+    if x.ndim != 3 or y_train.ndim != 2 or len(x) != len(y_train):
+        raise ValueError(
+            "data must be features (B, R, F) and training targets (B, T) or (B, T, 1), "
+            f"got {tuple(x.shape)} and {tuple(y_train.shape)}"
+        )
+    if not x.dtype.is_floating_point or x.dtype != weights.dtype:
+        raise ValueError(
+            f"features must be of the dtype of the weights, {weights.dtype}, got {x.dtype}; x.float() and "
+            "model.double() convert"
+        )
 
 
 def _check_split(x: torch.Tensor, y_train: torch.Tensor, num_train: int) -> None:

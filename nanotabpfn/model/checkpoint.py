@@ -5,6 +5,7 @@ checkpoint also holds the state of the training: its tensors under `state/`, its
 A checkpoint is a file of a model too.
 """
 
+import errno
 import json
 import os
 import pickle
@@ -26,6 +27,8 @@ PREFIXES = ("module.", "_orig_mod.", "transformer_encoder.")
 """Prefixes of names: by data-parallel training, by `torch.compile`, in TFM-Playground's older models."""
 TFM_PLAYGROUND_FILE = "latest_checkpoint.pth"
 PARTIAL_SUFFIX = ".partial"
+MAX_MESSAGE = 300
+"""Characters of a message about a file: PyTorch's may name many weights."""
 STATE_PREFIX = "state/"
 
 
@@ -51,6 +54,11 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
     Returns:
         The file.
 
+    Raises:
+        TypeError: something else than a model.
+        ValueError: the name of a pickle (.pth, .pt), which `load_model` would read as one.
+        OSError: the file cannot be written.
+
     Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
@@ -58,7 +66,11 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
         ...     file.name, load_model(file).num_outputs
         ('model.safetensors', 3)
     """
+    if not isinstance(model, NanoTabPFNModel):
+        raise TypeError(f"model must be a NanoTabPFNModel, got a {type(model).__name__}")
     path = Path(path)
+    if path.suffix in PUBLISHED_SUFFIXES:
+        raise ValueError(f"path: models are saved as safetensors; call it {path.with_suffix('.safetensors')}")
     if path.is_dir():
         path = path / MODEL_FILE
     write_atomically(path, _content(_weights(model), _metadata(model)))
@@ -180,6 +192,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         ...     file.read_bytes()
         b'complete'
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     try:
         with partial.open("wb") as file:
@@ -336,4 +350,6 @@ def _with_tensors(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The message of an error; PyTorch's on weights that do not fit has a line for each kind of misfit."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + " ..."

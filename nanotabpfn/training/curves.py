@@ -34,6 +34,8 @@ def read_history(path: str | Path) -> list[dict[str, float]]:
         [{'step': 1, 'loss': 0.7}]
     """
     path = Path(path)
+    if not path.exists():
+        raise ReportError(f"{path.parent} holds no run: there is no {path.name}")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]

@@ -1,6 +1,8 @@
 """The training loop: schedule-free optimization on batches of synthetic datasets."""
 
 from collections.abc import Callable, Iterable
+from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from tqdm import tqdm
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.model.device import get_default_device
+from nanotabpfn.model.device import find_device
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.beginning import class_entropy
 from nanotabpfn.training.distributed import ALONE, Ranks
@@ -40,7 +42,7 @@ def train(
     steps_per_checkpoint: int | None = None,
     on_checkpoint: Callable[[NanoTabPFNModel, dict[str, Any]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> tuple[NanoTabPFNModel, list[tuple[float, dict[str, float]]]]:
+) -> tuple[NanoTabPFNModel, "History"]:
     """Train `model` on every batch of `prior`, in place.
 
     By default schedule-free AdamW without weight decay, gradients clipped to norm 1, as published; settings
@@ -87,11 +89,13 @@ def train(
         should_stop: called after each step; True ends the training there.
 
     Returns:
-        The model, in evaluation mode, and the history: `(train_time, scores)` of each evaluation.
+        The model, in evaluation mode, and the history: `(train_time, scores)` of each evaluation, and as
+        `history.losses` the loss of each step.
 
     Raises:
         ValueError: a setting out of range, a prior with more classes than the model has outputs, or of
-            another problem type or with missing cells.
+            another problem type, with missing cells or without a batch; targets that are no classes.
+        TypeError: something else in the place of the model, the prior, or the scores of `eval_func`.
         StateError: a state of another model or prior.
         TrainingError: a loss or gradient that is not finite. The weights are those before that step.
 
@@ -113,7 +117,10 @@ def train(
         ... )
         >>> [scores for _, scores in history]
         [{'num_weights': 26}]
+        >>> len(history.losses)
+        3
     """
+    _check_kinds(model, prior)
     _check_counts(
         steps_per_eval=steps_per_eval,
         steps_per_checkpoint=steps_per_checkpoint,
@@ -121,7 +128,7 @@ def train(
     )
     check_optimizer(optimizer, lr, warmup_steps, schedule, schedule_steps)
     _check_prior(prior, model)
-    device = device or get_default_device()
+    device = str(find_device(device))
     passes = Passes(device, resolve_precision(precision, device), grad_accumulation)
     estimator = NanoTabPFNClassifier if model.bin_edges is None else NanoTabPFNRegressor
 
@@ -137,7 +144,7 @@ def train(
     last = step + len(prior) if hasattr(prior, "__len__") else None
     progress = _progress_bar(prior, step, last, ranks)
     watch = Stopwatch(times)
-    saved_at, history = step, []
+    first, saved_at, history = step, step, History()
 
     def save_checkpoint() -> None:
         nonlocal saved_at
@@ -151,13 +158,14 @@ def train(
         for batch in progress:
             watch.lap("wait_time")
             loss, gradient_norm = update(forward, optimizer, batch, step + 1, passes, ranks)
+            history.losses.append(loss)
             step += 1
             watch.lap("train_time")
 
             scores = {}
             if eval_func is not None and (step % steps_per_eval == 0 or step == last):
                 with averaged(model, optimizer):
-                    scores = eval_func(estimator(model, device))
+                    scores = _checked_scores(eval_func(estimator(model, device)))
                 history.append((watch.times["train_time"], scores))
             watch.lap()
 
@@ -174,6 +182,8 @@ def train(
             if ranks.any(should_stop is not None and should_stop()):
                 break
             watch.lap()
+        if step == first:
+            raise ValueError("prior must give at least one batch, got none")
         save_checkpoint()
     except KeyboardInterrupt:
         pass
@@ -182,6 +192,14 @@ def train(
         optimizer.eval()
         model.eval()
     return model, history
+
+
+class History(list[tuple[float, dict[str, float]]]):
+    """`(train_time, scores)` of each evaluation of a training, and `losses`, the loss of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.losses: list[float] = []
 
 
 class _ProgressBar(tqdm):
@@ -195,6 +213,22 @@ class _ProgressBar(tqdm):
 def _progress_bar(prior: Iterable[dict[str, Any]], step: int, last: int | None, ranks: Ranks) -> _ProgressBar:
     disable = None if ranks.rank == 0 else True  # None: disabled only where the output is not a terminal
     return _ProgressBar(prior, initial=step, total=last, desc="train", unit="step", disable=disable)
+
+
+def _check_kinds(model: Any, prior: Any) -> None:
+    if not isinstance(model, NanoTabPFNModel):
+        raise TypeError(f"model must be a NanoTabPFNModel, got a {type(model).__name__}")
+    if isinstance(prior, str | Path | dict) or not isinstance(prior, Iterable):
+        raise TypeError(
+            f"prior must give batches, as PriorDumpDataLoader does of a dump, got a {type(prior).__name__}: "
+            f"{prior!r:.100}"
+        )
+
+
+def _checked_scores(scores: Any) -> dict[str, float]:
+    if not isinstance(scores, dict) or not all(isinstance(score, Real) for score in scores.values()):
+        raise TypeError(f"eval_func must return a dict of names and numbers, got {scores!r:.100}")
+    return scores
 
 
 def _check_counts(**counts: int | None) -> None:

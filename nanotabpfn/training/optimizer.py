@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import schedulefree
@@ -63,8 +64,8 @@ def check_optimizer(
         Traceback (most recent call last):
         ValueError: schedule cosine is for the optimizer adamw, got muon
     """
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0, got {lr}")
+    if not isinstance(lr, Real) or not lr > 0:
+        raise ValueError(f"lr must be above 0, got {lr!r}")
     if warmup_steps < 0:
         raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
     if name not in OPTIMIZERS:

@@ -78,6 +78,7 @@ def update(
 
     Raises:
         TrainingError: one of them is not finite; the weights have not changed.
+        ValueError: targets of another shape than the rows, or that are no classes of the model.
 
     Examples:
         >>> _ = torch.manual_seed(0)
@@ -114,6 +115,7 @@ def _accumulate_gradient(model: NanoTabPFNModel, batch: dict[str, Any], passes: 
     datasets_per_pass = ceil(own_datasets / passes.grad_accumulation)
     loss = torch.zeros((), device=passes.device)
     for sub_batch in sub_batches:
+        _check_targets(sub_batch, model)
         tables = sub_batch["x"].split(datasets_per_pass), sub_batch["y"].split(datasets_per_pass)
         for x, y in zip(*tables, strict=True):  # (B, R, F), (B, R)
             x, y = x.to(passes.device), y.to(passes.device)
@@ -122,6 +124,24 @@ def _accumulate_gradient(model: NanoTabPFNModel, batch: dict[str, Any], passes: 
             share.backward()
             loss += share.detach()
     return loss
+
+
+def _check_targets(batch: dict[str, Any], model: NanoTabPFNModel) -> None:
+    """Refuse targets that the loss would take for others: cross entropy cuts 0.5 to 0 and skips -100.
+
+    Raises:
+        ValueError: y is not (B, R), or in classification holds other numbers than classes of the model.
+    """
+    x, y = batch["x"], batch["y"]
+    if y.shape != x.shape[:2]:
+        raise ValueError(f"y must be {tuple(x.shape[:2])}, as x is {tuple(x.shape)}, got {tuple(y.shape)}")
+    if model.bin_edges is None:
+        wrong = y[(y < 0) | (y >= model.num_outputs) | (y != y.floor())]
+        if len(wrong):
+            raise ValueError(
+                f"y must hold classes, 0 to {model.num_outputs - 1} for the model's {model.num_outputs} "
+                f"outputs, got {wrong[0].item():g}"
+            )
 
 
 def _loss(
