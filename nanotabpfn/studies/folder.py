@@ -59,7 +59,12 @@ def properties_path(folder: Path, target: Target, suite: Target | None = None) -
 
 
 def begun_path(folder: Path, key: str) -> Path:
-    """A file that exists while a job is under way. It stays if the process of the job is killed."""
+    """A file that exists while a job is under way. It stays if the process of the job is killed.
+
+    Examples:
+        >>> begun_path(Path("runs/mine"), "0856d955fcfb378f").as_posix()
+        'runs/mine/locks/0856d955fcfb378f.begun'
+    """
     return folder / "locks" / f"{key}.begun"
 
 
@@ -83,7 +88,17 @@ def is_trained(planned: PlannedCell, folder: Path) -> bool:
 
 
 def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
-    """Whether a cell is trained, and scored on all of its targets."""
+    """Whether a cell is trained, and scored on all of its targets.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, controls=(), suites=("builtin",), **seeds)
+        >>> plan = plan_study(study)
+        >>> is_complete(plan, plan.cells[0], Path("absent"))
+        False
+    """
     return is_trained(planned, folder) and all(
         scores_path(folder, planned, target).exists() for target in plan.targets_of(planned)
     )
