@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+from pathlib import Path
 
 import h5py
 import pytest
@@ -262,3 +263,15 @@ def test_inspect_survives_any_text_for_a_config(tiny_dump, tmp_path, config):
     result = CliRunner().invoke(main, ["inspect", str(path)], color=True)
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_family_of_ones_own_is_one_line_with_its_name_and_place(tmp_path, monkeypatch, workers):
+    monkeypatch.chdir(tmp_path)
+    name = f"wrong_family_{workers}"
+    Path(f"{name}.py").write_text("def halves(parents, rng):\n    return parents[:, 0] / None\n")
+    words = ["--num-datasets", 64, "--workers", workers, "--set", f"mechanisms={name}:halves"]
+    result = run("generate", "new.h5", *words)
+    assert_refused(result, f"mechanism {name}:halves, called as (parents, rng), failed with TypeError")
+    assert f"({name}.py, line 2)" in result.stderr
+    assert not Path("new.h5").exists()
