@@ -114,7 +114,7 @@ def _read_edges(path: Path) -> nx.DiGraph:
     graph = nx.DiGraph()
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         names = line.partition("#")[0].split()
-        if names and (len(names) != 2 or "," in line):
+        if names and (len(names) != 2 or "," in "".join(names)):
             raise ConfigError(
                 f"line {number} must be a cause and an effect with a space between them, such as "
                 f"`age income`, got {line.strip()!r}"

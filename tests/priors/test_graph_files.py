@@ -119,6 +119,7 @@ def test_a_target_that_is_named_takes_the_place_of_the_file_s(write):
         ("a.dot", "digraph { a -> b; a -> b }", "an edge is there twice"),
         ("a.txt", "a b\na -> b\n", "line 2 must be a cause and an effect with a space"),
         ("a.txt", "a\n", "such as `age income`, got 'a'"),
+        ("a.txt", "a,b c\n", "line 1 must be a cause and an effect with a space between them"),
         ("a.txt", "a, b\n", "line 1 must be a cause and an effect with a space between them"),
     ],
 )
