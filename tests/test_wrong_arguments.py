@@ -85,7 +85,7 @@ def test_numbers_that_are_no_integers_are_named(tmp_path):
         TypeError, "num_datasets must be an integer, got 2.5", generate_dump, tmp_path / "a.h5", TINY, 2.5, 0
     )
     refused(TypeError, "num_datasets must be an integer, got 2.5", lambda: list(generate(TINY, 2.5, 0)))
-    refused(ValueError, "index must be an integer and not negative, got 1.5", dataset_at, TINY, 0, 1.5)
+    refused(TypeError, "index must be an integer, got 1.5", dataset_at, TINY, 0, 1.5)
 
 
 def test_a_model_with_wrong_noise_or_nodes_is_refused():

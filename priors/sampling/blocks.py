@@ -67,8 +67,10 @@ def dataset_at(config: PriorConfig, seed: int, index: int) -> Dataset:
     (150, 5)
     """
     check_config(config)
-    if not isinstance(index, Integral) or index < 0:
-        raise ValueError(f"index must be an integer and not negative, got {index!r}")
+    if not isinstance(index, Integral):
+        raise TypeError(f"index must be an integer, got {index!r}")
+    if index < 0:
+        raise ValueError(f"index must not be negative, got {index}")
     block, place = divmod(index, config.block_size)
     [dataset] = sample_block(config, seed, block, num_datasets=1, first=place)
     return dataset
