@@ -255,6 +255,9 @@ def differences(fields: dict[str, Any], base: dict[str, Any]) -> dict[str, tuple
         if field == PARAMETERS and isinstance(value, dict) and isinstance(old, dict):
             for family in [*value, *(name for name in old if name not in value)]:
                 ranges, old_ranges = value.get(family) or {}, old.get(family) or {}
+                if not isinstance(ranges, dict) or not isinstance(old_ranges, dict):  # a file from elsewhere
+                    found[f"{field}.{family}"] = (ranges, old_ranges)
+                    continue
                 for name in [*ranges, *(name for name in old_ranges if name not in ranges)]:
                     if ranges.get(name) != old_ranges.get(name):
                         path = f"{field}.{family}.{name}"
@@ -280,7 +283,7 @@ def write_value(value: Any) -> str:
         >>> write_value({"mlp": 1.0, "linear": 1.0}), write_value([0.05, 1.0])
         ('[mlp, linear]', '[0.05, 1]')
     """
-    if isinstance(value, dict) and "nodes" in value:
+    if isinstance(value, dict) and isinstance(value.get("nodes"), dict | list):
         return f"(a graph of {len(value['nodes'])} nodes)"
     if is_distribution(value):
         [(name, arguments)] = value.items()

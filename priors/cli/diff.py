@@ -1,6 +1,5 @@
 """`priors diff`: the settings in which two priors differ, and the properties in which two dumps do."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from priors.config import load_config
 from priors.console import PlainError, json_option, printable, report
 from priors.dumps.provenance import prior_version
 from priors.dumps.read import Dump, open_dump
+from priors.dumps.recorded_prior import settings_in
 from priors.presets import PRESETS
 from priors.settings import differences, write_setting
 
@@ -98,11 +98,7 @@ def _open(source: str) -> Side:
     if path.suffix == ".json":
         return Side(source, load_config(path).plain(), None)
     dump = open_dump(path)
-    try:
-        settings = json.loads(dump.attributes["config"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        settings = None
-    return Side(source, settings if isinstance(settings, dict) else None, dump)
+    return Side(source, settings_in(dump), dump)
 
 
 def _describe_settings(sides: tuple[Side, Side], found: dict[str, tuple[Any, Any]] | None) -> list[str]:

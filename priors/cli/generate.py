@@ -1,6 +1,5 @@
 """`priors generate`, `inspect`, `presets`: sample datasets, show a dump, show the named priors."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,10 +160,11 @@ def inspect_dump(dump: Path, as_json: bool) -> None:
     priors inspect mine.h5
     """
     from priors.dumps.read import open_dump
+    from priors.dumps.recorded_prior import settings_in
     from priors.dumps.summary import describe, summary
 
     with open_dump(dump) as opened:
-        nearest = _nearest_preset(opened.attributes.get("config"))
+        nearest = _nearest_preset(settings_in(opened))
         if as_json:
             document = summary(opened)
             if nearest:
@@ -180,16 +180,12 @@ def inspect_dump(dump: Path, as_json: bool) -> None:
         click.echo("\n".join(lines))
 
 
-def _nearest_preset(config_json: Any) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+def _nearest_preset(config: dict[str, Any] | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
     """The preset that differs least from a dump's config, and every difference; None without a config.
 
     The config is compared as plain values: a dump from elsewhere may name anything in it.
     """
-    try:
-        config = json.loads(config_json)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    if not isinstance(config, dict):
+    if config is None:
         return None
     found = {name: differences(config, preset.plain()) for name, preset in PRESETS.items()}
     name = min(found, key=lambda name: len(found[name]))

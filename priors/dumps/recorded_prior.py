@@ -15,6 +15,9 @@ MOST_OF_A_PARAMETER = 10_000
 MOST_DEPTH = 20
 """Of the integers in `PriorConfig.parameters`; a tree of depth d takes memory for 2^d leaves."""
 
+MOST_NESTED = 20
+"""Objects and lists within each other in a config; no config of this package has more than 8."""
+
 
 class UnverifiableError(Exception):
     """A dump that says too little of its origin to be made again; the message says why, and what helps."""
@@ -132,3 +135,29 @@ def stored_seed(value: Any) -> int:
     if not 0 <= seed < 2**128:
         raise ValueError(f"seed must be in 0..2**128-1, got {str(value)[:50]}")
     return seed
+
+
+def settings_in(dump: Dump) -> dict[str, Any] | None:
+    """The config in a dump's attributes as plain values, which are not checked; None if it holds no such.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/my.h5"
+        ...     _ = generate_dump(path, PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(path) as dump:
+        ...         settings_in(dump)["num_datapoints"]
+        20
+    """
+    try:
+        found = json.loads(dump.attributes["config"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and _is_shallow(found, MOST_NESTED) else None
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels >= 0 and all(_is_shallow(item, levels - 1) for item in items)

@@ -254,13 +254,28 @@ def test_a_preset_as_it_is_has_no_differences(tmp_path):
     assert run("inspect", tmp_path / "mine.h5").stdout.splitlines()[-1] == "Prior: the preset gp"
 
 
-@pytest.mark.parametrize("config", ["", "[]", "{", "[" * 10_000, '{"num_features": "\\u001b[31m"}'])
-def test_inspect_survives_any_text_for_a_config(tiny_dump, tmp_path, config):
+STRANGE_CONFIGS = [
+    "",
+    "[]",
+    "{",
+    "[" * 10_000,
+    '{"num_features": "\\u001b[31m"}',
+    '{"graph": {"nodes": 5}}',
+    '{"parameters": {"mlp": [1]}}',
+    '{"parameters": {"mlp": "wide"}}',
+    '{"parameters": {"mlp": {"width": {"nodes": 5}}}}',
+    '{"mix": ' + "[" * 900 + "]" * 900 + "}",
+]
+
+
+@pytest.mark.parametrize("config", STRANGE_CONFIGS)
+@pytest.mark.parametrize("command", [["inspect"], ["inspect", "--json"], ["diff", "default"]])
+def test_any_text_for_a_config_can_be_shown(tiny_dump, tmp_path, command, config):
     path = tmp_path / "other.h5"
     path.write_bytes(tiny_dump.read_bytes())
     with h5py.File(path, "r+") as file:
         file.attrs["config"] = config
-    result = CliRunner().invoke(main, ["inspect", str(path)], color=True)
+    result = CliRunner().invoke(main, [*command, str(path)], color=True)
     assert result.exit_code == 0, result.output
     assert "\x1b" not in result.output
 
