@@ -19,6 +19,10 @@ TINY = PriorConfig(
 )
 
 
+def folder_and_path(_):
+    return os.getcwd(), tuple(sys.path)
+
+
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_every_task_is_done_once(num_workers):
     results = run_tasks(divmod, [(n, 7) for n in range(50)], "loky", num_workers)
@@ -41,6 +45,14 @@ def test_results_come_as_they_are_there_and_the_rest_is_dropped():
 def test_an_exception_of_a_task_comes_through(num_workers):
     with pytest.raises(ZeroDivisionError):
         list(run_tasks(divmod, [(1, 1), (1, 0), (1, 2)], "loky", num_workers))
+
+
+def test_workers_that_are_kept_follow_to_another_folder_and_path(tmp_path, monkeypatch):
+    tasks = [(number,) for number in range(4)]
+    assert set(run_tasks(folder_and_path, tasks, num_workers=2)) == {(os.getcwd(), tuple(sys.path))}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert set(run_tasks(folder_and_path, tasks, num_workers=2)) == {(str(tmp_path), tuple(sys.path))}
 
 
 def test_a_killed_worker_is_told_as_such():
