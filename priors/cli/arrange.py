@@ -131,6 +131,9 @@ def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool
     priors convert mine.h5 hub/mine.parquet
     priors card hub/mine.parquet --title "Tables of my prior"
     """
+    _check_endings(files)
+    if not title.strip() or not title.isprintable():
+        raise click.UsageError(f"--title must be a line of text, got {title!r}")
     for name in (CARD, CROISSANT):
         refuse_existing(files[0].parent / name, overwrite)
     written = write_card(files, title, license_name)
@@ -161,15 +164,19 @@ def convert(source: Path, out: Path, layout: str | None, overwrite: bool, as_jso
     priors convert mine.h5 mine.npz
     priors convert mine.h5 mine.parquet                           # pandas.read_parquet, polars, DuckDB, R
     """
-    for path in (source, out):
-        if path.suffix not in ENDINGS:
-            raise click.UsageError(f"{path} must end in one of {', '.join(ENDINGS)}")
+    _check_endings((source, out))
     if layout and out.suffix not in (".h5", ".hdf5"):
         raise click.UsageError(f"--layout is for HDF5, and {out} will not be")
     refuse_existing(out, overwrite)
     outline = convert_dump(source, out, layout or "ours")
     written = _written(out, outline)
     report(as_json, f"{out}: {outline.num_datasets:,} datasets, {written['bytes'] / 1e6:.1f} MB", written)
+
+
+def _check_endings(paths: tuple[Path, ...]) -> None:
+    for path in paths:
+        if path.suffix not in ENDINGS:
+            raise click.UsageError(f"{path} must end in one of {', '.join(ENDINGS)}")
 
 
 def _written(out: Path, outline: Outline) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     parquet = [file.path.name for file in files if file.path.suffix == ".parquet"]
     header = [
         "---",
-        f"pretty_name: {json.dumps(title)}",
+        f"pretty_name: {_quoted(title)}",
         f"license: {license_name}",
         f"task_categories: [{task}]",
         "tags: [tabular, synthetic, prior, structural-causal-model, prior-data-fitted-network]",
@@ -153,7 +153,7 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     if parquet:
         header += ["configs:"]
         for name in parquet:
-            header += [f"- config_name: {Path(name).stem}", f"  data_files: {json.dumps(name)}"]
+            header += [f"- config_name: {_quoted(Path(name).stem)}", f"  data_files: {_quoted(name)}"]
     lines = [
         *header,
         "---",
@@ -168,12 +168,24 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     for file in files:
         own = file.outline
         most_classes = "real targets" if own.max_num_classes is None else own.max_num_classes
+        name = _as_code(file.path.name).replace("|", "\\|")
         lines.append(
-            f"| `{file.path.name}` | {own.num_datasets:,} | {own.max_rows:,} | {own.max_features} "
+            f"| {name} | {own.num_datasets:,} | {own.max_rows:,} | {own.max_features} "
             f"| {most_classes} | {file.num_bytes / 1e6:.1f} |"
         )
     lines += ["", "## How they were made", "", *_origins(files), "", "## How to read them", ""]
     return "\n".join([*lines, *_readers(files), ""])
+
+
+def _quoted(text: str) -> str:
+    """A text for YAML, in which a name such as `on` or `a: b` means something else without quotes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _as_code(text: Any) -> str:
+    """A text of a file in one line of Markdown, as code: links and HTML in it are shown and not followed."""
+    line = "".join(char if char.isprintable() else "?" for char in short(text)).replace("`", "'")
+    return f"`{line}`"
 
 
 def _origins(files: Sequence[DumpFile]) -> list[str]:
@@ -182,7 +194,7 @@ def _origins(files: Sequence[DumpFile]) -> list[str]:
     for file in files:
         known = file.outline.attributes
         origin = tuple(known.get(name) for name in ("generator", "prior_version", "seed", "config"))
-        origins.setdefault(origin, []).append(f"`{file.path.name}`")
+        origins.setdefault(origin, []).append(_as_code(file.path.name))
     lines = []
     for (generator, version, seed, config), names in origins.items():
         lines += [f"### {', '.join(names)}", ""] if len(origins) > 1 else []
@@ -190,14 +202,15 @@ def _origins(files: Sequence[DumpFile]) -> list[str]:
             lines += ["The file says neither its prior nor its seed.", ""]
             continue
         lines += [
-            f"By {short(generator)} with version {short(version or 1)} of the prior, from the seed "
-            f"{short(seed)} and this config. `priors verify` samples the same datasets again.",
+            f"By {_as_code(generator)} with version {_as_code(version or 1)} of the prior, from the seed "
+            f"{_as_code(seed)} and this config. `priors verify` samples the same datasets again.",
             "",
             "```json",
             _indented(config),
             "```",
+            "",
         ]
-    return lines
+    return lines[:-1]
 
 
 def _indented(config: Any) -> str:

@@ -9,7 +9,7 @@ import h5py
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from commands import run_priors
+from commands import assert_refused, run_priors
 
 from priors import PriorConfig, convert, generate_dump, write_card
 from priors.dumps.card import LICENSES
@@ -52,7 +52,7 @@ def test_the_card_has_the_files_and_the_config_they_can_be_sampled_from(folder):
         assert f"| `{name}` | 6 | 20 | 4 | 2 | {size:.1f} |" in body
     [config] = re.findall(r"```json\n(.*?)```", body, re.DOTALL)
     assert PriorConfig.from_json(config) == CONFIG
-    assert "from the seed 3 and" in body
+    assert "from the seed `3` and" in body
 
 
 def test_its_examples_of_priors_and_numpy_run(folder, monkeypatch):
@@ -151,3 +151,30 @@ def test_the_command_writes_both_and_keeps_what_is_there(folder):
     assert (folder / "README.md").read_text() == "mine"
     assert run_priors(*arguments, "--overwrite").exit_code == 0
     assert Path(folder, "README.md").read_text().startswith("---\n")
+
+
+def test_the_command_refuses_in_a_line_what_is_no_dump_and_what_is_no_title(folder):
+    (folder / "mine.json").write_text("{}")
+    assert_refused(run_priors("card", folder / "mine.json", "--title", "Tables"), "mine.json must end in")
+    assert_refused(run_priors("card", folder / "mine.h5", "--title", " "), "--title must be a line of text")
+    assert not (folder / "README.md").exists()
+
+
+@pytest.mark.parametrize("name", ["on", "a: b", "1", "#x", "a|b"])
+def test_any_name_and_title_stay_what_they_are_in_the_header(folder, name):
+    (folder / "mine.parquet").rename(folder / f"{name}.parquet")
+    header, body, _ = card_of(folder, [f"{name}.parquet"], "Tables \N{GRINNING FACE}")
+    assert header["configs"] == [{"config_name": name, "data_files": f"{name}.parquet"}]
+    assert header["pretty_name"] == "Tables \N{GRINNING FACE}"
+    [row] = re.findall(r"^\| `.*$", body, re.MULTILINE)
+    assert len(re.split(r"(?<!\\)\|", row)) == 8
+
+
+def test_attributes_of_a_file_from_elsewhere_are_shown_as_they_are(folder):
+    with h5py.File(folder / "mine.h5", "r+") as file:
+        file.attrs["generator"] = "<img src=x>` [a](javascript:x)\n# Hello"
+        file.attrs["seed"] = "\x1b[2J"
+    _, body, _ = card_of(folder, ["mine.h5", "mine.npz"])
+    assert "By `<img src=x>' [a](javascript:x) # Hello` with" in body
+    assert "from the seed `?[2J` and" in body
+    assert "```\n\n### `mine.npz`" in body
