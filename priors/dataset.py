@@ -1,4 +1,4 @@
-"""Dataset: one table, as a value; its counterfactual twin; as a data frame and in a"""
+"""Dataset: one table, as a value, with its counterfactual twin; as a data frame, and in a notebook."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -136,7 +136,8 @@ class Dataset(NamedTuple):
             rows += [["…", *[None] * (shown + len(more)), None]] if last < stop else []
         header = ["", *(f"x{column}" for column in range(shown)), *more, "y"]
         if self.is_regression:
-            table, target = cells(header, rows), bars(np.histogram(self.y, 20)[0].tolist())
+            known = self.y[np.isfinite(self.y)]  # a table from elsewhere may hold anything
+            table, target = cells(header, rows), bars(np.histogram(known, 20)[0].tolist())
         else:
             table = cells(header, rows, lambda label: COLOURS[label % len(COLOURS)])
             labels, counts = np.unique(self.y, return_counts=True)

@@ -167,6 +167,6 @@ def _mark(name: str, x: float, y: float, kind: str) -> str:
 
 def _text(value: Any) -> str:
     """A cell: numbers in three digits, nothing for a missing one."""
-    if value is None or value != value:  # NaN
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3g}"  # NaN
+    return "" if value is None else str(value)

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import h5py
 import networkx as nx
+import numpy as np
 import pytest
 
 import priors
@@ -186,3 +187,15 @@ def test_names_cannot_be_html(tmp_path):
         found = html_of(dump)
     assert "script" not in found.tags
     assert HOSTILE in found.texts
+
+
+def test_attributes_and_targets_of_any_kind_can_be_shown(tmp_path):
+    path = tmp_path / "my.h5"
+    generate_dump(path, PriorConfig(num_datapoints=20, problem_type="regression"), 3, seed=0)
+    with h5py.File(path, "r+") as file:
+        file.attrs["seed"] = [1, 2]
+        file.attrs["generator"] = "x" * 60_000
+        file["y"][0, :2] = np.inf, np.nan
+    with open_dump(path) as dump:
+        assert "[1 2]" in html_of(dump).texts
+        assert html_of(dump[0]).tags.count("rect") == 20
