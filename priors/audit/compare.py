@@ -17,7 +17,8 @@ SAMPLE = 2000
 """Datasets of each dump whose tables are read; they lie evenly in the file."""
 
 LEAST_EXPECTED = 5
-"""Rarer names are counted together: the chi-squared distribution does not hold for smaller counts."""
+"""Rarer names are counted together, if need be with the rarest of the others: the chi-squared distribution does
+not hold for smaller counts."""
 
 MOST_EXACT = 200
 """Values with which the Kolmogorov-Smirnov test is exact; with more, it has its limiting distribution."""
@@ -176,6 +177,8 @@ def _test_names(name: str, first: np.ndarray, second: np.ndarray) -> PropertyTes
     shares = table / table.sum(axis=1, keepdims=True)
     expected = table.sum(axis=0) * (table.sum(axis=1) / table.sum()).min()
     rare = expected < LEAST_EXPECTED
+    if 0 < expected[rare].sum() < LEAST_EXPECTED and not rare.all():  # still too few: with the next one
+        rare |= expected == expected[~rare].min()
     table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2:

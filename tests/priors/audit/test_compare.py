@@ -70,6 +70,15 @@ def test_rare_names_count_together(tmp_path):
     assert found.p_value == pytest.approx(chisquare([20, 20, 40, 0], [30, 10, 30, 10], ddof=2).pvalue)
 
 
+def test_rare_names_that_are_too_few_together_count_with_the_next(tmp_path):
+    first, second = ["a"] * 60 + ["b"] * 30 + ["c"] * 2, ["a"] * 50 + ["b"] * 40 + ["c", "d"]
+    found = compared(tmp_path, with_property(first), with_property(second))["noise"]
+    assert found.p_value == pytest.approx(chisquare([60, 32, 50, 42], [55, 37, 55, 37], ddof=2).pvalue)
+    assert found.values[1] == pytest.approx({"a": 50 / 92, "b": 40 / 92, "c": 1 / 92, "d": 1 / 92})
+    first, second = ["a"] * 60, ["a"] * 56 + ["b"] * 4
+    assert "noise" not in compared(tmp_path, with_property(first), with_property(second))
+
+
 def test_two_dumps_of_one_prior_do_not_differ(tmp_path):
     found = generated(tmp_path, TINY, TINY)
     assert {"graph", "num_nodes", "training rows / rows", "mean |correlation|"} <= found.keys()
