@@ -102,6 +102,11 @@ def of_field(field: str, check: Callable, *args: Any) -> Any:
 def _parameter_range(value: Any, check: Callable[[Any], Any]) -> Any:
     """A `Range` of what the parameter of a family may be, or a list of choices."""
     given = as_parameter_range(value)
+    if isinstance(given, dict):
+        raise ValueError(
+            f"needs a number, a range, a distribution of numbers, or a list of names, which are drawn equally "
+            f"often, got {dict(given)}"
+        )
     if isinstance(given, Range):
         check(tuple(given))
         return given

@@ -207,6 +207,11 @@ def test_ranges_of_a_config_are_typed():
         ("parameters.mlp.width=choice([2, 2.5])", "parameters: mlp: width needs two integers"),
         ("parameters.mlp.width=log_uniform(1, 10000)", "width"),
         ("parameters.mlp.activation=choice([1, 2])", "activation needs a list of names"),
+        ("parameters.mlp.activation=choice({tanh: 2, relu: 1})", "activation: needs a number, a range"),
+        (
+            "parameters.mlp.activation=choice([tanh, relu])",
+            "or a list of names, which are drawn equally often",
+        ),
     ],
 )
 def test_a_wrong_distribution_is_refused(setting, message):
