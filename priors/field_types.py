@@ -104,7 +104,7 @@ def _parameter_range(value: Any, check: Callable[[Any], Any]) -> Any:
     given = as_parameter_range(value)
     if isinstance(given, dict):
         raise ValueError(
-            f"needs a number, a range, a distribution of numbers, or a list of names, which are drawn equally "
+            "needs a number, a range, a distribution of numbers, or a list of names, which are drawn equally "
             f"often, got {dict(given)}"
         )
     if isinstance(given, Range):

@@ -17,8 +17,8 @@ SAMPLE = 2000
 """Datasets of each dump whose tables are read; they lie evenly in the file."""
 
 LEAST_EXPECTED = 5
-"""Rarer names are counted together, if need be with the rarest of the others: the chi-squared distribution does
-not hold for smaller counts."""
+"""Rarer names are counted together, if need be with the rarest of the others: the chi-squared distribution
+does not hold for smaller counts."""
 
 MOST_EXACT = 200
 """Values with which the Kolmogorov-Smirnov test is exact; with more, it has its limiting distribution."""

@@ -210,7 +210,7 @@ def test_ranges_of_a_config_are_typed():
         ("parameters.mlp.activation=choice({tanh: 2, relu: 1})", "activation: needs a number, a range"),
         (
             "parameters.mlp.activation=choice([tanh, relu])",
-            "or a list of names, which are drawn equally often",
+            "a list of names, which are drawn equally often",
         ),
     ],
 )
