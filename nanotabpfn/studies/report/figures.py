@@ -10,13 +10,12 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from nanotabpfn.studies.spec import StudyError
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-STYLES = ["-", "--", ":", "-."]  # the next one for each time that all colours are used
+DASHES = [(4, 2), (1, 2), (6, 2, 1, 2), (9, 2), (2, 1), (6, 2, 1, 2, 1, 2)]  # of grey lines
 GREY = "#888888"
 MAX_NAME = 40  # of an arm in a figure; tables have the whole name
 MAX_LABEL = 120  # of an axis, with the name of an arm in it
@@ -26,33 +25,56 @@ CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9
 def learning_curves(
     steps: Sequence[int],
     curves: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
-    controls: Sequence[str],
-    baselines: dict[str, float],
+    reference: str,
+    levels: dict[str, float],
     label: str,
 ) -> str:
-    """The metric against training steps, mean over tables and seeds.
+    """The metric against training steps, a panel for each arm, with the reference in all of them.
+
+    The axis spans the means and the levels near them, so that means can be compared; bands may leave it.
 
     Args:
-        curves: name -> mean, lowest and highest seed, (S,) each: the band shows every seed.
-        controls: which of them are drawn in grey.
+        curves: name -> mean over tables and seeds, lowest and highest seed, (S,) each: the band shows every
+            seed.
+        reference: the arm of `curves` that is drawn in black in every panel.
+        levels: name -> score of what has no training steps, a grey line if it is near the means.
     """
-    figure, axes = _figure(8.2, 4.4)
-    ends: list[tuple[float, str, str]] = []
-    numbers = iter(range(len(curves)))
-    for name, (mean, low, high) in curves.items():
-        number = next(numbers)
-        colour = GREY if name in controls else COLOURS[number % len(COLOURS)]
-        style = "--" if name in controls else STYLES[number // len(COLOURS) % len(STYLES)]
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(steps, mean, style, color=colour, marker="o", markersize=3, linewidth=1.6)
-        ends.append((float(mean[-1]), _short(name), colour))
-    for name, value in baselines.items():
-        axes.axhline(value, color="#bbbbbb", linestyle=":", linewidth=1)
-        ends.append((value, _short(name.replace("_", " ")), "#777777"))
-    margin = 0.06 * (max(steps) - min(steps) or 1)
-    axes.set(xlabel="training step", ylabel=label, xlim=(min(steps) - margin, max(steps) + margin))
-    axes.set_xticks(steps)
-    _label_ends(axes, ends)
+    names = [name for name in curves if name != reference] or [reference]
+    columns = min(len(names), 4)
+    rows = -(-len(names) // columns)
+    figure, panels = _figure(8.2, 0.9 + 1.75 * rows, columns, rows)
+    means = np.concatenate([mean for mean, _, _ in curves.values()])
+    span = np.ptp(means)
+    near = {
+        name: value for name, value in levels.items() if means.min() - span <= value <= means.max() + span
+    }
+    low, high = min([means.min(), *near.values()]), max([means.max(), *near.values()])
+    margin = 0.08 * (high - low) or 0.01
+    for axes in np.atleast_1d(panels).flat[len(names) :]:
+        axes.axis("off")
+    handles: dict[str, Any] = {}
+    for place, (axes, name) in enumerate(zip(np.atleast_1d(panels).flat, names, strict=False)):
+        for number, (level, value) in enumerate(near.items()):
+            line = axes.axhline(value, color=GREY, dashes=DASHES[number % len(DASHES)], linewidth=0.9)
+            handles[_short(level.replace("_", " "))] = line
+        mean, lowest, highest = curves[name]
+        axes.fill_between(steps, lowest, highest, color=COLOURS[0], alpha=0.2, linewidth=0)
+        [handles[f"reference: {_short(reference)}"]] = axes.plot(
+            steps, curves[reference][0], color="black", linewidth=1
+        )
+        [handles["the panel's arm, lowest to highest seed"]] = axes.plot(
+            steps, mean, color=COLOURS[0], marker="o", markersize=3, linewidth=1.6
+        )
+        axes.set_title(_wrapped(name), fontsize=8)
+        axes.set(ylim=(low - margin, high + margin))
+        axes.set_xticks(steps if len(steps) < 5 else [steps[0], steps[len(steps) // 2], steps[-1]])
+        if place % columns:
+            axes.tick_params(labelleft=False)
+        if place + columns >= len(names):
+            axes.set_xlabel("training step", fontsize=8)
+    figure.supylabel(label, fontsize=9)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
+                  frameon=False)  # fmt: skip
     return _svg(figure)
 
 
@@ -302,24 +324,6 @@ def _svg(figure: Any) -> str:
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # the reader's fonts have it
         figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()
-
-
-def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
-    """Write the name of each line at the right of its end, moved as little as keeps names apart."""
-    low, high = axes.get_ylim()
-    ends = sorted(ends)
-    values, order = np.array([value for value, _, _ in ends]), np.arange(len(ends))
-    gap = (high - low) / 21
-    places = isotonic_regression(values - gap * order) + gap * order  # the nearest that are a gap apart
-    places = np.minimum(places, high - gap * order[::-1])
-    for (value, text, colour), place in zip(ends, places, strict=True):
-        axes.annotate(
-            text, (1, value), (1.03, place), xycoords=("axes fraction", "data"),
-            textcoords=("axes fraction", "data"), color=colour, fontsize=8, va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 2, "shrinkB": 0,
-                        "relpos": (0, 0.5)},
-        )  # fmt: skip
-    axes.set_ylim(low, high)
 
 
 def _short(name: str, longest: int = MAX_NAME) -> str:

@@ -88,13 +88,17 @@ def _curves(scores: Scores) -> list[Block]:
             curves[arm] = tuple(f(of_cells, axis=0) for f in (np.nanmean, np.nanmin, np.nanmax))
     if not curves:
         return []
-    controls = [arm for arm in curves if scores.roles[arm] == "control"]
-    baselines = {name: float(values.mean()) for name, values in scores.baselines.items()}
+    levels = {arm: float(curves.pop(arm)[0][-1]) for arm in LEARNS_NOTHING if arm in curves}
+    if not curves:
+        return []
+    reference = scores.reference if scores.reference in curves else next(iter(curves))
+    levels |= {name: float(values.mean()) for name, values in scores.baselines.items()}
     name = metric_name(scores.metric)
-    svg = learning_curves(study.eval_steps, curves, controls, baselines, name)
+    svg = learning_curves(study.eval_steps, curves, reference, levels, name)
     caption = (
-        f"{name} on the suite {scores.suite} against training steps, mean over tables and seeds; the bands "
-        "reach from the lowest to the highest cell. Controls are grey, baselines dotted."
+        f"{name} on the suite {scores.suite} against training steps, mean over tables and seeds, a panel for "
+        "each arm; the band reaches from the lowest to the highest seed. The axis spans the means: bands may "
+        "leave it. Grey lines are the baselines, and controls that learn nothing, if they are near the means."
     )
     return [figure("curves", svg, caption)]
 

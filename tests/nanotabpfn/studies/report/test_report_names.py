@@ -33,7 +33,7 @@ def test_names_are_text_in_every_figure(name):
 
     names, line = [name, "other"], np.array([0.5, 0.6])
     drawn = [
-        figures.learning_curves([1, 2], dict.fromkeys(names, (line, line, line)), [], {}, name),
+        figures.learning_curves([1, 2], dict.fromkeys(names, (line, line, line)), "other", {name: 0.5}, name),
         figures.critical_differences(dict.fromkeys(names, 1.5), 1.0),
         figures.intervals({name: (dict.fromkeys(names, (0.1, (0.0, 0.2))), 0.01)}, name),
         figures.table_differences(names, dict.fromkeys(names, line), name),
