@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, Record, collate
@@ -131,8 +132,17 @@ class DumpBatches(_OfDump, IterableDataset[dict[str, Any]]):
     ):
         super().__init__(filename, num_datasets)
         self.shuffle, self.seed = shuffle, seed
-        self.epoch = 0
+        # In shared memory: workers that a DataLoader keeps (`persistent_workers`) see a new value too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
         """Decides the order, together with the seed: raise it by one after each pass."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return ceil(self.num_datasets / self.block_size)

@@ -94,6 +94,16 @@ def test_the_order_depends_on_seed_and_epoch(varied):
     assert numbers_of(DumpBatches(varied)) != first
 
 
+def test_workers_that_are_kept_follow_the_epoch(varied):
+    view = DumpBatches(varied, shuffle=True, seed=3)
+    loader = DataLoader(view, batch_size=None, num_workers=1, persistent_workers=True)
+    for epoch in range(3):
+        view.epoch = epoch
+        alone = numbers_of(view)
+        assert numbers_of(loader) == alone
+    assert alone != numbers_of(DumpBatches(varied, shuffle=True, seed=3))
+
+
 def test_the_first_datasets_alone(varied):
     assert len(DumpDataset(varied, num_datasets=5)) == 5
     assert numbers_of(DumpBatches(varied, num_datasets=6)) == [[0, 1, 2, 3], [4, 5]]
