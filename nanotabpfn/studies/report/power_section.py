@@ -1,5 +1,5 @@
-"""What the study could show: the smallest difference in two metrics, from its own variances and as "
-"planned."""
+"""What the study could show: the smallest difference in two metrics, from its own variances and as
+planned."""
 
 import numpy as np
 

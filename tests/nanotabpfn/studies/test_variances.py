@@ -1,5 +1,5 @@
-"""The variance components that ship: what the script makes of the records, and which are chosen for a "
-"study."""
+"""The variance components that ship: what the script makes of the records, and which are chosen for a
+study."""
 
 import json
 import runpy

@@ -1,5 +1,5 @@
-"""The table of differences in every read-out: known answers on held-out datasets, and what old records "
-"lack."""
+"""The table of differences in every read-out: known answers on held-out datasets, and what old records
+lack."""
 
 import numpy as np
 import pytest
