@@ -133,6 +133,12 @@ def _show_power(study: Study, found: PlannedPower) -> None:
     click.echo(
         f"from variances measured in {found.measured_in}{note}. Trainings that begin late are not in it."
     )
+    for name, seeds in (("data seed", study.data_seeds), ("model seed", study.model_seeds)):
+        if len(seeds) == 1:
+            click.echo(
+                f"With one {name} that is a difference for this {name} alone: the effect of another one is "
+                "not in it, and may be larger."
+            )
     if found.remedies:
         click.echo(f"half the difference in {study.metric} takes one of:")
     for remedy in found.remedies:

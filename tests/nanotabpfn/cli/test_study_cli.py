@@ -40,12 +40,15 @@ def test_init_plan_run(tmp_path, monkeypatch):
     assert left in planned.output
     assert "each: 5 steps of 4 datasets, recipe warm-up, learning rate 0.004, float32" in planned.output
     assert "that takes, with 2 workers, about " in planned.output
-    assert re.search(r"a step takes, .*: a 0\.\d\d s, b 0\.\d\d s\n", planned.output)
+    assert re.search(r"a step takes, .*: a \d+\.\d\d s, b \d+\.\d\d s\n", planned.output)
     assert re.search(
         r"is shown in 80% of such studies, .*\nmetric +one comparison\nlog_loss +\d+\.\d{4}\n", planned.output
     )
     assert "suite toy, not open" in planned.output
     assert "half the difference in log_loss takes one of:\n" in planned.output
+    assert planned.output.count(" alone: the effect of another one is not in it") == 2  # one pair of seeds
+    several = write_study(tmp_path / "several.json", data_seeds=[0, 1], model_seeds=[0, 1])
+    assert "the effect of another one" not in invoke("plan", several).output
     assert not Path("runs").exists()  # planning leaves nothing
     done = invoke("run", file)
     assert done.exit_code == 0, done.output
