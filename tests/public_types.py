@@ -84,7 +84,8 @@ def training(config: PriorConfig) -> NanoTabPFNModel:
     live = PriorDataLoader(config, num_steps=20, batch_size=32, device=device, seed=0)
     for prior in (dump, live):
         model, history = nanotabpfn.train(model, prior, lr=4e-3, device=device)
-        assert_type(history, list[tuple[float, dict[str, float]]])
+        assert_type(history[0], tuple[float, dict[str, float]])
+        assert_type(history.losses, list[float])
     for batch in DumpBatches("my.h5", shuffle=True):
         assert_type(batch, dict[str, Any])
     assert_type(DumpDataset("my.h5")[0].x, np.ndarray)
