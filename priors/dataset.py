@@ -119,7 +119,7 @@ class Dataset(NamedTuple):
                 f"feature_names must be {num_features} names, one for each feature, got {len(feature_names)}"
             )
         if len(set(names)) < len(names):
-            raise ValueError(f"feature_names and target_name must differ, got {', '.join(names)}")
+            raise ValueError(f"feature_names and target_name must differ, got {', '.join(map(str, names))}")
         return names
 
     def _repr_html_(self) -> str:

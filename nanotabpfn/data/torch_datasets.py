@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, Record, collate
+from priors.dumps.datasets import numbers_at
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.streams import SHUFFLE, stream
@@ -88,11 +89,11 @@ class DumpDataset(_OfDump, Dataset[Record]):
         return self.num_datasets
 
     def __getitem__(self, index: int) -> Record:
-        return self._read([range(self.num_datasets)[index]])[0]  # raises IndexError
+        return self._read([numbers_at(self.num_datasets, index)])[0]
 
     def __getitems__(self, indices: list[int]) -> list[Record]:
         """The records of a batch, which a `DataLoader` asks for at once."""
-        return self._read([range(self.num_datasets)[index] for index in indices])
+        return self._read([numbers_at(self.num_datasets, index) for index in indices])
 
     @staticmethod
     def collate(records: Sequence[Record]) -> dict[str, Any]:

@@ -105,8 +105,8 @@ def write_card(paths: Sequence[str | Path], title: str, license_name: str = "cc0
         ...     card.read_text().splitlines()[:3], json.loads(croissant.read_text())["name"]
         (['---', 'pretty_name: "Tiny tables"', 'license: cc0-1.0'], 'Tiny tables')
     """
-    if not paths:
-        raise ValueError("paths needs at least one file")
+    if not paths or isinstance(paths, str):
+        raise ValueError(f"paths must be a list of at least one file, got {paths!r}")
     if license_name not in LICENSES:
         raise ValueError(f"license_name must be one of {', '.join(LICENSES)}, got {license_name!r}")
     if not title.strip() or not title.isprintable():

@@ -18,6 +18,27 @@ if TYPE_CHECKING:
     from priors.dumps.read import Dump
 
 
+def numbers_at(num_datasets: int, index: Any) -> Any:
+    """The number of the dataset at an index, negative ones from the end; a range of them for a slice.
+
+    Raises:
+        IndexError: there is no such dataset.
+
+    Examples:
+        >>> numbers_at(64, -1), numbers_at(64, slice(2))
+        (63, range(0, 2))
+        >>> numbers_at(64, 64)
+        Traceback (most recent call last):
+        IndexError: index must be in -64..63, the datasets of the dump, got 64
+    """
+    try:
+        return range(num_datasets)[index]
+    except IndexError:
+        raise IndexError(
+            f"index must be in {-num_datasets}..{num_datasets - 1}, the datasets of the dump, got {index}"
+        ) from None
+
+
 def datasets_at(dump: "Dump", records: Sequence[int] | np.ndarray) -> list[Dataset]:
     """The datasets of those numbers, each with its own rows, features, properties and twin.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from priors.dataset import Dataset
 from priors.dumps.arrays import is_written, open_array, plain_value, read_whole
-from priors.dumps.datasets import datasets_at, html_of, iterate, sample_datasets
+from priors.dumps.datasets import datasets_at, html_of, iterate, numbers_at, sample_datasets
 from priors.dumps.schema import (
     FORMAT_VERSION,
     H5_ERRORS,
@@ -125,7 +125,7 @@ class Dump:
             >>> last, len(first_two), frame.shape
             (<Dataset: 150 rows (83 training) x 5 features, 2 classes>, 2, (150, 6))
         """
-        numbers = range(self.num_datasets)[index]  # raises IndexError
+        numbers = numbers_at(self.num_datasets, index)
         if isinstance(numbers, range):
             return datasets_at(self, numbers)
         return datasets_at(self, [numbers])[0]

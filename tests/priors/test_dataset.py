@@ -34,6 +34,7 @@ def test_missing_cells_stay_missing():
         (["a", "b"], "y", "feature_names must be 3 names, one for each feature, got 2"),
         (["a", "b", "b"], "y", "must differ, got a, b, b, y"),
         (["a", "b", "y"], "y", "must differ"),
+        ([1, 2, 2], "y", "must differ, got 1, 2, 2, y"),
     ],
 )
 def test_wrong_names_are_refused(names, target, message):

@@ -38,7 +38,7 @@ def test_items_are_the_datasets_of_the_file(varied):
             assert np.array_equal(found.y, expected.y)
             assert found.single_eval_pos == expected.single_eval_pos
     assert datasets[-1].index == 29
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"index must be in -30\.\.29, .* got 30"):
         datasets[30]
 
 

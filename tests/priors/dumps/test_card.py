@@ -118,7 +118,7 @@ def test_a_config_cannot_leave_its_block(tmp_path):
 @pytest.mark.parametrize(
     ("names", "options", "error", "message"),
     [
-        ([], {}, ValueError, "at least one file"),
+        ([], {}, ValueError, "at least one file, got []"),
         (["mine.csv"], {}, ValueError, "mine.csv: must end in .h5"),
         (["absent.h5"], {}, DumpError, "absent.h5: no such file"),
         (["mine.h5"], {"license_name": "gpl"}, ValueError, "license_name must be one of cc0-1.0"),
@@ -178,3 +178,8 @@ def test_attributes_of_a_file_from_elsewhere_are_shown_as_they_are(folder):
     assert "By `<img src=x>' [a](javascript:x) # Hello` with" in body
     assert "from the seed `?[2J` and" in body
     assert "```\n\n### `mine.npz`" in body
+
+
+def test_a_single_path_is_no_list_of_files(folder):
+    with pytest.raises(ValueError, match=r"paths must be a list of at least one file, got .*mine\.h5"):
+        write_card(str(folder / "mine.h5"), "Tables")

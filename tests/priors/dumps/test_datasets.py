@@ -61,7 +61,7 @@ def test_slices_and_iteration_are_in_order(dump_and_config):
 
 @pytest.mark.parametrize("number", [10, -11])
 def test_a_number_that_there_is_not(dump_and_config, number):
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=rf"index must be in -10\.\.9, .* got {number}"):
         dump_and_config[0][number]
 
 
