@@ -40,6 +40,8 @@ LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 @click.option("--serve", is_flag=True, help="Show the site in a browser in place of writing it.")
 def main(out: Path, serve: bool) -> None:
     """Build the site. A link that leads nowhere, or a docstring that cannot be read, is an error."""
+    if not serve and out.exists() and any(out.iterdir()) and not (out / "404.html").exists():
+        raise click.UsageError(f"--out: {out} holds other files than a site, which would be removed")
     command = ["serve"] if serve else ["build", "--strict", "--site-dir", str(out.absolute())]
     with TemporaryDirectory() as folder:
         write_pages(Path(folder))

@@ -56,6 +56,14 @@ def test_links_are_those_of_the_site_and_code_is_no_link(tmp_path):
     )
 
 
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    result = CliRunner().invoke(main, ["--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "holds other files than a site" in result.output
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
     original = linked
     broken = "[a](absent.md)"
