@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, WarmStart
 from priors.field_reference import (
     FieldReference,
     describe_field,
@@ -114,12 +114,14 @@ def prior_section(found: FieldReference) -> Iterator[str]:
 
 
 def study_sections() -> Iterator[str]:
-    """The fields of a study file, of one of its arms, of its model, and of its rope."""
+    """The fields of a study file, of one of its arms, of its model, its warm start and its rope."""
     yield from study_table(Study)
     yield f"### An arm\n\n{summary_of(ArmSettings)}\n"
     yield from study_table(ArmSettings)
     yield f"### The model\n\n{summary_of(ModelSettings)}\n"
     yield from study_table(ModelSettings)
+    yield f"### The warm start\n\n{summary_of(WarmStart)}\n"
+    yield from study_table(WarmStart)
     yield f"### The regions of practical equivalence\n\n{inspect.cleandoc(Ropes.__doc__)}\n"
     yield from study_table(Ropes)
 

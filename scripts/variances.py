@@ -43,6 +43,10 @@ def main(folders: tuple[Path, ...], without: tuple[str, ...], out: Path) -> None
 def entries_of(folder: Path, without: set[str]) -> list[dict]:
     """The components of one study after each of its `eval_steps`."""
     saved = read_saved(folder)
+    if saved.study.warm_start is not None:
+        raise click.UsageError(
+            f"{folder}: its cells have a warm start, and the components that ship are of studies without one"
+        )
     records = without_late(read_records(folder))
     names = (
         records["arm"] + ", data seed " + records["data_seed"].astype(str)

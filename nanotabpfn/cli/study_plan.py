@@ -13,7 +13,7 @@ from nanotabpfn.studies.jobs import KINDS, Job, jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell, plan_study
 from nanotabpfn.studies.planned_power import PlannedPower, planned_power
 from nanotabpfn.studies.power import POWER
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import WARM_START, Study
 from priors.console import echo_json, printable
 
 
@@ -24,10 +24,11 @@ def show_plan(study: Study, folder: Path, threads: int, device: str, workers: in
         as_json: print one JSON document, at the end.
     """
     plan = plan_study(study)
+    states_of_warm_starts = [state_of(plan, planned, folder) for planned in plan.warm_starts]
     states = [state_of(plan, planned, folder) for planned in plan.cells]
     replaced = replaced_trainings(plan, folder)
     if not as_json:
-        _show_cells(plan, states)
+        _show_trainings([*plan.warm_starts, *plan.cells], [*states_of_warm_starts, *states])
         show_replaced(replaced)
         click.echo(f"each: {study.budget}")
         click.echo(f"\n{describe_work(plan, jobs_of(plan, folder), folder)}")
@@ -40,6 +41,10 @@ def show_plan(study: Study, folder: Path, threads: int, device: str, workers: in
         {
             "folder": folder,
             "budget": study.budget,
+            "warm_starts": [
+                {"model_seed": planned.cell.model_seed, "state": state, "error": planned.error}
+                for planned, state in zip(plan.warm_starts, states_of_warm_starts, strict=True)
+            ],
             "cells": [
                 {**_name(planned), "state": state, "error": planned.error}
                 for planned, state in zip(plan.cells, states, strict=True)
@@ -61,15 +66,16 @@ def _name(planned: PlannedCell) -> dict[str, Any]:
     return {"arm": cell.arm.name, "data_seed": cell.data_seed, "model_seed": cell.model_seed}
 
 
-def _show_cells(plan: Plan, states: list[str]) -> None:
-    width = max(len(planned.cell.arm.name) for planned in plan.cells)
+def _show_trainings(trainings: list[PlannedCell], states: list[str]) -> None:
+    """A line for each warm start and each cell."""
+    width = max(len(planned.cell.arm.name) for planned in trainings)
     click.echo(f"{'arm':{width}}  {'data seed':>9}  {'model seed':>10}  state")
-    for planned, state in zip(plan.cells, states, strict=True):
+    for planned, state in zip(trainings, states, strict=True):
         cell = planned.cell
         state += f": {planned.error}" if planned.error else ""
+        data_seed = "its own" if cell.arm.role == WARM_START else cell.data_seed
         click.echo(
-            f"{printable(cell.arm.name):{width}}  {cell.data_seed:>9}  {cell.model_seed:>10}  "
-            f"{printable(state)}"
+            f"{printable(cell.arm.name):{width}}  {data_seed:>9}  {cell.model_seed:>10}  {printable(state)}"
         )
 
 
@@ -149,6 +155,10 @@ def _show_estimate(found: Estimate, workers: int) -> None:
     if found.step_seconds:
         steps = ", ".join(f"{printable(arm)} {each:.2f} s" for arm, each in found.step_seconds.items())
         click.echo(f"a step takes, with the sampling of its datasets: {steps}")
+    if found.warm_start_steps:
+        click.echo(
+            f"of the training, {found.warm_start_steps} steps are of warm starts, which come before the cells"
+        )
     per_process = found.train_seconds + found.score_seconds + found.measure_seconds
     click.echo(
         f"that takes, with {workers} worker{'s' * (workers > 1)}, about {_duration(per_process / workers)} "

@@ -14,7 +14,7 @@ from nanotabpfn.studies.folder import begun_path, state_of, steps_done
 from nanotabpfn.studies.jobs import Job, Outcome
 from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.run import run_study
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import WARM_START, Study
 from nanotabpfn.studies.workers import Workers
 from priors.console import PlainError, hidden_bars, interruptible, printable, report
 from priors.generation.engines import WorkerLostError
@@ -89,10 +89,10 @@ class ProgressView:
         self._confirm(replaced_trainings(plan, self.folder))
         if not self._quiet:
             click.echo(describe_work(plan, jobs, self.folder), err=self._on_stderr)
-        cells = {planned.key: planned for planned in plan.cells}
-        self._open = {job.key: cells[job.key] for job in jobs if job.kind == "cell"}
-        self._others = {job.key: job.label for job in jobs if job.kind != "cell"}
-        total = sum(planned.cell.arm.steps for planned in cells.values())
+        trainings = {planned.key: planned for planned in [*plan.warm_starts, *plan.cells]}
+        self._open = {job.key: trainings[job.key] for job in jobs if job.key in trainings}
+        self._others = {job.key: job.label for job in jobs if job.key not in trainings}
+        total = sum(planned.cell.arm.steps for planned in trainings.values())
         self._steps_of_done = total - sum(planned.cell.arm.steps for planned in self._open.values())
         self._left = {job.label for job in jobs}
         self._bar = tqdm(
@@ -160,4 +160,6 @@ class ProgressView:
 
 def _short_label(planned: PlannedCell) -> str:
     cell = planned.cell
+    if cell.arm.role == WARM_START:
+        return cell.label
     return f"{cell.arm.name} {cell.data_seed}/{cell.model_seed}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, get_type_hints
 
 import networkx as nx
 
-from nanotabpfn.studies.spec import ArmSettings, Study, StudyError, dose_of
+from nanotabpfn.studies.spec import WARM_START, ArmSettings, Study, StudyError, dose_of
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.dumps.download import PUBLISHED
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nanotabpfn.data.loaders import Loader
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
-REPEATED, GALLERY, COMMON = 0, 1, 2  # stream(seed, STUDY, ...)
+REPEATED, GALLERY, COMMON, WARM = 0, 1, 2, 3  # stream(seed, STUDY, ...)
 COMMON_PRIOR = "mixed"
 """The preset whose held-out datasets are the same for all cells of all studies: the richest."""
 
@@ -44,7 +44,7 @@ class Arm(NamedTuple):
     config: PriorConfig | None  # sampled while training; None for a dump
     dump: Path | None
     steps: int
-    role: str = "arm"  # or "control"
+    role: str = "arm"  # or "control", "common", WARM_START
     own_data_seeds: bool = False  # a data seed of its own for each of the study's
 
     @property
@@ -109,6 +109,8 @@ class Cell(NamedTuple):
     @property
     def label(self) -> str:
         """The name of the cell in messages."""
+        if self.arm.role == WARM_START:
+            return f"{WARM_START}, model seed {self.model_seed}"
         return f"{self.arm.name}, data seed {self.data_seed}, model seed {self.model_seed}"
 
 
@@ -172,15 +174,46 @@ def cells_of(study: Study) -> list[Cell]:
     return [Cell(arm, data_seed, model_seed) for data_seed, model_seed in study.seeds for arm in arms]
 
 
+def warm_starts_of(study: Study) -> list[Cell]:
+    """The trainings from which the cells start, one for each model seed; none without `warm_start`.
+
+    Their datasets are those of no cell: their seeds are drawn from the model seeds.
+
+    Examples:
+        >>> study = Study(name="mine", arms={"a": {"preset": "linear"}}, warm_start={"preset": "default"})
+        >>> [cell.label for cell in warm_starts_of(study)][:2]
+        ['warm start, model seed 0', 'warm start, model seed 1']
+
+    Raises:
+        StudyError: its prior, or an arm, is not valid.
+    """
+    if study.warm_start is None:
+        return []
+    preset, steps = study.warm_start.preset, study.warm_start.steps
+    if preset is None:
+        [arm] = [arm for arm in resolve_arms(study) if arm.name == reference_of(study)]
+    else:
+        try:
+            [arm] = _resolve(WARM_START, ArmSettings(preset=preset), steps)
+        except ValueError as error:
+            raise StudyError(f"warm_start.preset: {error}") from error
+    arm = arm._replace(name=WARM_START, role=WARM_START, steps=steps)
+    return [
+        Cell(arm, int(stream(model_seed, STUDY, WARM).integers(2**62, 2**63)), model_seed)
+        for model_seed in study.model_seeds
+    ]
+
+
 def architecture(study: Study) -> dict[str, Any]:
-    """The settings of every cell's model, with an output for each class of the arm with most classes.
+    """The settings of every cell's model, with an output for each class of the prior with most classes.
 
     Examples:
         >>> arms = {"two": {"preset": "linear"}, "five": {"preset": "linear", "set": {"num_classes": [2, 5]}}}
         >>> architecture(Study(name="mine", arms=arms))["num_outputs"]
         5
     """
-    num_outputs = max(arm.max_num_classes for arm in resolve_arms(study) if arm.has_prior)
+    arms = [*resolve_arms(study), *(cell.arm for cell in warm_starts_of(study)[:1])]
+    num_outputs = max(arm.max_num_classes for arm in arms if arm.has_prior)
     changes = RECIPES[study.recipe].architecture
     import torch  # slow to import, and the arms of a file are checked without it
 

@@ -70,6 +70,10 @@ def _reason(planned: PlannedCell, place: Path) -> str:
     for path, old, new in _changes(before, planned.settings):
         if path == "data":
             changes.append(_change_of_data(planned.cell.arm, settings.get("prior")))
+        elif path == "warm_start":  # a whole training is there, or is not
+            changes.append("warm_start added" if old is None else "warm_start removed")
+        elif path == "warm_start.data":
+            changes.append("the prior of warm_start")
         else:
             changes.append(f"{path} {json.dumps(old)} -> {json.dumps(new)}")
     return "; ".join(changes)

@@ -15,13 +15,19 @@ from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.arms import Cell, architecture
 from nanotabpfn.studies.earlier import finished_trainings, shorter_training
-from nanotabpfn.studies.folder import eval_steps, is_complete, is_trained, steps_done
+from nanotabpfn.studies.folder import (
+    eval_steps,
+    is_complete,
+    is_trained,
+    steps_done,
+    warm_starts_left,
+)
 from nanotabpfn.studies.jobs import jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.properties import properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.scoring import score_datasets, score_tables
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import WARM_START, Study
 from nanotabpfn.training.loop import train
 
 TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
@@ -37,6 +43,7 @@ class Estimate(NamedTuple):
     measure_seconds: float  # properties of priors
     disk_bytes: int
     step_seconds: dict[str, float]  # arm -> a step of it, with the sampling of its datasets
+    warm_start_steps: int  # of the trainings that come before the cells; part of train_seconds
 
 
 class Timings(NamedTuple):
@@ -77,18 +84,29 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
         for planned in plan.cells
         if planned.error is None and not is_complete(plan, planned, folder)
     }
+    warm_starts = warm_starts_left(plan, folder)
     with torch.random.fork_rng():
         model = NanoTabPFNModel(**architecture(plan.study)).to(device)
     with _threads(num_threads):
         timings = _measure(model, plan.study, list(todo.values()), device)
+        if warm_starts:
+            timings.step[WARM_START] = _time_steps(model, warm_starts[0].cell, plan.study, device)
     num_measured = sum(job.kind == "measurement" for job in jobs_of(plan, folder))
     train_seconds = score_seconds = num_bytes = 0.0
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
     finished = finished_trainings(folder)
-    for planned in todo.values():
+
+    def steps_left_of(planned: PlannedCell) -> int:
         shorter = shorter_training(planned, finished)
         done = steps_done(planned.key, folder) or (steps_done(shorter.name, folder) if shorter else 0)
-        steps_left = planned.cell.arm.steps - done
+        return planned.cell.arm.steps - done
+
+    warm_start_steps = sum(map(steps_left_of, warm_starts))
+    train_seconds += warm_start_steps * timings.step.get(WARM_START, 0.0)
+    num_bytes += len(warm_starts) * (2 + MODELS_IN_CHECKPOINT) * model_bytes
+    num_bytes += warm_start_steps * BYTES_OF_RECORD
+    for planned in todo.values():
+        steps_left = steps_left_of(planned)
         num_evaluations = len(eval_steps(planned.cell, plan.study))
         if not is_trained(planned, folder):
             train_seconds += steps_left * timings.step.get(planned.cell.arm.name, 0.0)
@@ -96,7 +114,12 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
             num_bytes += num_models * model_bytes + steps_left * BYTES_OF_RECORD
         score_seconds += _seconds_to_score(planned.cell.arm.name, num_evaluations, timings)
     return Estimate(
-        train_seconds, score_seconds, num_measured * timings.properties, int(num_bytes), timings.step
+        train_seconds,
+        score_seconds,
+        num_measured * timings.properties,
+        int(num_bytes),
+        timings.step,
+        warm_start_steps,
     )
 
 

@@ -26,7 +26,7 @@ def check_first_batches(plan: Plan, folder: Path) -> None:
     Warns:
         ChangedDatasetsWarning: they differ, so that new cells would not be comparable with earlier ones.
     """
-    names = {planned.data_key: planned.cell.arm.name for planned in plan.cells}
+    names = {planned.data_key: planned.cell.arm.name for planned in [*plan.warm_starts, *plan.cells]}
     for key, found in plan.first_datasets.items():
         path = folder / "first_batches" / f"{key}.npz"
         if not path.exists():

@@ -1,7 +1,7 @@
 """The folder of a study: where each result is, and how far each cell has come.
 
 DIR/study.json                  the study of the last run, its arms, the states of its cells: see saved.py
-DIR/cells/KEY/                  the directory of a training run, and
+DIR/cells/KEY/                  the directory of a training run, of a cell or of a warm start, and
     models/step-00000096...     the averaged model after each step at which it is scored
     done.json                   written last: the training is complete
     scores/TARGET.parquet       scores on one target: a suite, or the held-out datasets of an arm
@@ -75,7 +75,8 @@ def error_path(folder: Path, key: str) -> Path:
 
 def done_note(folder: Path, key: str) -> dict[str, Any]:
     """What done.json says of a training: `seconds`, `cpu_seconds`, `num_skipped`, and `begun`, whether it had
-    begun by the step of the watchdog's first verdict. Empty if the training is not complete."""
+    begun by the step of the watchdog's first verdict, as had its warm start. Empty if the training is not
+    complete."""
     try:
         return json.loads((cell_folder(folder, key) / DONE_FILE).read_bytes())
     except FileNotFoundError:
@@ -102,6 +103,25 @@ def is_complete(plan: Plan, planned: PlannedCell, folder: Path) -> bool:
     return is_trained(planned, folder) and all(
         scores_path(folder, planned, target).exists() for target in plan.targets_of(planned)
     )
+
+
+def warm_starts_left(plan: Plan, folder: Path) -> list[PlannedCell]:
+    """The warm starts that are not trained and that a cell which is not trained starts from.
+
+    Examples:
+        >>> from nanotabpfn.studies.keys import plan_study
+        >>> seeds = {"data_seeds": (0,), "model_seeds": (0,)}
+        >>> arms = {"linear": {"preset": "linear"}}
+        >>> study = Study(name="mine", arms=arms, suites=("builtin",), warm_start={}, **seeds)
+        >>> [planned.cell.label for planned in warm_starts_left(plan_study(study), Path("absent"))]
+        ['warm start, model seed 0']
+    """
+    needed = {
+        planned.warm_start
+        for planned in plan.cells
+        if planned.error is None and not is_trained(planned, folder)
+    }
+    return [one for one in plan.warm_starts if one.key in needed and not is_trained(one, folder)]
 
 
 def steps_done(key: str, folder: Path) -> int:

@@ -19,13 +19,19 @@ from nanotabpfn.studies.folder import (
     error_path,
     is_complete,
     properties_path,
+    warm_starts_left,
 )
 from nanotabpfn.studies.keys import Plan, Target
 from nanotabpfn.studies.spec import Study
-from nanotabpfn.studies.train_and_score import measure_properties, run_cell, score_baseline
+from nanotabpfn.studies.train_and_score import measure_properties, run_cell, score_baseline, train_cell
 from priors.generation.engines import WorkerLostError
 
-KINDS = {"baseline": "baselines", "cell": "cells", "measurement": "measurements of priors and tables"}
+KINDS = {
+    "warm start": "warm starts",
+    "baseline": "baselines",
+    "cell": "cells",
+    "measurement": "measurements of priors and tables",
+}
 """The kinds of jobs: singular -> plural."""
 
 
@@ -47,8 +53,9 @@ class Outcome(NamedTuple):
 
 
 def jobs_of(plan: Plan, folder: Path) -> list[Job]:
-    """What is left to do: the baselines, the cells that are not trained or not scored on all targets, and the
-    properties of priors and suites. Cells of one key, such as those of two equal arms, are one job.
+    """What is left to do: the warm starts that a cell still needs, the baselines, the cells that are not
+    trained or not scored on all targets, and the properties of priors and suites. Cells of one key, such as
+    those of two equal arms, are one job.
 
     Examples:
         >>> from nanotabpfn.studies.keys import plan_study
@@ -58,7 +65,19 @@ def jobs_of(plan: Plan, folder: Path) -> list[Job]:
         >>> [job.label for job in jobs_of(plan_study(study), Path("absent"))][:2]
         ['baseline random_forest on builtin', 'baseline logistic_regression on builtin']
     """
-    return [*_baseline_jobs(plan, folder), *_cell_jobs(plan, folder), *_properties_jobs(plan, folder)]
+    return [
+        *_warm_start_jobs(plan, folder),
+        *_baseline_jobs(plan, folder),
+        *_cell_jobs(plan, folder),
+        *_properties_jobs(plan, folder),
+    ]
+
+
+def _warm_start_jobs(plan: Plan, folder: Path) -> list[Job]:
+    return [
+        Job("warm start", planned.cell.label, planned.key, partial(train_cell, planned))
+        for planned in warm_starts_left(plan, folder)
+    ]
 
 
 def _baseline_jobs(plan: Plan, folder: Path) -> list[Job]:
@@ -136,6 +155,8 @@ def run_jobs(
 ) -> Iterator[Outcome]:
     """The outcome of each job, in the order in which they end, even if a job kills its process.
 
+    If there are warm starts, the cells wait until these, and all other jobs, have ended.
+
     If a worker is killed (it may have run out of memory), its pool ends without saying which job it worked
     at. So each job that was under way is run again alone, from its last checkpoint. A job that loses its
     worker again has failed. The other jobs run in a new pool.
@@ -146,10 +167,19 @@ def run_jobs(
     Raises:
         WorkerLostError: a worker was lost before any job began.
     """
-    left = {job.key: job for job in jobs}
-    of_label = {job.label: job.key for job in jobs}
     for job in jobs:  # marks of an earlier run that was killed
         begun_path(folder, job.key).unlink(missing_ok=True)
+    if any(job.kind == "warm start" for job in jobs):
+        yield from _run_together([job for job in jobs if job.kind != "cell"], folder, run)
+        jobs = [job for job in jobs if job.kind == "cell"]
+    yield from _run_together(jobs, folder, run)
+
+
+def _run_together(
+    jobs: list[Job], folder: Path, run: Callable[[list[Job]], Iterator[Outcome]]
+) -> Iterator[Outcome]:
+    left = {job.key: job for job in jobs}
+    of_label = {job.label: job.key for job in jobs}
     while left:
         try:
             for outcome in run(list(left.values())):

@@ -22,9 +22,10 @@ from nanotabpfn.studies.arms import (
     cells_of,
     common_prior,
     resolve_arms,
+    warm_starts_of,
 )
 from nanotabpfn.studies.real_tables import suite_key, suite_tasks
-from nanotabpfn.studies.spec import Study, StudyError
+from nanotabpfn.studies.spec import WARM_START, Study, StudyError
 from priors.config import PriorConfig
 from priors.families.registries import FAMILIES, NODE_FAMILIES
 from priors.registry import lookup
@@ -44,13 +45,14 @@ class Target(NamedTuple):
 
 
 class PlannedCell(NamedTuple):
-    """A cell with the key of its folder, or with the error of its prior."""
+    """A cell, or a warm start, with the key of its folder, or with the error of its prior."""
 
     cell: Cell
     key: str
     data_key: str  # of its own prior's datasets
     settings: dict[str, Any]  # all that the key is a hash of
     error: str | None = None
+    warm_start: str | None = None  # key of the training from whose end it starts
 
 
 class Plan(NamedTuple):
@@ -69,6 +71,7 @@ class Plan(NamedTuple):
     cells: tuple[PlannedCell, ...]
     targets: tuple[Target, ...]
     first_datasets: dict[str, dict[str, np.ndarray]]  # by the key of the data: of its first batch
+    warm_starts: tuple[PlannedCell, ...] = ()  # one for each model seed, if the study has them
 
     @property
     def suites(self) -> list[Target]:
@@ -82,7 +85,9 @@ class Plan(NamedTuple):
 
     def targets_of(self, planned: PlannedCell) -> list[Target]:
         """The targets of a cell: all suites, the common prior, and every arm's held-out datasets for the
-        cell's data seed."""
+        cell's data seed. A warm start has none."""
+        if planned.cell.arm.role == WARM_START:
+            return []
         return [
             target
             for target in self.targets
@@ -115,8 +120,16 @@ def plan_study(study: Study) -> Plan:
     """
     _check_outputs(study)
     data_keys = _data_keys(study)
-    first = {one.key: one.first_datasets for one in data_keys.values() if one.first_datasets is not None}
-    return Plan(study, _plan_cells(study, data_keys), _plan_targets(study, data_keys), first)
+    of_warm_starts = {cell: _data_key_of(cell.arm, study, cell.data_seed) for cell in warm_starts_of(study)}
+    first = {
+        one.key: one.first_datasets
+        for one in [*data_keys.values(), *of_warm_starts.values()]
+        if one.first_datasets is not None
+    }
+    model = architecture(study)
+    warm_starts = tuple(_planned(cell, own, model, study) for cell, own in of_warm_starts.items())
+    cells = _plan_cells(study, data_keys, model, warm_starts)
+    return Plan(study, cells, _plan_targets(study, data_keys), first, warm_starts)
 
 
 def _check_outputs(study: Study) -> None:
@@ -134,19 +147,20 @@ def _check_outputs(study: Study) -> None:
 
 def _data_keys(study: Study) -> dict[tuple[str, int], DataKey]:
     """(name of the arm, data seed) -> the key of its datasets."""
-    found = {}
-    for arm in resolve_arms(study):
-        for data_seed in study.data_seeds:
-            try:
-                found[arm.name, data_seed] = _data_key(arm, arm.loader(study, data_seed))
-            except Exception as error:  # a mechanism of the user's own may raise anything
-                found[arm.name, data_seed] = DataKey("", f"{type(error).__name__}: {error}")
-    return found
+    return {
+        (arm.name, data_seed): _data_key_of(arm, study, data_seed)
+        for arm in resolve_arms(study)
+        for data_seed in study.data_seeds
+    }
 
 
-def _data_key(arm: Arm, loader: Loader) -> DataKey:
-    batch = next(iter(loader))  # shows too whether the prior can be sampled
-    return DataKey(data_key(arm, loader), None, _first_datasets(batch))
+def _data_key_of(arm: Arm, study: Study, data_seed: int) -> DataKey:
+    try:
+        loader = arm.loader(study, data_seed)
+        batch = next(iter(loader))  # shows too whether the prior can be sampled
+        return DataKey(data_key(arm, loader), None, _first_datasets(batch))
+    except Exception as error:  # a mechanism of the user's own may raise anything
+        return DataKey("", f"{type(error).__name__}: {error}")
 
 
 def _first_datasets(batch: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -155,22 +169,43 @@ def _first_datasets(batch: dict[str, Any]) -> dict[str, np.ndarray]:
     return {"x": part["x"].numpy(), "y": part["y"].numpy()}
 
 
-def _plan_cells(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tuple[PlannedCell, ...]:
-    model = architecture(study)
-    cells = []
-    for cell in cells_of(study):
-        own = data_keys[cell.arm.name, cell.data_seed]
-        settings = {
-            "data": own.key if cell.arm.has_prior else None,
-            "model": model,
-            "model_seed": cell.model_seed,
-            "steps": cell.arm.steps,
-            "eval_every": study.eval_every if cell.arm.has_prior else None,
-            "batch_size": study.batch_size,
-            "training": study.training,
-        }
-        cells.append(PlannedCell(cell, hash_settings(settings), own.key, settings, own.error))
-    return tuple(cells)
+def _plan_cells(
+    study: Study,
+    data_keys: dict[tuple[str, int], DataKey],
+    model: dict[str, Any],
+    warm_starts: tuple[PlannedCell, ...],
+) -> tuple[PlannedCell, ...]:
+    warm_start_of = {planned.cell.model_seed: planned for planned in warm_starts}
+    return tuple(
+        _planned(
+            cell,
+            data_keys[cell.arm.name, cell.data_seed],
+            model,
+            study,
+            warm_start_of.get(cell.model_seed) if cell.arm.has_prior else None,
+        )
+        for cell in cells_of(study)
+    )
+
+
+def _planned(
+    cell: Cell, own: DataKey, model: dict[str, Any], study: Study, warm_start: PlannedCell | None = None
+) -> PlannedCell:
+    settings = {
+        "data": own.key if cell.arm.has_prior else None,
+        "model": model,
+        "model_seed": cell.model_seed,
+        "steps": cell.arm.steps,
+        "eval_every": study.eval_every if cell.arm.has_prior else None,
+        "batch_size": study.batch_size,
+        "training": study.training,
+    }
+    error = own.error
+    if warm_start is not None:  # without one, keys are those of studies before there were warm starts
+        settings["warm_start"] = warm_start.settings
+        error = error or (f"{WARM_START}: {warm_start.error}" if warm_start.error else None)
+    key = hash_settings(settings)
+    return PlannedCell(cell, key, own.key, settings, error, warm_start.key if warm_start else None)
 
 
 def _plan_targets(study: Study, data_keys: dict[tuple[str, int], DataKey]) -> tuple[Target, ...]:

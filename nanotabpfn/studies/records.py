@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 RECORDS = "records.parquet", "records.csv"
 COLUMNS = [
     "arm", "role", "data_seed", "model_seed", "step", "is_final", "target", "suite", "task", "fold",
-    "metric", "value", "begun",
+    "metric", "value", "begun", "warm_start",
 ]  # fmt: skip
 """The columns of the records. role: arm, control, baseline or suite. target: `real` for scores on tables,
 `prior` for scores on held-out datasets of an arm, `common` on those of the common prior, `properties` for the
 PROPERTIES and DISTANCES of tables and datasets. suite: that of the tables, or the arm or preset whose
 datasets they are. task: the table, or the dataset's number. begun: whether the training of the cell had begun
 by the watchdog's first verdict (nanotabpfn/training/beginning.py); empty where there was none, or too few
-steps."""
+steps. warm_start: the steps of the warm start from which the cell started; empty where there was none."""
+TYPES = dict.fromkeys(["data_seed", "model_seed", "step", "warm_start"], "Int64") | {"begun": "boolean"}
+"""The types of columns that have no value for some rows, such as those of baselines."""
 
 
 def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
@@ -33,8 +35,7 @@ def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
     whole = pd.concat([frame.reindex(columns=COLUMNS) for frame in frames], ignore_index=True)
-    types = dict.fromkeys(["data_seed", "model_seed", "step"], "Int64") | {"begun": "boolean"}
-    return whole.astype(types)  # baselines have none of them
+    return whole.astype(TYPES)
 
 
 def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
@@ -51,6 +52,7 @@ def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
                     model_seed=cell.model_seed,
                     is_final=frame["step"] == cell.arm.steps,
                     begun=begun,
+                    warm_start=plan.study.warm_start.steps if planned.warm_start else None,
                     target=target.kind,
                     suite=target.name,
                 )

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.arms import Arm, reference_of, resolve_arms
 from nanotabpfn.studies.folder import STUDY_FILE, cell_folder, done_note, pandas, state_of
-from nanotabpfn.studies.keys import Plan
-from nanotabpfn.studies.records import COLUMNS, RECORDS
+from nanotabpfn.studies.keys import Plan, PlannedCell
+from nanotabpfn.studies.records import COLUMNS, RECORDS, TYPES
 from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.run import CONFIG_FILE
 from priors.config import ConfigError, PriorConfig
@@ -64,6 +64,8 @@ class SavedStudy(NamedTuple):
     prior_version: int | None = None
     """`PRIOR_VERSION` of the code that drew the datasets; None if the file is of a version that did not
     save it."""
+    warm_starts: tuple[SavedCell, ...] = ()
+    """The trainings from which the cells start, if there are any."""
 
     @property
     def states(self) -> Counter[str]:
@@ -77,19 +79,16 @@ def saved_of(plan: Plan, folder: Path) -> SavedStudy:
         plan.study,
         reference_of(plan.study),
         tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(plan.study)),
-        tuple(
-            SavedCell(
-                planned.cell.arm.name,
-                planned.cell.data_seed,
-                planned.cell.model_seed,
-                planned.key,
-                state_of(plan, planned, folder),
-                _notes(folder, planned.key),
-            )
-            for planned in plan.cells
-        ),
+        tuple(_saved_cell(plan, planned, folder) for planned in plan.cells),
         PRIOR_VERSION,
+        tuple(_saved_cell(plan, planned, folder) for planned in plan.warm_starts),
     )
+
+
+def _saved_cell(plan: Plan, planned: PlannedCell, folder: Path) -> SavedCell:
+    cell, state = planned.cell, state_of(plan, planned, folder)
+    notes = _notes(folder, planned.key)
+    return SavedCell(cell.arm.name, cell.data_seed, cell.model_seed, planned.key, state, notes)
 
 
 def _notes(folder: Path, key: str) -> dict[str, Any]:
@@ -116,6 +115,7 @@ def write_saved(saved: SavedStudy, folder: Path) -> None:
         "reference": saved.reference,
         "arms": arms,
         "cells": [cell._asdict() for cell in saved.cells],
+        "warm_starts": [cell._asdict() for cell in saved.warm_starts],
         "prior_version": saved.prior_version,
     }
     write_atomically(folder / STUDY_FILE, json.dumps(values, indent=1).encode())
@@ -147,6 +147,7 @@ def read_saved(folder: str | Path) -> SavedStudy:
                 tuple(map(_read_arm, values["arms"])),
                 tuple(SavedCell(**cell) for cell in values["cells"]),
                 values.get("prior_version"),
+                tuple(SavedCell(**cell) for cell in values.get("warm_starts", ())),
             )
     except FileNotFoundError as error:
         raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
@@ -174,7 +175,7 @@ def _read_arm(values: dict[str, Any]) -> SavedArm:
 
 
 def read_records(folder: str | Path) -> "pd.DataFrame":
-    """Read the records of a study, with COLUMNS: those of an earlier version lack `begun`.
+    """Read the records of a study, with COLUMNS: those of an earlier version lack the last ones.
 
     Raises:
         StudyError: there are none, or they cannot be read.
@@ -186,7 +187,7 @@ def read_records(folder: str | Path) -> "pd.DataFrame":
     """
     path = Path(folder) / RECORDS[0]
     try:
-        return pandas().read_parquet(path).reindex(columns=COLUMNS).astype({"begun": "boolean"})
+        return pandas().read_parquet(path).reindex(columns=COLUMNS).astype(TYPES)
     except FileNotFoundError as error:
         raise StudyError(f"{folder}: no cell is scored yet; `nanotabpfn study run` does that") from error
     except (OSError, ValueError) as error:

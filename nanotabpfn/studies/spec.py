@@ -25,6 +25,8 @@ CONTROLS = {
     "repeated": "the reference once more, with other data seeds",
 }
 """The controls: name -> what it is."""
+WARM_START = "warm start"
+"""The name and the role of the arm of warm starts, which is compared with none."""
 
 
 class StudyError(Exception):
@@ -100,9 +102,22 @@ class ArmSettings(Settings):
     @field_validator("preset")
     @classmethod
     def _is_known(cls, name: str | None) -> str | None:
-        if name is not None and name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}; {nearest_or_all(name, PRESETS)}")
-        return name
+        return _known_preset(name)
+
+
+class WarmStart(Settings):
+    """The training from which all cells of a model seed start: one for each model seed, before the cells."""
+
+    steps: Count = 200
+    """Training steps. By step 200 all recorded trainings that began had begun, except those on TabICL's
+    `mix_scm`."""
+    preset: str | None = None
+    """The preset that it is trained on; null is the prior of the reference."""
+
+    @field_validator("preset")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        return _known_preset(name)
 
 
 class ModelSettings(Settings):
@@ -175,6 +190,9 @@ class Study(Settings):
     """Settings of model and training by name: one of RECIPES."""
     lr: Positive | None = None
     """Learning rate instead of the recipe's."""
+    warm_start: WarmStart | None = None
+    """One training for each model seed, from whose end all its cells start, so that the luck of the first
+    steps is the same for every arm; null: they start from the initial weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward and backward pass in training; scoring is in float32."""
     eval_every: Count = 96
@@ -241,6 +259,8 @@ class Study(Settings):
                 f"model.embedding_size: must be a multiple of num_attention_heads, "
                 f"got {self.model.embedding_size} and {self.model.num_attention_heads}"
             )
+        if self.warm_start is not None and WARM_START in self.arms:
+            raise ValueError(f"arms: {WARM_START!r} is the name of the trainings of warm_start")
         if self.seed_design == "paired" and len(self.data_seeds) != len(self.model_seeds):
             raise ValueError(
                 f"seed_design: paired needs as many model_seeds as data_seeds, got {len(self.model_seeds)} "
@@ -287,13 +307,30 @@ class Study(Settings):
         """The training that every arm gets, in a line."""
         return (
             f"{self.steps} steps of {self.batch_size} datasets, recipe {self.recipe}, "
-            f"learning rate {self.training['lr']:g}, {self.precision}"
+            f"learning rate {self.training['lr']:g}, {self.precision}{self.after_warm_start}"
         )
+
+    @property
+    def after_warm_start(self) -> str:
+        """The warm start in words that follow those of the steps; empty if there is none.
+
+        >>> Study(name="s", arms={"a": {"preset": "linear"}}, warm_start={"steps": 100}).after_warm_start
+        ', after a warm start of 100 steps on the prior of the reference'
+        """
+        if self.warm_start is None:
+            return ""
+        preset = self.warm_start.preset
+        prior = "the prior of the reference" if preset is None else f"the preset {preset}"
+        return f", after a warm start of {self.warm_start.steps} steps on {prior}"
 
     @property
     def eval_steps(self) -> list[int]:
         """The steps after which the model is scored."""
         return sorted({*range(self.eval_every, self.steps + 1, self.eval_every), self.steps})
+
+
+def _known_preset(name: str | None) -> str | None:
+    return None if name is None else _known((name,), PRESETS, "preset")[0]
 
 
 def _known(names: tuple[str, ...], registry: dict[str, Any], what: str) -> tuple[str, ...]:

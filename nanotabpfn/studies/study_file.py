@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nanotabpfn.studies.arms import resolve_arms
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, StudyError
+from nanotabpfn.studies.arms import resolve_arms, warm_starts_of
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, StudyError, WarmStart
 from priors.registry import find_modules_in, nearest_or_all
 from priors.settings import explain
 
@@ -58,6 +58,7 @@ def load_study(path: str | Path, folder: str | Path | None = None) -> Study:
         _check_names(values)
         study = Study(**{"name": path.stem, **values})
         resolve_arms(study)
+        warm_starts_of(study)
     except ValidationError as error:
         raise StudyError(f"{path}: {explain(error)}") from error
     except TypeError as error:  # keys that are not text
@@ -77,6 +78,7 @@ def _check_names(values: dict[str, Any]) -> None:
     parts = [
         ("", values, Study),
         ("model.", values.get("model"), ModelSettings),
+        ("warm_start.", values.get("warm_start"), WarmStart),
         ("rope.", values.get("rope"), Ropes),
     ]
     for place, fields, kind in [*parts, *((f"arms.{name}.", arm, ArmSettings) for name, arm in arms)]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.suites import SUITES
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Settings, Study
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Settings, Study, WarmStart
 from priors.field_reference import field_docs
 from priors.json_schema import DRAFT, Schema, field_schemas, plain, settings_schema
 from priors.presets import PRESETS
@@ -31,7 +31,9 @@ def study_schema() -> Schema:
     fields["suites"]["items"] = {"anyOf": [{"enum": list(SUITES)}, {"pattern": OPENML_SUITES}]}
     fields["baselines"]["items"] = {"enum": list(BASELINES)}
     in_arm = _described(ArmSettings, arm)
-    in_arm["preset"] = {"description": in_arm["preset"]["description"], "enum": [*PRESETS, None]}
+    in_warm_start = _described(WarmStart, schema["$defs"][WarmStart.__name__])
+    for of_part in (in_arm, in_warm_start):
+        of_part["preset"] = {"description": of_part["preset"]["description"], "enum": [*PRESETS, None]}
     settings = settings_schema()
     in_arm["set"] |= settings
     in_arm["vary"] |= settings | {
@@ -49,6 +51,7 @@ def study_schema() -> Schema:
         "$defs": field_schemas()
         | {
             "ArmSettings": plain(arm) | {"properties": in_arm},
+            "WarmStart": plain(schema["$defs"][WarmStart.__name__]) | {"properties": in_warm_start},
             **{
                 part.__name__: plain(own) | {"properties": _described(part, own)}
                 for part in (ModelSettings, Ropes)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nanotabpfn.data.loaders import Loader
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model, write_atomically
@@ -22,6 +23,7 @@ from nanotabpfn.studies.folder import (
     MODELS_FOLDER,
     baseline_path,
     cell_folder,
+    done_note,
     eval_steps,
     is_trained,
     properties_path,
@@ -33,11 +35,25 @@ from nanotabpfn.studies.properties import PROPERTIES, distances, properties_of_b
 from nanotabpfn.studies.provenance import provenance
 from nanotabpfn.studies.real_tables import suite_properties, suite_tasks
 from nanotabpfn.studies.scoring import POOLED, score_model, score_tables
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.beginning import began_in_time
+from nanotabpfn.training.branch import branch_state, open_source
 from nanotabpfn.training.curves import read_history
 from nanotabpfn.training.loop import train
-from nanotabpfn.training.run import CONFIG_FILE, HISTORY_FILE, Run, RunError, create_run, resume_run
+from nanotabpfn.training.run import (
+    CONFIG_FILE,
+    HISTORY_FILE,
+    Run,
+    RunError,
+    checkpoints,
+    create_run,
+    read_settings,
+    resume_run,
+    write_settings,
+)
+
+SCHEDULE = {"schedule": "schedule_free", "schedule_steps": None}
+"""The defaults of `train`: no recipe has another schedule."""
 
 
 def run_cell(
@@ -82,12 +98,13 @@ def _score_steps(
 
 
 def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) -> None:
-    """Train a cell from its last checkpoint to its last step, and mark it as trained.
+    """Train a cell, or a warm start, from its last checkpoint to its last step, and mark it as trained.
 
     It resumes from the end of a shorter training of the study that is the same otherwise, if there is one.
-    Therefore the last checkpoint of a trained cell is kept.
+    Therefore the last checkpoint of a trained cell is kept. A cell with a warm start begins at its end.
 
     Raises:
+        StudyError: the warm start of the cell is not trained.
         KeyboardInterrupt: the training was stopped by Ctrl-C.
     """
     cell, place = planned.cell, cell_folder(folder, planned.key)
@@ -104,19 +121,22 @@ def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) ->
         if not cell.arm.has_prior:
             save_model(model, _model_path(place, 0))
         elif run.step < cell.arm.steps:
-            num_skipped = _train_from(run, model, planned, study, device)
+            num_skipped = _train_from(run, model, planned, folder, study, device)
     note = {
         "seconds": time.time() - begun,
         "cpu_seconds": time.process_time() - cpu_begun,
         "num_skipped": num_skipped,
-        "begun": _has_begun(place) if cell.arm.has_prior else None,
+        "begun": _has_begun(planned, folder) if cell.arm.has_prior else None,
     }
     write_atomically(place / DONE_FILE, json.dumps(note, indent=1).encode())
 
 
-def _has_begun(place: Path) -> bool | None:
-    """By the rule of `began_in_time`; None if the training is too short for it."""
-    history = read_history(place / HISTORY_FILE)
+def _has_begun(planned: PlannedCell, folder: Path) -> bool | None:
+    """By the rule of `began_in_time`; None if the training is too short for it. Steps count from the end of
+    the warm start, and one that had not begun makes all its cells late."""
+    if planned.warm_start is not None and done_note(folder, planned.warm_start).get("begun") is False:
+        return False
+    history = read_history(cell_folder(folder, planned.key) / HISTORY_FILE)
     if any("class_entropy" not in record for record in history):  # extends a training of an earlier version
         return None
     losses, entropies = ([record[name] for record in history] for name in ("loss", "class_entropy"))
@@ -138,10 +158,14 @@ def _settings(planned: PlannedCell, device: str) -> dict[str, Any]:
     }
 
 
-def _train_from(run: Run, model: NanoTabPFNModel, planned: PlannedCell, study: Study, device: str) -> int:
+def _train_from(
+    run: Run, model: NanoTabPFNModel, planned: PlannedCell, folder: Path, study: Study, device: str
+) -> int:
     """Train from where `run` is to the last step; returns the number of damaged datasets skipped."""
     cell = planned.cell
     loader = cell.arm.loader(study, cell.data_seed)
+    if planned.warm_start is not None and run.state is None:
+        _begin_at_warm_start(run, planned, loader, folder, study)
     loader.num_steps = cell.arm.steps - run.step
 
     def keep(averaged: NanoTabPFNModel, state: dict[str, Any]) -> None:
@@ -163,6 +187,31 @@ def _train_from(run: Run, model: NanoTabPFNModel, planned: PlannedCell, study: S
     return loader.num_skipped
 
 
+def _begin_at_warm_start(run: Run, planned: PlannedCell, loader: Loader, folder: Path, study: Study) -> None:
+    """Write the end of the warm start, with its optimizer's state, as the checkpoint of step 0, so that the
+    cell does not depend on that folder any more."""
+    place = cell_folder(folder, planned.warm_start)
+    if not (place / DONE_FILE).exists() or not checkpoints(place):
+        raise StudyError(
+            f"the warm start of model seed {planned.cell.model_seed} failed, or {place} has lost its "
+            "checkpoint; without that folder, the next run trains it again"
+        )
+    training = SCHEDULE | study.training
+    source = open_source(place)
+    source = source._replace(settings={"training": training})  # the same: it is part of both keys
+    state, taken_over = branch_state(source, loader, training)
+    provenance = source.provenance
+    run.settings["from"] = {
+        "cell": planned.warm_start,
+        "weights": provenance["weights"],
+        "step": provenance["step"],
+        "taken_over": taken_over,
+    }
+    write_settings(run.folder, run.settings)
+    run.checkpoint(source.model, state)
+    run.state = state
+
+
 def _model_path(place: Path, step: int) -> Path:
     return place / MODELS_FOLDER / f"step-{step:08}.safetensors"
 
@@ -174,7 +223,9 @@ def _open_run(place: Path, settings: dict[str, Any]) -> Iterator[Run]:
         run = None
         if (place / CONFIG_FILE).exists():
             with suppress(RunError, CheckpointError):
-                run = stack.enter_context(resume_run(place, settings))
+                earlier = read_settings(place)
+                start = {"from": earlier["from"]} if "from" in earlier else {}  # of its warm start
+                run = stack.enter_context(resume_run(place, settings | start))
         yield run or stack.enter_context(create_run(place, settings, overwrite=True))
 
 

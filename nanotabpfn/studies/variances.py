@@ -78,6 +78,7 @@ def unlike(study: Study, found: Measured) -> str:
         "recipe": (study.recipe, found.recipe),
         "steps": (study.steps, found.steps),
         "batch size": (study.batch_size, found.batch_size),
+        "warm start": ("none" if study.warm_start is None else f"of {study.warm_start.steps} steps", "none"),
     }
     return ", ".join(f"{name} {own}, not {its}" for name, (own, its) in pairs.items() if own != its)
 

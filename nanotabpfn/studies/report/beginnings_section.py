@@ -125,7 +125,10 @@ def beginnings(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[
 
 
 def _deadline(scores: Scores) -> str:
-    return f"step {min(FIRST_VERDICT, scores.study.steps // WINDOW * WINDOW)}"
+    deadline = f"step {min(FIRST_VERDICT, scores.study.steps // WINDOW * WINDOW)}"
+    if scores.study.warm_start is None:
+        return deadline
+    return f"{deadline} after the warm start, or whose warm start itself had not begun"
 
 
 def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:

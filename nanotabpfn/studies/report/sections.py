@@ -22,7 +22,7 @@ from nanotabpfn.studies.report.blocks import (
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses
-from nanotabpfn.studies.report.learned import nothing_learned
+from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.power_section import power_table, power_words
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
@@ -90,7 +90,8 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     blocks.append(
         text(
             f"{metric_name(study.metric)} on the {len(scores.tables)} tables of the suite {scores.suite} "
-            f"after {study.steps} steps of {study.batch_size} datasets; {study.repetitions}. Differences are "
+            f"after {study.steps} steps of {study.batch_size} datasets{study.after_warm_start}; "
+            f"{study.repetitions}. Differences are "
             f"positive where the arm is better. In brackets their {study.level:.0%} intervals, with tables "
             "and seeds as units; claims are adjusted for the number of comparisons (Holm). A difference "
             "that is not shown may still exist."
@@ -161,7 +162,32 @@ def _arms(saved: SavedStudy, scores: Scores) -> list[Block]:
             + ", ".join(f"{name} {value}" for name, value in study.model.model_dump().items())
             + "."
         ),
+        *_warm_starts(saved),
     ]
+
+
+def _warm_starts(saved: SavedStudy) -> list[Block]:
+    """What the cells have in common with a warm start, and whether each of these had begun."""
+    if saved.study.warm_start is None:
+        return []
+    late = [cell.model_seed for cell in saved.warm_starts if cell.notes.get("begun") is False]
+    blocks = [
+        text(
+            f"Warm start: all arms of a model seed, {UNTRAINED} excepted, start from the end of one "
+            f"training of {saved.study.warm_start.steps} steps, with its optimizer's state and its average "
+            "over the steps. So differences are what the arms' own steps change in a model that is already "
+            "trained, not those of trainings from the initial weights. Steps are counted from its end."
+        )
+    ]
+    if late:
+        seeds = ", ".join(map(str, late))
+        blocks.append(
+            warning(
+                f"Warm starts that had not begun by their end: those of model seeds {seeds}. Their arms are "
+                "flagged as late; set more steps in warm_start."
+            )
+        )
+    return blocks
 
 
 def _variance(scores: Scores) -> list[Block]:
@@ -209,7 +235,8 @@ def _metrics(study: Study, scores: Scores, records: "pd.DataFrame") -> list[Bloc
 
 
 def _provenance(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
-    trained = list({cell.key: cell.notes for cell in saved.cells if cell.notes}.values())
+    cells = [*saved.warm_starts, *saved.cells]
+    trained = list({cell.key: cell.notes for cell in cells if cell.notes}.values())
     versions = [{name: note[name] for name in note if name not in COSTS} for note in trained]
     kinds = Counter(", ".join(f"{name} {value}" for name, value in note.items()) for note in versions)
     blocks = [Block("list", items_=tuple(f"{count} cells: {line}" for line, count in kinds.items()))]

@@ -28,6 +28,26 @@ def test_a_job_that_kills_its_worker_has_failed_and_the_others_are_done(tmp_path
     assert not list((tmp_path / "locks").iterdir())
 
 
+def test_cells_wait_for_the_warm_starts_and_for_nothing_else(tmp_path):
+    def groups_of(*kinds):
+        groups = []
+
+        def run(some):
+            groups.append([job.kind for job in some])
+            yield from (jobs.Outcome(job.label, None) for job in some)
+
+        todo = [jobs.Job(kind, f"{kind} {number}", str(number), None) for number, kind in enumerate(kinds)]
+        assert len(list(jobs.run_jobs(todo, tmp_path, run))) == len(kinds)
+        return groups
+
+    (tmp_path / "locks").mkdir()
+    assert groups_of("baseline", "cell", "measurement") == [["baseline", "cell", "measurement"]]
+    assert groups_of("warm start", "baseline", "cell", "measurement") == [
+        ["warm start", "baseline", "measurement"],
+        ["cell"],
+    ]
+
+
 @pytest.mark.parametrize("error", [None, ValueError("no")])
 def test_a_job_is_marked_while_it_is_under_way(tmp_path, error):
     seen = []

@@ -9,7 +9,7 @@ import yaml
 from commands import run_nanotabpfn
 from jsonschema import Draft7Validator
 
-from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study
+from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Study, WarmStart
 from nanotabpfn.studies.study_schema import study_schema
 from priors.field_reference import field_docs
 
@@ -38,7 +38,9 @@ def test_every_study_file_that_ships_is_valid():
 
 def test_every_field_has_its_meaning():
     parts = [(Study, SCHEMA)]
-    parts += [(part, SCHEMA["$defs"][part.__name__]) for part in (ArmSettings, ModelSettings, Ropes)]
+    parts += [
+        (part, SCHEMA["$defs"][part.__name__]) for part in (ArmSettings, ModelSettings, Ropes, WarmStart)
+    ]
     for part, schema in parts:
         found = {name: field["description"] for name, field in schema["properties"].items()}
         assert found == field_docs(part)
@@ -47,6 +49,9 @@ def test_every_field_has_its_meaning():
 RIGHT = [
     {},
     {"suites": ["open", "openml:task/15,37", "tabarena"], "lr": None, "controls": []},
+    {"warm_start": None},
+    {"warm_start": {}},
+    {"warm_start": {"steps": 100, "preset": "default"}},
     {"metric": "brier_score", "rope": {"brier_score": 0.002}},
     {"arms": {"a": {"config": "mine.json", "set": {"mechanisms": "mlp", "parameters.mlp.width": 8}}}},
     {"arms": {"a": {"preset": "default", "vary": {"num_nodes": [4, [16, 32]], "mechanisms": ["mlp"]}}}},
@@ -68,6 +73,9 @@ WRONG = [
     {"arms": {"a": {"preset": "default", "vary": {"num_nodes": 4}}}},
     {"arms": {"a": {"preset": "default", "vary": {"mix": ["column"]}}}},
     {"model": {"layers": 2}},
+    {"warm_start": {"step": 2}},
+    {"warm_start": {"steps": 0}},
+    {"warm_start": {"preset": "linaer"}},
 ]
 
 

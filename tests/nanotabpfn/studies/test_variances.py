@@ -13,6 +13,7 @@ from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.studies import planned_power as planned
 from nanotabpfn.studies.planned_power import planned_power
 from nanotabpfn.studies.power import Components, Design, smallest_difference
+from nanotabpfn.studies.saved import SavedStudy, write_saved
 from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.statistics import mean_interval, trend, variance_parts
 from nanotabpfn.studies.variances import FILE, measured_variances, nearest_variances, unlike
@@ -57,6 +58,15 @@ def test_a_cell_that_is_not_there_is_an_error(tmp_path, script):
     assert result.exit_code == 2
     assert "no cell of" in result.output
     assert not (tmp_path / FILE).exists()
+
+
+def test_a_study_with_a_warm_start_is_not_measured(tmp_path, script):
+    study = study_of(warm_start={})
+    write_saved(SavedStudy(study, "a", (), ()), tmp_path)
+    result = CliRunner().invoke(script, [str(tmp_path), "--out", str(tmp_path / FILE)])
+    assert result.exit_code == 2
+    assert "its cells have a warm start" in result.output
+    assert "warm start of 200 steps, not none" in unlike(study, nearest_variances(study))
 
 
 def test_the_nearest_steps_are_chosen():

@@ -8,7 +8,7 @@ import pandas as pd
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
-from nanotabpfn.studies.records import COLUMNS
+from nanotabpfn.studies.records import COLUMNS, TYPES
 from nanotabpfn.studies.saved import SavedArm, SavedCell, SavedStudy
 from nanotabpfn.studies.spec import Study
 
@@ -73,11 +73,11 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
                 rows.append(row)
     for task, effect in zip(TABLES, of_table, strict=True):
         add("decision_tree", "baseline", None, None, None, True, "real", "builtin", task, 0.7 + effect)
-    frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "begun"])
+    frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("begun", "warm_start")])
     learns = frame["data_seed"].notna() & (frame["arm"] != "untrained")
     frame["begun"] = np.where(learns, frame["arm"] != "scrambled", None)
-    types = dict.fromkeys(["data_seed", "model_seed", "step"], "Int64") | {"begun": "boolean"}
-    return frame.astype(types)
+    frame["warm_start"] = np.where(learns, study.warm_start.steps if study.warm_start else None, None)
+    return frame.astype(TYPES)
 
 
 def began_late(records: pd.DataFrame, arm: str, seeds: list[int], loss: float = 0.15) -> pd.DataFrame:
