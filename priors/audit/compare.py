@@ -28,6 +28,10 @@ LEVELS = (0.05, 0.5, 0.95)
 SHARED = ("rows", "features", "training rows / rows")
 """Properties that all datasets of a block share."""
 
+OF_THE_SPLIT = ("smallest class / rows", "out_of_bag_score", "attempts")
+"""Properties that depend on the split, and those that begin with `redrawn_`: a draw is rejected if a class is
+missing on one side of it."""
+
 
 class PropertyTest(NamedTuple):
     """A test of whether a property has the same distribution in two dumps."""
@@ -54,7 +58,8 @@ def compare_dumps(first: Dump, second: Dump) -> list[PropertyTest]:
     classes, balance, correlation of features and missing cells. Damaged records are left out.
 
     The datasets of a block share sizes and split, so each block counts once for these, and for all properties
-    where a dump's sizes vary. Numbers with ties, such as counts, make the test conservative: the true p-value
+    where a dump's sizes vary. Of properties that depend on the split (`OF_THE_SPLIT`) each block counts once,
+    by its mean. Numbers with ties, such as counts, make the test conservative: the true p-value
     is smaller.
 
     Examples:
@@ -117,7 +122,23 @@ def _stored(dump: Dump, one_per_block: bool) -> dict[str, np.ndarray]:
     for name in dump.properties:
         values = dump.read_property(name)[chosen]
         found[name] = values if values.dtype.kind == "O" else np.asarray(values, np.float64)
-    return found
+    return found if one_per_block else _by_block(found, dump, np.arange(len(dump)))
+
+
+def _by_block(found: dict[str, np.ndarray], dump: Dump, records: np.ndarray) -> dict[str, np.ndarray]:
+    """`found` with the means of blocks for numbers that depend on the split.
+
+    Args:
+        records: (N,) numbers of the datasets that the values are of.
+    """
+    blocks = records // (dump.block_size or 1)
+    _, block, sizes = np.unique(blocks, return_inverse=True, return_counts=True)
+    means = {
+        name: np.bincount(block, values) / sizes
+        for name, values in found.items()
+        if (name in OF_THE_SPLIT or name.startswith("redrawn_")) and values.dtype.kind == "f"
+    }
+    return found | means
 
 
 def _of_tables(dump: Dump, one_per_block: bool) -> dict[str, np.ndarray]:
@@ -125,7 +146,7 @@ def _of_tables(dump: Dump, one_per_block: bool) -> dict[str, np.ndarray]:
     records = np.arange(len(dump))[_one_per_block(dump) if one_per_block else slice(None)]
     if len(records) > SAMPLE:
         records = records[np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)]
-    rows = []
+    rows, sound = [], []
     for record in records:
         x, y = dump.read(record, record + 1)
         features, datapoints = dump.num_features[record], dump.num_datapoints[record]
@@ -143,7 +164,9 @@ def _of_tables(dump: Dump, one_per_block: bool) -> dict[str, np.ndarray]:
             counts = np.unique(y, return_counts=True)[1]
             row |= {"classes": len(counts), "smallest class / rows": counts.min() / datapoints}
         rows.append(row)
-    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+        sound.append(record)
+    found = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+    return found if one_per_block or not rows else _by_block(found, dump, np.array(sound))
 
 
 def _test(name: str, first: np.ndarray, second: np.ndarray) -> PropertyTest | None:

@@ -104,6 +104,18 @@ def test_a_block_counts_once_for_what_its_datasets_share(tmp_path):
     assert found["features"].adjusted < 0.05
 
 
+def test_a_block_counts_once_for_what_depends_on_its_split(tmp_path):
+    found = generated(tmp_path, TINY, TINY, count=40)
+    assert found["smallest class / rows"].counts == (10, 10)
+    assert found["mean |correlation|"].counts == found["noise_scale"].counts == (40, 40)
+    with open_dump(tmp_path / "0.h5") as dump:
+        shares = [
+            np.unique(dump[i].y, return_counts=True)[1].min() / len(dump[i].y) for i in range(len(dump))
+        ]
+    means = np.reshape(shares, (10, 4)).mean(axis=1)
+    assert found["smallest class / rows"].values[0]["50%"] == pytest.approx(np.median(means))
+
+
 def test_damaged_records_are_left_out(tmp_path):
     generate_dump(tmp_path / "a.h5", TINY, 40, seed=0)
     generate_dump(tmp_path / "b.h5", TINY, 40, seed=1)
@@ -111,7 +123,7 @@ def test_damaged_records_are_left_out(tmp_path):
         file["X"][7, 0, 0] = np.inf
     with open_dump(tmp_path / "a.h5") as a, open_dump(tmp_path / "b.h5") as b:
         found = {test.name: test for test in compare_dumps(a, b)}
-    assert found["smallest class / rows"].counts == (40, 39)
+    assert found["mean |correlation|"].counts == (40, 39)
     assert found["num_nodes"].counts == (40, 40)
 
 
