@@ -256,7 +256,10 @@ def from_plain(value: Any) -> Any:
     [(name, arguments)] = value.items()
     if name == "choice":
         if isinstance(arguments, dict):
-            arguments = {_option(option): weight for option, weight in arguments.items()}
+            weights = {_option(option): weight for option, weight in arguments.items()}
+            if len(weights) < len(arguments):
+                raise ValueError(f"choice has an option twice, got {[*arguments]}")
+            arguments = weights
         return choice(arguments)
     if not isinstance(arguments, list | tuple) or len(arguments) != 2:
         raise ValueError(f"{name} needs two numbers, low and high, got {arguments!r}")

@@ -200,6 +200,7 @@ def test_ranges_of_a_config_are_typed():
         ("num_features=choice({2: -1})", "choice needs options, each with a weight of at least 0"),
         ("num_features=choice({2: 0})", "choice needs a weight above 0"),
         ("num_features=choice([])", "choice needs options"),
+        ('num_features={"choice": {"3": 1, "3.0": 2}}', "choice has an option twice, got ['3', '3.0']"),
         ("num_features=choice([2, mlp])", "choice needs numbers, or names"),
         ("label_noise=uniform(0, 2)", "label_noise.1: input should be less than or equal to 1"),
         ("noise_scale=integers(0.5, 1)", "noise_scale: integers: low and high must be integers"),
