@@ -118,6 +118,8 @@ def remedies_of(
         return smallest_of(of, changed, study.level, num_comparisons).adjusted
 
     half, now = difference(design) / 2, design.num_data * design.num_model
+    if now == 1:  # its difference is that of one pair alone, and no size of it is half of one over all pairs
+        return ("more pairs of seeds: of one pair, what is shown holds for that pair alone",)
     pairs = "data seeds" if design.num_model > 1 else "pairs of seeds"
     paired = difference(Design(now, 1, design.num_tables))
     return (

@@ -284,7 +284,8 @@ class Study(Settings):
     def repetitions(self) -> str:
         """The trainings of an arm, in words."""
         if self.seed_design == "paired":
-            return f"{len(self.seeds)} pairs of a data seed and a model seed"
+            number = len(self.seeds)
+            return f"{number} {'pair' if number == 1 else 'pairs'} of a data seed and a model seed"
         return f"{len(self.data_seeds)} data seeds x {len(self.model_seeds)} model seeds"
 
     @property

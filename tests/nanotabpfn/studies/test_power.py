@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanotabpfn.studies.planned_power import remedies_of
 from nanotabpfn.studies.power import (
     POWER,
     Components,
@@ -18,6 +19,7 @@ from nanotabpfn.studies.power import (
 )
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
 from nanotabpfn.studies.saved import read_records, read_saved
+from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.statistics import mean_interval, variance_parts
 
 KNOWN = Components(0.01, 0.014, 0.02)
@@ -160,3 +162,10 @@ def test_studies_resampled_from_real_records_show_what_was_planned(real_differen
     differences = np.stack(studies)[:, :, None]  # (N, D, M, T)
     half = mean_interval(variance_parts(differences), 0.95)
     assert low <= np.mean(differences.mean(axis=(1, 2, 3)) > half) <= high
+
+
+def test_with_one_pair_of_seeds_the_remedy_is_more_pairs():
+    study = Study(name="mine", arms={"a": {"preset": "linear"}}, data_seeds=(0,), model_seeds=(0,))
+    found = remedies_of(Components(0.008, 0.013, 0.019), Design(1, 1, 13), study, num_comparisons=1)
+    assert found == ("more pairs of seeds: of one pair, what is shown holds for that pair alone",)
+    assert study.repetitions == "1 pair of a data seed and a model seed"
