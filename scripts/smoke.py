@@ -75,6 +75,7 @@ priors convert a.h5 a.npz
 priors convert a.npz back.h5
 priors convert a.h5 a.parquet
 priors convert a.parquet again.h5
+priors card a.parquet --title Tables
 priors download 300k_150x5_2 --out downloaded.h5
 nanotabpfn train --dump a.h5 --out runs/a {TINY_RUN} --held-out 8 --suite open --log tensorboard
 nanotabpfn train --resume runs/a --steps 6

@@ -12,12 +12,16 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NO_COMMANDS = {"docs", "test"}  # extras that no command needs
 NOT_TESTED = {"torch", "ray", "wandb"}  # each takes too much to download once more
 
 
 def lower_bounds():
     extras = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *(line for name in extras if name != "test" for line in extras[name])]
+    lines = [
+        *PROJECT["dependencies"],
+        *(line for name in extras if name not in NO_COMMANDS for line in extras[name]),
+    ]
     for requirement in map(Requirement, lines):
         name = canonicalize_name(requirement.name)
         if name not in NOT_TESTED and name != PROJECT["name"]:

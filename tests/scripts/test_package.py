@@ -47,7 +47,12 @@ def test_the_recipe_for_conda_has_the_version_and_the_dependencies(tmp_path):
 def test_scripts_install_all_extras_that_commands_need(script):
     text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
     [listed] = re.findall(r'^extras="(.*)"$', text, re.MULTILINE)
-    others = {"ray", "logging", "test"}  # ray and wandb take too much to download; tests need tests alone
+    others = {
+        "ray",
+        "logging",
+        "docs",
+        "test",
+    }  # ray and wandb take too much to download; no command needs the rest
     assert set(listed.split(",")) == PROJECT["optional-dependencies"].keys() - others
 
 

@@ -31,13 +31,14 @@ def learning_curves(
 ) -> str:
     """The metric against training steps, a panel for each arm, with the reference in all of them.
 
-    The axis spans the means and the levels near them, so that means can be compared; bands may leave it.
+    The axis spans the means and the levels near them, so that means can be compared; bands may leave it. With
+    one arm alone it spans all levels.
 
     Args:
         curves: name -> mean over tables and seeds, lowest and highest seed, (S,) each: the band shows every
             seed.
         reference: the arm of `curves` that is drawn in black in every panel.
-        levels: name -> score of what has no training steps, a grey line if it is near the means.
+        levels: name -> score of what has no training steps, a grey line if the axis has it.
     """
     names = [name for name in curves if name != reference] or [reference]
     columns = min(len(names), 4)
@@ -46,7 +47,9 @@ def learning_curves(
     means = np.concatenate([mean for mean, _, _ in curves.values()])
     span = np.ptp(means)
     near = {
-        name: value for name, value in levels.items() if means.min() - span <= value <= means.max() + span
+        name: value
+        for name, value in levels.items()
+        if len(curves) == 1 or means.min() - span <= value <= means.max() + span
     }
     low, high = min([means.min(), *near.values()]), max([means.max(), *near.values()])
     margin = 0.08 * (high - low) or 0.01

@@ -51,5 +51,7 @@ def test_the_axis_spans_means_and_levels_near_them_and_no_late_seed(monkeypatch)
 
 
 def test_a_study_of_the_reference_alone_has_one_panel():
-    svg = figures.learning_curves(STEPS, {"base": band(0.6, 0.7, 0.8)}, "base", {}, "log loss")
+    curves, levels = {"base": band(0.6, 0.7, 0.8)}, {"decision_tree": 7.4}
+    svg = figures.learning_curves(STEPS, curves, "base", levels, "log loss")
     assert len(re.findall("training step", svg)) == 1
+    assert "decision tree" in svg
