@@ -25,10 +25,16 @@ def _range_of(own: type[Range]) -> tuple[Any, ...]:
         low, _ = check(tuple(given))
         return given.map(partial(_exactly, type(low)))
 
-    def write(values: Range) -> Any:
-        return list(values) if type(values) is own else values.plain()
+    return (
+        WrapValidator(read),
+        PlainSerializer(partial(_written, own)),
+        Field(json_schema_extra={"distribution": own.name}),
+    )
 
-    return WrapValidator(read), PlainSerializer(write), Field(json_schema_extra={"distribution": own.name})
+
+def _written(own: type[Range], values: Any) -> Any:
+    """A range as JSON has it: a pair if its distribution is `own`. Choices are a list."""
+    return values.plain() if isinstance(values, Range) and type(values) is not own else list(values)
 
 
 def _exactly(kind: type, number: float) -> float:
@@ -114,10 +120,6 @@ def _parameter_range(value: Any, check: Callable[[Any], Any]) -> Any:
     return Uniform(checked) if isinstance(checked, tuple) else checked
 
 
-def _written_parameter(values: Any) -> Any:
-    return values.plain() if isinstance(values, Range) and type(values) is not Uniform else list(values)
-
-
 def _interval(value: Any) -> Any:
     given = as_range(value)
     if isinstance(given, Range):
@@ -136,7 +138,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 ParameterRange = Annotated[
     tuple[StrictInt, StrictInt] | tuple[Finite, Finite] | list[str],
     WrapValidator(_parameter_range),
-    PlainSerializer(_written_parameter),
+    PlainSerializer(partial(_written, Uniform)),
 ]
 HiddenShare = Annotated[float, Field(ge=0, le=0.9)]
 HiddenRange = Annotated[tuple[HiddenShare, HiddenShare], *UNIFORM]

@@ -117,9 +117,7 @@ def as_range(value: Any) -> Any:
         >>> as_range(3), as_range([2, 10]), as_range({"log_uniform": [2, 50]}), as_range("log_uniform(2, 50)")
         ((3, 3), [2, 10], log_uniform(2, 50), log_uniform(2, 50))
     """
-    if isinstance(value, str) and DISTRIBUTION.fullmatch(value.strip()):
-        value = read_value(value)
-    value = from_plain(value)
+    value = from_plain(_read_distribution(value))
     return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -133,8 +131,7 @@ def as_weights(value: Any) -> Any:
         >>> as_weights("mlp"), as_weights(["mlp", "linear"]), as_weights({"choice": {"mlp": 2}})
         ({'mlp': 1.0}, {'mlp': 1.0, 'linear': 1.0}, {'mlp': 2})
     """
-    if isinstance(value, str) and DISTRIBUTION.fullmatch(value.strip()):
-        value = read_value(value)
+    value = _read_distribution(value)
     if isinstance(value, dict) and [*value] == ["choice"]:
         value = from_plain(value)
     if isinstance(value, dict):
@@ -145,6 +142,12 @@ def as_weights(value: Any) -> Any:
         if all(isinstance(name, str) for name in names):
             return dict.fromkeys(names, 1.0)
     return value
+
+
+def _read_distribution(value: Any) -> Any:
+    """A distribution that is a text, as in a study file, as JSON has it; any other value as it is."""
+    is_text = isinstance(value, str) and DISTRIBUTION.fullmatch(value.strip())
+    return read_value(value) if is_text else value
 
 
 def as_parameter_range(value: Any) -> Any:

@@ -8,8 +8,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from nanotabpfn.evaluation.suites import SUITES
+from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.run import run_study
 from nanotabpfn.studies.spec import Study
@@ -88,3 +91,12 @@ def damaged_dump(path: Path) -> Path:
 def write_study(path, **changes):
     path.write_text(json.dumps({**SMALL, "arms": {"a": prior(), "b": prior(num_nodes=[4, 5])}, **changes}))
     return path
+
+
+def assert_untrained(folder):
+    """The untrained model of a study has the initial weights of model seed 0."""
+    [untrained] = folder.glob("cells/*/models/step-00000000.safetensors")
+    torch.manual_seed(0)
+    expected = NanoTabPFNModel(**MODEL, num_outputs=2)
+    for weights, own in zip(expected.parameters(), load_model(untrained).parameters(), strict=True):
+        assert torch.equal(weights, own)

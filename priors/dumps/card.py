@@ -7,7 +7,6 @@ References:
     Hugging Face Hub documentation, Dataset cards
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from priors.dumps.convert import outline_at
-from priors.dumps.files import replaced_when_done
+from priors.dumps.files import file_hash, replaced_when_done
 from priors.dumps.outline import Outline
 from priors.dumps.parquet import LONG_COLUMNS, feature_columns
 from priors.dumps.provenance import generator_name, short
@@ -42,8 +41,6 @@ MEDIA_TYPES = {
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "n>1B")
 """Categories of size on the Hub: those below each of SIZES, and the rest."""
-
-HASHED_BYTES = 2**20
 
 DESCRIPTION = (
     "Synthetic tables, sampled from structural causal models, for the training of tabular foundation models."
@@ -128,11 +125,7 @@ def write_card(paths: Sequence[str | Path], title: str, license_name: str = "cc0
 
 
 def _read(path: Path) -> DumpFile:
-    outline, digest = outline_at(path), hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(HASHED_BYTES):
-            digest.update(piece)
-    return DumpFile(path, outline, path.stat().st_size, digest.hexdigest())
+    return DumpFile(path, outline_at(path), path.stat().st_size, file_hash(path))
 
 
 def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:

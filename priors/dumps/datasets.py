@@ -123,8 +123,11 @@ def html_of(dump: "Dump") -> str:
         "features": ", ".join(dump.feature_names) if dump.feature_names else None,
         "target": dump.target_name,
     }
-    told = ("generator", "prior_version", "seed", "created")
-    origin: dict[str, Any] = {name: str(attributes[name])[:100] for name in told if name in attributes}
+    origin: dict[str, Any] = {
+        name: str(attributes[name])[:100]
+        for name in ("generator", "prior_version", "seed", "created")
+        if name in attributes
+    }
     content = attributes.get("content_hash")
     origin["content hash"] = None if content is None else str(content)[:16]
     properties = folded(f"{len(dump.properties)} properties", escape(", ".join(dump.properties)))

@@ -3,7 +3,6 @@
 It needs the standard library only: one file by HTTP takes no more.
 """
 
-import hashlib
 import http.client
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from priors.dumps.files import check_target, replaced_when_done
+from priors.dumps.files import check_target, file_hash, replaced_when_done
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import DumpError
 
@@ -216,8 +215,7 @@ def _checked(part: Path, published: Published) -> str:
             f"{published.url}: what the server sent is not the dump: {str(error).removeprefix(f'{part}: ')}\n"
             f"The file is in a browser at {published.page}"
         ) from error
-    with open(part, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(part)
 
 
 def _check_tables(dump: Dump) -> None:

@@ -1,5 +1,6 @@
 """Output files: the place is checked before any work, and a file takes its name when it is complete."""
 
+import hashlib
 import os
 import shutil
 import socket
@@ -34,6 +35,21 @@ def check_target(path: Path) -> None:
         raise DumpError(f"{path}: cannot be written: it is a folder")
     if not path.parent.is_dir():
         raise DumpError(f"{path}: cannot be written: there is no folder {path.parent}")
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file's bytes.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "notes.txt"
+        ...     _ = path.write_bytes(b"all of it")
+        ...     file_hash(path)[:8]
+        '07630777'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 D datasets in a file; arrays are padded to max_rows and max_features.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from priors.dumps.files import file_hash
 from priors.dumps.outline import Outline
 from priors.dumps.provenance import ORIGIN, STEPS, derived
 from priors.dumps.read import Dump
@@ -148,8 +148,6 @@ def stated_outline(path: Path, fields: Any) -> Outline:
     known = {name: value for name, value in fields["attributes"].items() if name in (*ORIGIN, *STEPS, *NAMES)}
     if not all(isinstance(value, str | int) for value in known.values()):
         raise DumpError(f"{path}: attributes must be texts and integers")
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     origin = {name: value for name, value in known.items() if name not in NAMES}
-    source = {"file": path.name, "sha256": digest, "num_datasets": fields["num_datasets"]} | origin
+    source = {"file": path.name, "sha256": file_hash(path), "num_datasets": fields["num_datasets"]} | origin
     return Outline(**fields | {"attributes": known | derived("convert", [source])})

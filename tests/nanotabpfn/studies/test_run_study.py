@@ -12,10 +12,17 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
-from small_study import MODEL, damaged_dump, digests, prior, run, sorted_records, study_of, write_study
+from small_study import (
+    assert_untrained,
+    damaged_dump,
+    digests,
+    prior,
+    run,
+    sorted_records,
+    study_of,
+    write_study,
+)
 
-from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies import train_and_score
 from nanotabpfn.studies.folder import state_of
 from nanotabpfn.studies.keys import plan_study
@@ -45,11 +52,7 @@ def test_the_same_weights_and_steps_for_every_arm(tmp_path):
     configs = [json.loads(file.read_text()) for file in tmp_path.glob("cells/*/config.json")]
     assert len(configs) == 5  # the untrained model needs no data seed
     assert len({config["sampling_seed"] for config in configs}) == 2
-    [untrained] = tmp_path.glob("cells/*/models/step-00000000.safetensors")
-    torch.manual_seed(0)
-    expected = NanoTabPFNModel(**MODEL, num_outputs=2)
-    for weights, own in zip(expected.parameters(), load_model(untrained).parameters(), strict=True):
-        assert torch.equal(weights, own)
+    assert_untrained(tmp_path)
 
 
 def test_randomness_outside_is_left_alone(tmp_path):

@@ -13,7 +13,16 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from small_study import MODEL, add_toy_suites, digests, prior, run, sorted_records, study_of, write_study
+from small_study import (
+    add_toy_suites,
+    assert_untrained,
+    digests,
+    prior,
+    run,
+    sorted_records,
+    study_of,
+    write_study,
+)
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.cli.study_run import ProgressView
@@ -103,11 +112,7 @@ def test_all_arms_of_a_model_seed_start_from_the_same_weights(tmp_path, monkeypa
 
 def test_the_untrained_model_stays_untrained(tmp_path):
     train_all(study_of(ONE, controls=["untrained"], **WARM), tmp_path)
-    [untrained] = tmp_path.glob("cells/*/models/step-00000000.safetensors")
-    torch.manual_seed(0)
-    expected = NanoTabPFNModel(**MODEL, num_outputs=2)
-    for weights, own in zip(expected.parameters(), load_model(untrained).parameters(), strict=True):
-        assert torch.equal(weights, own)
+    assert_untrained(tmp_path)
 
 
 def test_a_cell_is_the_warm_start_trained_further_on_its_own_prior(tmp_path):
