@@ -29,6 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         plan, content = self.server.plan, self.server.content
+        wait = plan.get("wait")  # before the test sees the request, after which it may remove this
         self.server.requests.append(dict(self.headers))
         if self.path.startswith("/ndownloader") and plan.get("redirect"):
             self.send_response(302)
@@ -50,9 +51,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not plan.get("no_length"):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if "wait" in plan:
+        if wait:
             self.wfile.write(body[: len(body) // 2])
-            plan["wait"].wait(30)
+            wait.wait(30)
             body = body[len(body) // 2 :]
         self.wfile.write(body[: plan.get("break_after", len(body))])
         self.close_connection = True
