@@ -44,15 +44,7 @@ def learning_curves(
     columns = min(len(names), 4)
     rows = -(-len(names) // columns)
     figure, panels = _figure(8.2, 0.9 + 1.75 * rows, columns, rows)
-    means = np.concatenate([mean for mean, _, _ in curves.values()])
-    span = np.ptp(means)
-    near = {
-        name: value
-        for name, value in levels.items()
-        if len(curves) == 1 or means.min() - span <= value <= means.max() + span
-    }
-    low, high = min([means.min(), *near.values()]), max([means.max(), *near.values()])
-    margin = 0.08 * (high - low) or 0.01
+    near, limits = _levels_and_limits(curves, levels)
     for axes in np.atleast_1d(panels).flat[len(names) :]:
         axes.axis("off")
     handles: dict[str, Any] = {}
@@ -69,7 +61,7 @@ def learning_curves(
             steps, mean, color=COLOURS[0], marker="o", markersize=3, linewidth=1.6
         )
         axes.set_title(_wrapped(name), fontsize=8)
-        axes.set(ylim=(low - margin, high + margin))
+        axes.set(ylim=limits)
         axes.set_xticks(steps if len(steps) < 5 else [steps[0], steps[len(steps) // 2], steps[-1]])
         if place % columns:
             axes.tick_params(labelleft=False)
@@ -79,6 +71,22 @@ def learning_curves(
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
                   frameon=False)  # fmt: skip
     return _svg(figure)
+
+
+def _levels_and_limits(
+    curves: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], levels: dict[str, float]
+) -> tuple[dict[str, float], tuple[float, float]]:
+    """The levels that `learning_curves` draws, and the limits of its axis."""
+    means = np.concatenate([mean for mean, _, _ in curves.values()])
+    span = np.ptp(means)
+    near = {
+        name: value
+        for name, value in levels.items()
+        if len(curves) == 1 or means.min() - span <= value <= means.max() + span
+    }
+    low, high = min([means.min(), *near.values()]), max([means.max(), *near.values()])
+    margin = 0.08 * (high - low) or 0.01
+    return near, (low - margin, high + margin)
 
 
 def critical_differences(ranks: dict[str, float], critical_difference: float) -> str:
