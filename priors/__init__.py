@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from priors.dataset import Dataset
     from priors.distributions import choice, integers, log_uniform, uniform
     from priors.dumps.card import write_card
-    from priors.dumps.convert import convert
+    from priors.dumps.formats.convert import convert
     from priors.dumps.hash import content_hash
     from priors.dumps.merge import merge_dumps
     from priors.dumps.outline import Outline, origin_attributes
@@ -50,7 +50,7 @@ _MODULES = {
     "priors.dataset": ["Dataset"],
     "priors.distributions": ["choice", "integers", "log_uniform", "uniform"],
     "priors.dumps.card": ["write_card"],
-    "priors.dumps.convert": ["convert"],
+    "priors.dumps.formats.convert": ["convert"],
     "priors.dumps.hash": ["content_hash"],
     "priors.dumps.merge": ["merge_dumps"],
     "priors.dumps.outline": ["Outline", "origin_attributes"],

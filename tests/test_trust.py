@@ -21,7 +21,7 @@ from nanotabpfn.studies.report.write import write_report
 from nanotabpfn.studies.saved import read_saved
 from nanotabpfn.studies.spec import StudyError
 from priors.config import PriorConfig
-from priors.dumps.convert import convert
+from priors.dumps.formats.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.merge import merge_dumps
 from priors.dumps.read import open_dump

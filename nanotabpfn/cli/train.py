@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
-from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
+from nanotabpfn.cli.train_option_groups import FREE_WHEN_RESUMED, SIZES
 from nanotabpfn.model.choices import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES

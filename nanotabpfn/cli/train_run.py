@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import click
 import torch
 
-from nanotabpfn.cli.train_options import SIZES
+from nanotabpfn.cli.train_option_groups import SIZES
 from nanotabpfn.cli.train_watch import Watch
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
 from nanotabpfn.data.mixture import MixedDataLoader

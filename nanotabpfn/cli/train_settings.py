@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from nanotabpfn.cli.options import resolve_device, resolve_suites
-from nanotabpfn.cli.train_options import FREE_WHEN_RESUMED, SIZES
+from nanotabpfn.cli.train_option_groups import FREE_WHEN_RESUMED, SIZES
 from nanotabpfn.model.precision import resolve_precision
 from nanotabpfn.training.branch import open_source
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from priors.dumps.convert import outline_at
 from priors.dumps.files import file_hash, replaced_when_done
+from priors.dumps.formats.convert import outline_at
+from priors.dumps.formats.parquet import LONG_COLUMNS, feature_columns
 from priors.dumps.outline import Outline
-from priors.dumps.parquet import LONG_COLUMNS, feature_columns
 from priors.dumps.provenance import generator_name, short
 from priors.dumps.schema import DumpError
 

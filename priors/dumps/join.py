@@ -11,6 +11,7 @@ import numpy as np
 
 from priors.dumps.files import new_hdf5
 from priors.dumps.hash import hashed_pieces, hashed_shapes
+from priors.dumps.new_arrays import NewArrays, write_attributes, write_scalars
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import (
     COUNT_KEYS,
@@ -21,7 +22,6 @@ from priors.dumps.schema import (
     DumpError,
     as_dump_error,
 )
-from priors.dumps.storage import NewArrays, write_attributes, write_scalars
 
 # What the pieces of one dump have in common.
 COMMON_ATTRIBUTES = (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from priors.dumps.files import new_hdf5
+from priors.dumps.new_arrays import NewArrays, write_attributes, write_integer, write_scalars
 from priors.dumps.outline import Outline
 from priors.dumps.schema import (
     COUNT_KEYS,
@@ -18,7 +19,6 @@ from priors.dumps.schema import (
     DumpError,
     as_dump_error,
 )
-from priors.dumps.storage import NewArrays, write_attributes, write_integer, write_scalars
 
 
 def write_records(

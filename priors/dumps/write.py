@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from priors.dumps.files import new_hdf5
+from priors.dumps.new_arrays import NewArrays, write_attributes, write_scalars
 from priors.dumps.outline import Outline
 from priors.dumps.provenance import generator_name
 from priors.dumps.schema import (
@@ -24,7 +25,6 @@ from priors.dumps.schema import (
     as_dump_error,
     column_names,
 )
-from priors.dumps.storage import NewArrays, write_attributes, write_scalars
 
 if TYPE_CHECKING:  # a reader of dumps need not load the prior that made them
     from priors.dataset import Dataset

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from priors.cli.main import main
 from priors.config import ConfigError, PriorConfig
-from priors.dumps.convert import convert
+from priors.dumps.formats.convert import convert
 from priors.dumps.merge import merge_dumps
 from priors.dumps.read import open_dump
 from priors.dumps.shuffle import shuffle_dump

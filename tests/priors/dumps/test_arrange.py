@@ -278,7 +278,7 @@ import numpy as np
 from pathlib import Path
 from priors.dumps.merge import merge_dumps
 from priors.dumps.shuffle import shuffle_dump
-from priors.dumps.convert import convert
+from priors.dumps.formats.convert import convert
 from priors.dumps.outline import Outline, origin_attributes
 from priors.dumps.write import write_dump
 from priors.dataset import Dataset

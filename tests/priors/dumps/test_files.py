@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from priors.dumps.convert import convert
 from priors.dumps.files import replaced_when_done
+from priors.dumps.formats.convert import convert
 from priors.dumps.merge import merge_dumps
 from priors.dumps.schema import DumpError
 from priors.dumps.shuffle import shuffle_dump

@@ -24,9 +24,9 @@ from small_dumps import (
 
 from priors.dataset import Dataset
 from priors.dumps.hash import content_hash
+from priors.dumps.new_arrays import chunk_shape
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
-from priors.dumps.storage import chunk_shape
 
 PUBLISHED_LIKE = Path(__file__).parents[2] / "data" / "published_like.h5"
 

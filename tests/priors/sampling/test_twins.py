@@ -10,7 +10,7 @@ from small_dumps import write_datasets
 
 from priors.config import ConfigError, PriorConfig, with_overrides
 from priors.dataset import Dataset, Twin
-from priors.dumps.convert import convert
+from priors.dumps.formats.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.merge import merge_dumps
 from priors.dumps.read import open_dump

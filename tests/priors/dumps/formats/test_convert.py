@@ -13,9 +13,9 @@ import pytest
 from small_dumps import write_datasets
 from tiny_prior import TINY
 
-import priors.dumps.convert
+import priors.dumps.formats.convert
 from priors.dataset import Dataset
-from priors.dumps.convert import convert
+from priors.dumps.formats.convert import convert
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.dumps.schema import COUNT_KEYS, DumpError
@@ -121,7 +121,7 @@ def test_regression_there_and_back(tmp_path):
 
 def test_small_pieces_make_no_difference(mixed_dump, tmp_path, monkeypatch):
     monkeypatch.setattr(priors.dumps.records, "READ_RECORDS", 3)
-    monkeypatch.setattr(priors.dumps.parquet, "ROWS_PER_GROUP", 31)
+    monkeypatch.setattr(priors.dumps.formats.parquet, "ROWS_PER_GROUP", 31)
     for ending in ("npz", "parquet"):
         convert(mixed_dump, tmp_path / f"there.{ending}")
         convert(tmp_path / f"there.{ending}", tmp_path / "back.h5")
@@ -363,13 +363,13 @@ def test_an_error_on_the_way_leaves_what_was_there(mixed_dump, tmp_path, monkeyp
     """The second piece cannot be read any more."""
     out = tmp_path / f"out.{ending}"
     out.write_bytes(b"an older file")
-    real = priors.dumps.convert.pieces_of
+    real = priors.dumps.formats.convert.pieces_of
 
     def pieces(dump, step):
         yield next(iter(real(dump, 4)))
         raise DumpError(f"{dump.path}: record 4 cannot be read")
 
-    monkeypatch.setattr(priors.dumps.convert, "pieces_of", pieces)
+    monkeypatch.setattr(priors.dumps.formats.convert, "pieces_of", pieces)
     with pytest.raises(DumpError, match=r"mixed\.h5: record 4 cannot be read$"):
         convert(mixed_dump, out)
     assert out.read_bytes() == b"an older file"

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from priors.dumps.files import check_target
-from priors.dumps.npz import read_npz, write_npz
+from priors.dumps.formats.npz import read_npz, write_npz
+from priors.dumps.formats.parquet import read_parquet, write_parquet
 from priors.dumps.outline import Outline, outline_of
-from priors.dumps.parquet import read_parquet, write_parquet
 from priors.dumps.provenance import checked_hash, derived, source_entry
 from priors.dumps.read import open_dump
 from priors.dumps.records import Records, pieces_of, step_size
@@ -82,6 +82,11 @@ def outline_at(path: Path) -> Outline:
     Raises:
         DumpError: it cannot be read.
         ValueError: an unknown ending.
+
+    Examples:
+        >>> outline_at(Path("mine.csv"))
+        Traceback (most recent call last):
+        ValueError: mine.csv: must end in .h5, .hdf5, .npz, .parquet, which says what kind of file it is
     """
     _check_ending(path)
     if path.suffix in READERS:
