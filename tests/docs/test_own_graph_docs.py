@@ -23,8 +23,8 @@ SMALLER = {
     "--steps 200 --held-out 256": "--steps 2 --held-out 32",
     "generate(config, 200, seed=1)": "generate(config, 3, seed=1)",
     "people = 10_000": "people = 200",
-    "range(100)": "range(11)",
-    "over 100 models": "over 11 models",
+    "range(100)": "range(18)",
+    "over 100 models": "over 18 models",
 }
 
 
