@@ -14,18 +14,17 @@ from collections import Counter
 from pathlib import Path
 
 from priors.config import PriorConfig
+from priors.dumps import arrays, files, hash, join, new_arrays, outline, provenance, read, schema, write
 from priors.dumps.hash import content_hash
 from priors.dumps.schema import DumpError
+from priors.generation import generate, shards
 from priors.generation.generate import generate_dump
 
 CONFIG = PriorConfig(
     num_datapoints=12, num_features=(2, 3), num_nodes=(4, 5), train_fraction=(0.4, 0.6), block_size=2
 )
-FILES = (
-    *("generate.py", "shards.py"),
-    *("write.py", "join.py", "storage.py", "files.py", "hash.py", "read.py", "arrays.py", "outline.py"),
-    *("provenance.py", "schema.py"),
-)
+MODULES = (generate, shards, write, join, new_arrays, files, hash, read, arrays, outline, provenance, schema)
+FILES = [os.path.basename(module.__file__) for module in MODULES]
 
 
 def make(path: Path, keep_shards: bool) -> None:
