@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to Python
     from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
     from nanotabpfn.data.mixture import MixedDataLoader
+    from nanotabpfn.data.tabicl_batches import write_tabicl_batches
     from nanotabpfn.data.torch_datasets import DumpBatches, DumpDataset
     from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
     from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
 _MODULES = {
     "nanotabpfn.data.loaders": ["PriorDataLoader", "PriorDumpDataLoader"],
     "nanotabpfn.data.mixture": ["MixedDataLoader"],
+    "nanotabpfn.data.tabicl_batches": ["write_tabicl_batches"],
     "nanotabpfn.data.torch_datasets": ["DumpBatches", "DumpDataset"],
     "nanotabpfn.estimators.classifier": ["NanoTabPFNClassifier"],
     "nanotabpfn.estimators.regressor": ["NanoTabPFNRegressor"],

@@ -71,6 +71,7 @@ priors merge a.h5 b.h5 --out both.h5
 priors shuffle both.h5 --out shuffled.h5 --seed 0
 priors split both.h5 --parts 2 --out-dir parts
 priors convert a.h5 published.h5 --layout published
+priors convert a.h5 playground.h5 --layout tfm-playground
 priors convert a.h5 a.npz
 priors convert a.npz back.h5
 priors convert a.h5 a.parquet
@@ -86,6 +87,7 @@ nanotabpfn evaluate --model runs/real --suite builtin-regression --device cpu
 nanotabpfn plot runs/a --scores scores.json
 nanotabpfn predict --train table.csv --target species --test table.csv --out classes.csv
 nanotabpfn predict --train table.csv --target price --test table.csv --out prices.csv --problem regression
+nanotabpfn convert a.h5 batches --batch-size 32
 nanotabpfn study init example.yaml
 nanotabpfn study schema
 nanotabpfn study plan study.yaml --out runs/study

@@ -14,6 +14,10 @@ COMMANDS = {
         "nanotabpfn.cli.predict:predict_command",
         "Learn the target of one table, and predict that of another.",
     ),
+    "convert": Lazy(
+        "nanotabpfn.cli.convert:convert_command",
+        "Write the datasets of DUMP into FOLDER as the files that TabICL trains on.",
+    ),
     "plot": Lazy("nanotabpfn.cli.plot:plot_command", "Draw a run's loss and ROC AUC against training steps."),
     "study": Lazy(
         "nanotabpfn.cli.study:study_group",

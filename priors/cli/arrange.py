@@ -8,11 +8,12 @@ import click
 from priors.cli.options import EXISTING, NEW, overwrite_option
 from priors.console import Seed, json_option, printable, refuse_existing, report
 from priors.dumps.card import CARD, CROISSANT, LICENSES, write_card
-from priors.dumps.formats.convert import ENDINGS, LAYOUTS
+from priors.dumps.formats.convert import ENDINGS
 from priors.dumps.formats.convert import convert as convert_dump
 from priors.dumps.merge import merge_dumps
 from priors.dumps.outline import Outline
 from priors.dumps.read import open_dump
+from priors.dumps.rewrite import LAYOUTS
 from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.split import equal_sizes, part_names, split_dump
 
@@ -145,9 +146,9 @@ def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool
 @click.argument("out", type=NEW)
 @click.option(
     "--layout",
-    type=click.Choice(list(LAYOUTS)),
-    help="Layout of an HDF5 file OUT: ours; published, its six keys alone; or renamed, the same with the "
-    "split under train_test_split_index.  [default: ours]",
+    type=click.Choice(LAYOUTS),
+    help="Layout of an HDF5 file OUT: ours; published, its six keys alone; or tfm-playground, the keys that "
+    "TFM-Playground writes, with the split under train_test_split_index.  [default: ours]",
 )
 @overwrite_option
 @json_option
@@ -156,7 +157,10 @@ def convert(source: Path, out: Path, layout: str | None, overwrite: bool, as_jso
 
     Nothing is rounded or left out of the tables. Parquet has one row per datapoint, for those without HDF5:
     dataset, row, is_train, y, x0, x1 ... or the features' own names (null where a dataset has fewer
-    features). It and the published layout do not hold the properties and the twins.
+    features). It and the other layouts do not hold the properties and the twins.
+
+    The loaders of nanoTabPFN and of TFM-Playground train on our dumps as they are; other programs may want
+    exactly their layouts. For TabICL: `nanotabpfn convert`.
 
     \b
     priors convert 300k_150x5_2.h5 ours.h5                        # from the published layout to ours

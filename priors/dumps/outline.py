@@ -85,6 +85,17 @@ def shared_block(dump: Dump) -> int:
     """How many consecutive datasets share a split and a shape: as the file says or, if not, as it shows.
 
     The published file does not say it, but its chunks are the blocks in which it was generated.
+
+    Examples:
+        >>> import tempfile
+        >>> from priors.config import PriorConfig
+        >>> from priors.dumps.read import open_dump
+        >>> from priors.generation.generate import generate_dump
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = generate_dump(f"{folder}/my.h5", PriorConfig(num_datapoints=20), num_datasets=3, seed=0)
+        ...     with open_dump(f"{folder}/my.h5") as dump:
+        ...         shared_block(dump)
+        32
     """
     if dump.block_size is not None:
         return dump.block_size

@@ -20,12 +20,13 @@ from priors.dumps.schema import (
     as_dump_error,
 )
 
+LAYOUTS = ("ours", "published", "tfm-playground")
+"""Which keys a dump has: all; the six of the published dump; those that TFM-Playground writes, the published
+ones with the split renamed, the problem and the size of a batch."""
+
 
 def write_records(
-    path: str | Path,
-    outline: Outline,
-    pieces: Iterable[dict[str, np.ndarray]],
-    published_split: str | None = None,
+    path: str | Path, outline: Outline, pieces: Iterable[dict[str, np.ndarray]], layout: str = "ours"
 ) -> str:
     """Write records as they are, good or bad, to `path`: a dump that is made of other files.
 
@@ -34,7 +35,7 @@ def write_records(
         outline: what holds for all of them.
         pieces: consecutive records by key: X (n, max_rows, max_features), y (n, max_rows), perhaps X_do and
             y_do alike, the sizes and the split (n,), each properties/NAME (n,); the same keys in all pieces.
-        published_split: if given, the file has the six published keys alone, the split under this name.
+        layout: of LAYOUTS.
 
     Returns:
         The content hash that the file carries.
@@ -64,7 +65,7 @@ def write_records(
             if stop > count:
                 raise DumpError(f"{path}: must get {count} records, got more")
             if not arrays.arrays:
-                _create_arrays(arrays, outline, values, published_split)
+                _create_arrays(arrays, outline, values, layout)
             _check_texts(path, arrays, values)
             arrays.write(start, values)
             start = stop
@@ -77,7 +78,7 @@ def write_records(
             "content_hash": content,
         }
         with as_dump_error(path, "cannot be written"):
-            if published_split is None:
+            if layout != "published":
                 write_scalars(file, outline.max_num_classes, outline.block_size)
             elif outline.max_num_classes is not None:
                 write_integer(file, "max_num_classes", outline.max_num_classes)
@@ -85,14 +86,13 @@ def write_records(
     return content
 
 
-def _create_arrays(
-    arrays: NewArrays, outline: Outline, values: dict[str, np.ndarray], published_split: str | None
-) -> None:
-    """An array for each key of the first piece; in a published layout, for the published keys."""
+def _create_arrays(arrays: NewArrays, outline: Outline, values: dict[str, np.ndarray], layout: str) -> None:
+    """An array for each key of the first piece that the layout has."""
     for name, column in values.items():
-        if published_split is not None and name not in ("X", "y", *COUNT_KEYS):
+        if layout != "ours" and name not in ("X", "y", *COUNT_KEYS):
             continue
-        stored = published_split if name == SPLIT_KEYS[0] else None
+        renamed = name == SPLIT_KEYS[0] and layout == "tfm-playground"
+        stored = SPLIT_KEYS[1] if renamed else None
         shape = (outline.num_datasets, *column.shape[1:])
         arrays.create(name, shape, _stored_as(name, column), stored)
 

@@ -1,4 +1,4 @@
-"""A dump as another kind of file, and back: HDF5 in our or the published layout, npz, Parquet of long rows.
+"""A dump as another kind of file, and back: HDF5 in our layout or others', npz, Parquet of long rows.
 
 Records keep their order and their bits, so a converted file still says from which config and seed they are.
 """
@@ -14,11 +14,7 @@ from priors.dumps.outline import Outline, outline_of
 from priors.dumps.provenance import checked_hash, derived, source_entry
 from priors.dumps.read import open_dump
 from priors.dumps.records import Records, pieces_of, step_size
-from priors.dumps.rewrite import write_records
-from priors.dumps.schema import SPLIT_KEYS
-
-LAYOUTS = {"ours": None, "published": SPLIT_KEYS[0], "renamed": SPLIT_KEYS[1]}
-"""Layouts of HDF5, and the name of the split where only the six published keys are written."""
+from priors.dumps.rewrite import LAYOUTS, write_records
 
 ENDINGS = (".h5", ".hdf5", ".npz", ".parquet")
 """Endings of file names: what kind of file it is."""
@@ -29,14 +25,15 @@ READERS = {".npz": read_npz, ".parquet": read_parquet}
 def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outline:
     """Write the records of `source` to `out`; the endings of their names say what kind of file each is.
 
-    HDF5 (.h5, .hdf5) in our layout and npz hold all that a dump holds. The published layout has no
-    properties and no twins; Parquet, one row per datapoint, has neither these nor padding. Every kind carries
-    the provenance.
+    HDF5 (.h5, .hdf5) in our layout and npz hold all that a dump holds. The other layouts have no properties
+    and no twins; Parquet, one row per datapoint, has neither these nor padding. Every kind carries the
+    provenance.
 
     Args:
         source: the file.
         out: the new file.
-        layout: of LAYOUTS; for an `out` in HDF5.
+        layout: of an `out` in HDF5: `ours`, which the published loader and TFM-Playground's read too;
+            `published`, its six keys alone; or `tfm-playground`, the keys that TFM-Playground writes.
 
     Returns:
         What holds for all records.
@@ -72,7 +69,7 @@ def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outlin
         elif out.suffix == ".parquet":
             write_parquet(out, records)
         else:
-            write_records(out, records.outline, records.pieces(), published_split=LAYOUTS[layout])
+            write_records(out, records.outline, records.pieces(), layout)
     return records.outline
 
 

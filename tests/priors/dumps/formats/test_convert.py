@@ -55,7 +55,7 @@ def rewrite_npz(path, **changes):
 @pytest.mark.parametrize("source", ["mixed_dump", "published_like"])
 @pytest.mark.parametrize(
     ("ending", "layout"),
-    [("npz", "ours"), ("parquet", "ours"), ("h5", "ours"), ("h5", "published"), ("h5", "renamed")],
+    [("npz", "ours"), ("parquet", "ours"), ("h5", "ours"), ("h5", "published"), ("h5", "tfm-playground")],
 )
 def test_there_and_back_is_the_same_to_the_bit(request, tmp_path, source, ending, layout):
     source = request.getfixturevalue(source)
@@ -145,9 +145,14 @@ def test_the_published_layout_has_its_keys_and_no_others(mixed_dump, tmp_path):
             "max_num_classes": "int64",
         }
         assert file["max_num_classes"][0] == 3
-    convert(mixed_dump, tmp_path / "renamed.h5", "renamed")
-    with h5py.File(tmp_path / "renamed.h5") as file:
-        assert set(file) == SIX_KEYS - {"single_eval_pos"} | {"train_test_split_index"}
+
+
+def test_the_layout_of_the_playground_has_the_problem_and_the_size_of_a_block_too(mixed_dump, tmp_path):
+    convert(mixed_dump, tmp_path / "theirs.h5", "tfm-playground")
+    with h5py.File(tmp_path / "theirs.h5") as file:
+        more = {"train_test_split_index", "problem_type", "original_batch_size"}
+        assert set(file) == SIX_KEYS - {"single_eval_pos"} | more
+        assert (file["problem_type"][()], file["original_batch_size"][0]) == (b"classification", 4)
 
 
 def test_provenance_says_what_was_done_to_which_file(published_like, tmp_path):
@@ -347,7 +352,7 @@ def test_bad_parquet_is_refused(parquet, change, message):
 def test_unknown_endings_and_layouts_are_named(mixed_dump, tmp_path):
     with pytest.raises(ValueError, match=r"out\.csv: must end in \.h5"):
         convert(mixed_dump, tmp_path / "out.csv")
-    with pytest.raises(ValueError, match="layout must be ours, published, renamed, got 'theirs'"):
+    with pytest.raises(ValueError, match="layout must be ours, published, tfm-playground, got 'theirs'"):
         convert(mixed_dump, tmp_path / "out.h5", "theirs")
 
 
