@@ -7,25 +7,20 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, get_type_hints
 
-import networkx as nx
-
 from nanotabpfn.studies.spec import WARM_START, ArmSettings, Study, StudyError, dose_of
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.dumps.download import PUBLISHED
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
-from priors.families.graphs import GRAPHS
 from priors.presets import PRESETS
-from priors.registry import lookup
-from priors.sampling.ranges_and_weights import from_range, sample_name
 from priors.streams import STUDY, stream
 
 if TYPE_CHECKING:
     from nanotabpfn.data.loaders import Loader
 
 LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
-REPEATED, GALLERY, COMMON, WARM = 0, 1, 2, 3  # stream(seed, STUDY, ...)
+REPEATED, COMMON, WARM = 0, 2, 3  # stream(seed, STUDY, ...)
 COMMON_PRIOR = "mixed"
 """The preset whose held-out datasets are the same for all cells of all studies: the richest."""
 
@@ -326,27 +321,3 @@ def _control(control: str, reference: Arm) -> Arm:
         )
     config = replace(reference.config, **LEARNS_NOTHING)
     return reference._replace(name=control, role="control", config=config)
-
-
-def sample_graphs(config: PriorConfig, num_graphs: int, seed: int) -> list[tuple[str, nx.DiGraph]]:
-    """Causal graphs as the prior draws them, with the names of their families, for the report's gallery.
-
-    Examples:
-        >>> [(family, graph)] = sample_graphs(PriorConfig(graphs={"random_tree": 1}), num_graphs=1, seed=0)
-        >>> family, nx.is_directed_acyclic_graph(graph)
-        ('random_tree', True)
-    """
-    if config.graph is not None:
-        return [("your own", config.graph.digraph)]
-    graphs = []
-    for number in range(num_graphs):
-        rng = stream(seed, STUDY, GALLERY, number)
-        num_features = config.num_features.at(rng.random())
-        num_nodes = max(config.num_nodes.at(rng.random()), num_features + 1)
-        family = sample_name(config.graphs, rng)
-        parameters = {
-            name: from_range(values, rng.random())
-            for name, values in config.parameters.get(family, {}).items()
-        }
-        graphs.append((family, lookup(GRAPHS, family)(num_nodes, rng, **parameters)))
-    return graphs

@@ -30,7 +30,7 @@ TITLE = 0.3  # inches above a graph
 class Drawing(NamedTuple):
     """One graph with the places of its nodes, before it is drawn."""
 
-    sampled: SampledDataset
+    structure: Structure
     places: dict[Hashable, Point]
     routes: dict[Edge, list[Point]]
 
@@ -76,7 +76,7 @@ def plot_graphs(
     check_num_draws(num_draws)
     is_own = config.graph is not None
     rows = [
-        [Drawing(sampled, *layered_layout(sampled.structure.graph)) for sampled in row]
+        [_laid_out(sampled.structure) for sampled in row]
         for row in _rows_of_datasets(config, 1 if is_own else num_draws, seed, by_family and not is_own)
     ]
     number = "" if is_own else " with the number of their column"
@@ -95,9 +95,35 @@ def plot_graphs(
         for row, of_row, height in zip(panels, rows, heights, strict=True):
             for axes, drawing in zip(row, of_row, strict=False):
                 if not is_own and (not by_family or drawing is of_row[0]):
-                    axes.set_title(family_label(drawing.sampled.dataset.properties["graph"]), fontsize=8)
+                    axes.set_title(family_label(drawing.structure.family), fontsize=8)
                 _draw_graph(axes, drawing, width, height, named=is_own)
     return figure
+
+
+def draw_graph(axes: "Axes", structure: Structure, width: float, height: float) -> None:
+    """Draw the graph behind a dataset in a panel of a larger figure, in the style of `plot_graphs`.
+
+    Features are blue circles with the number of their column, the target is an orange diamond, what is not
+    observed are grey dots; causes are to the left of their effects.
+
+    Args:
+        width, height: of the panel with its title, in inches.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> from priors import PRESETS
+        >>> [sampled] = sample_datasets(PRESETS["default"], num_draws=1, seed=0)
+        >>> axes = Figure().subplots()
+        >>> draw_graph(axes, sampled.structure, width=2, height=2)
+        >>> [text.get_text() for text in axes.texts]
+        ['0', '1', '2', '3', '4']
+    """
+    axes.axis("off")
+    _draw_graph(axes, _laid_out(structure), width, height, named=False)
+
+
+def _laid_out(structure: Structure) -> Drawing:
+    return Drawing(structure, *layered_layout(structure.graph))
 
 
 def _size(rows: list[list[Drawing]]) -> tuple[float, list[float]]:
@@ -133,7 +159,7 @@ def _draw_graph(axes: "Axes", drawing: Drawing, width: float, height: float, nam
         width, height: of the panel, in inches.
         named: whether nodes show their names; otherwise features show their column.
     """
-    structure, places = drawing.sampled.structure, drawing.places
+    structure, places = drawing.structure, drawing.places
     per_inch = _set_limits(axes, drawing, width, height)
     scale = min(1.0, 1 / (STEP * max(per_inch)))  # of the markers
     _draw_edges(axes, drawing, per_inch[0], scale)
@@ -169,7 +195,7 @@ def _draw_edges(axes: "Axes", drawing: Drawing, per_inch: float, scale: float) -
     from matplotlib.patches import FancyArrowPatch
 
     for (_, effect), route in drawing.routes.items():
-        radius = scale * RADII[_role(effect, drawing.sampled.structure)]  # points
+        radius = scale * RADII[_role(effect, drawing.structure)]  # points
         gap = (radius + 0.8) / 72 * per_inch
         route = [*route[:-1], (route[-1][0] - gap, route[-1][1])]
         axes.add_patch(

@@ -1,9 +1,12 @@
 """The parts of a report: sections of blocks, which are text, warnings, lists, code, figures or tables."""
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
+
+from nanotabpfn.studies.report.figures import Picture
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,7 @@ class Block:
     """A part of a section. `kind` is text, warning, list, code, figure or table.
 
     Examples:
-        >>> figure("curves", "<svg/>", "Learning curves.").uri
+        >>> figure("curves", Picture("<svg/>", b""), "Learning curves.").uri
         'data:image/svg+xml;base64,PHN2Zy8+'
     """
 
@@ -19,7 +22,8 @@ class Block:
     text: str = ""
     items_: tuple[str, ...] = ()
     caption: str = ""
-    name: str = ""  # of a figure's file
+    name: str = ""  # of a figure's files
+    pdf: bytes = b""  # the same figure as `text`, which is its SVG
     header: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     text_columns: tuple[int, ...] = ()
@@ -48,9 +52,9 @@ def warning(words: str) -> Block:
     return Block("warning", words)
 
 
-def figure(name: str, svg: str, caption: str) -> Block:
-    """A figure; `name` is that of its file."""
-    return Block("figure", svg, name=name, caption=caption)
+def figure(name: str, picture: Picture, caption: str) -> Block:
+    """A figure; `name` is that of its files."""
+    return Block("figure", picture.svg, name=name, caption=caption, pdf=picture.pdf)
 
 
 def table(
@@ -69,6 +73,28 @@ def table(
         caption=caption,
         text_columns=text_columns,
     )
+
+
+def numbered(sections: list[Section]) -> list[Section]:
+    """The sections, figures and tables with their numbers, as a reader refers to them.
+
+    >>> [section] = numbered([Section("In short", [table(["arm"], [["linear"]], "The arms.")])])
+    >>> section.title, section.blocks[0].caption
+    ('1 In short', 'Table 1. The arms.')
+    """
+    numbers = {"figure": count(1), "table": count(1)}
+
+    def with_number(block: Block) -> Block:
+        if block.kind not in numbers:
+            return block
+        return replace(
+            block, caption=f"{block.kind.capitalize()} {next(numbers[block.kind])}. {block.caption}"
+        )
+
+    return [
+        Section(f"{number} {section.title}", list(map(with_number, section.blocks)))
+        for number, section in enumerate(sections, 1)
+    ]
 
 
 def metric_name(metric: str) -> str:

@@ -1,25 +1,33 @@
-"""The figures of a report: each is a function of arrays and names, and returns the text of an SVG.
+"""The figures of a report: each is a function of arrays and names, and returns a `Picture`.
 
 Axis letters: A arms, S steps, T tables.
 """
 
 import warnings
 from collections.abc import Sequence
-from io import StringIO
-from typing import Any
+from io import BytesIO
+from typing import Any, NamedTuple
 
-import networkx as nx
 import numpy as np
 
 from nanotabpfn.studies.spec import StudyError
+from priors.plots.graphs import draw_graph
+from priors.plots.style import BLUE, CLASS_COLOURS, RED, family_label
+from priors.sampling.structure import Structure
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish too.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+COLOURS = [BLUE, RED]
+"""Of arms that are better and worse, or of what is shown and its reference."""
 DASHES = [(4, 2), (1, 2), (6, 2, 1, 2), (9, 2), (2, 1), (6, 2, 1, 2, 1, 2)]  # of grey lines
 GREY = "#888888"
 MAX_NAME = 40  # of an arm in a figure; tables have the whole name
 MAX_LABEL = 120  # of an axis, with the name of an arm in it
-CLASS_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000"]
+
+
+class Picture(NamedTuple):
+    """A figure for a web page and for a paper."""
+
+    svg: str
+    pdf: bytes
 
 
 def learning_curves(
@@ -28,7 +36,7 @@ def learning_curves(
     reference: str,
     levels: dict[str, float],
     label: str,
-) -> str:
+) -> Picture:
     """The metric against training steps, a panel for each arm, with the reference in all of them.
 
     The axis spans the means and the levels near them, so that means can be compared; bands may leave it. With
@@ -70,7 +78,7 @@ def learning_curves(
     figure.supylabel(label, fontsize=9)
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
                   frameon=False)  # fmt: skip
-    return _svg(figure)
+    return _picture(figure)
 
 
 def _levels_and_limits(
@@ -89,7 +97,7 @@ def _levels_and_limits(
     return near, (low - margin, high + margin)
 
 
-def critical_differences(ranks: dict[str, float], critical_difference: float) -> str:
+def critical_differences(ranks: dict[str, float], critical_difference: float) -> Picture:
     """Average ranks on a line, the best at the left. A bar joins arms between which Nemenyi's test finds no
     difference (after Demsar, JMLR 2006)."""
     names = sorted(ranks, key=ranks.__getitem__)
@@ -125,12 +133,12 @@ def critical_differences(ranks: dict[str, float], critical_difference: float) ->
     for i, (first, last) in enumerate(groups):
         ends = values[first] - 0.015 * width, values[last] + 0.015 * width
         axes.plot(ends, [-0.3 - 0.5 * i] * 2, color="black", linewidth=3.5, solid_capstyle="butt")
-    return _svg(figure)
+    return _picture(figure)
 
 
 def intervals(
     panels: dict[str, tuple[dict[str, tuple[float, tuple[float, float]]], float]], label: str
-) -> str:
+) -> Picture:
     """Differences from the reference with their intervals, and a grey band of those that do not matter.
 
     Args:
@@ -151,7 +159,7 @@ def intervals(
         axes.set_title(metric, fontsize=9)
         axes.locator_params(axis="x", nbins=5)
     figure.supxlabel(_wrapped(label, 80, MAX_LABEL), fontsize=9)
-    return _svg(figure)
+    return _picture(figure)
 
 
 def dose_response(
@@ -159,7 +167,7 @@ def dose_response(
         str, tuple[np.ndarray, list[tuple[float, tuple[float, float]]], tuple[float, tuple[float, float]]]
     ],
     field: str,
-) -> str:
+) -> Picture:
     """Differences of each dose from the mean of all doses, and the line of the trend with its band.
 
     Args:
@@ -183,10 +191,10 @@ def dose_response(
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(_wrapped(field, 40), fontsize=9)
     np.atleast_1d(axes_of)[0].set_ylabel("from the mean of all doses, up is better", fontsize=8)
-    return _svg(figure)
+    return _picture(figure)
 
 
-def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray], label: str) -> str:
+def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray], label: str) -> Picture:
     """The difference from the reference on every table, a column of panels for each arm."""
     figure, panels = _figure(1.7 + 1.9 * len(differences), 0.9 + 0.22 * len(tables), len(differences))
     panels = np.atleast_1d(panels)
@@ -201,10 +209,12 @@ def table_differences(tables: Sequence[str], differences: dict[str, np.ndarray],
         axes.set_title(_wrapped(name), fontsize=8)
         axes.locator_params(axis="x", nbins=3)
     figure.supxlabel(_wrapped(label, 60, MAX_LABEL), fontsize=8)
-    return _svg(figure)
+    return _picture(figure)
 
 
-def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, sign: int, label: str) -> str:
+def heat_map(
+    rows: Sequence[str], columns: Sequence[str], values: np.ndarray, sign: int, label: str
+) -> Picture:
     """Scores (rows, columns) of models on priors; the colour shows the distance to the best of the column.
 
     Args:
@@ -227,7 +237,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, si
     axes.set(xlabel="held-out datasets of", ylabel="trained on")
     axes.spines[:].set_visible(False)
     figure.colorbar(image, label=_wrapped(_wrapped(label, 60), 60), shrink=0.9)
-    return _svg(figure)
+    return _picture(figure)
 
 
 def scatter(
@@ -235,7 +245,7 @@ def scatter(
     scores: dict[str, float],
     real: dict[str, float],
     label: str,
-) -> str:
+) -> Picture:
     """A panel for each property: its value in each prior against the score of the models trained on it.
 
     Args:
@@ -253,11 +263,10 @@ def scatter(
     for axes, (name, values) in zip(np.atleast_1d(panels).flat, properties.items(), strict=False):
         if np.isfinite(real.get(name, np.nan)):
             axes.axvline(real[name], color=GREY, linestyle=":", linewidth=1)
-        for i, (arm, score) in enumerate(scores.items()):
+        for arm, score in scores.items():
             if np.isfinite(values.get(arm, np.nan)):
-                colour = COLOURS[i % len(COLOURS)]
                 [handles[f"{numbers[arm]}  {_short(arm)}"]] = axes.plot(
-                    values[arm], score, "o", color=colour, ms=4
+                    values[arm], score, "o", color=COLOURS[0], ms=4
                 )
                 axes.annotate(
                     numbers[arm], (values[arm], score), xytext=(3, 2), textcoords="offset points", fontsize=7
@@ -270,37 +279,26 @@ def scatter(
     figure.supylabel(label, fontsize=9)
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, fontsize=8,
                   frameon=False)  # fmt: skip
-    return _svg(figure)
+    return _picture(figure)
 
 
-def gallery(
-    graphs: Sequence[tuple[str, nx.DiGraph]], datasets: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> str:
+def gallery(structures: Sequence[Structure], datasets: Sequence[tuple[np.ndarray, np.ndarray]]) -> Picture:
     """Causal graphs, with the names of their families, above two features of some datasets (x, y)."""
-    columns = max(len(graphs), len(datasets))
-    figure, panels = _figure(1.75 * columns, 3.7 if graphs else 1.9, columns, 2 if graphs else 1)
+    columns, width, height = max(len(structures), len(datasets)), 2.05, 1.9
+    figure, panels = _figure(
+        width * columns, height * (2 if structures else 1), columns, 2 if structures else 1
+    )
     panels = np.atleast_2d(panels)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
-    for axes, (family, graph) in zip(panels[0] if graphs else [], graphs, strict=False):
-        for layer, nodes in enumerate(nx.topological_generations(graph)):
-            for node in nodes:
-                graph.nodes[node]["layer"] = layer
-        places = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
-        # Causes at the top. Layers are shifted in turn, else an edge that passes a layer could be hidden.
-        places = {
-            node: (x + 0.15 * (-1) ** graph.nodes[node]["layer"], -y) for node, (x, y) in places.items()
-        }
-        nx.draw_networkx(
-            graph, places, ax=axes, node_size=18, with_labels=False, width=0.6, arrowsize=5,
-            node_color=COLOURS[0], edge_color=GREY,
-        )  # fmt: skip
-        axes.set_title(family.replace("_", " ").replace("growing network with ", ""), fontsize=7)
+    for axes, structure in zip(panels[0] if structures else [], structures, strict=False):
+        draw_graph(axes, structure, width, height)
+        axes.set_title(_wrapped(family_label(structure.family), 30), fontsize=8)
     for axes, (x, y) in zip(panels[-1], datasets, strict=False):
         first, second = (0, 1) if x.shape[1] > 1 else (0, 0)
         colours = [CLASS_COLOURS[int(label) % len(CLASS_COLOURS)] for label in y]
         axes.scatter(np.clip(x[:, first], -4, 4), np.clip(x[:, second], -4, 4), c=colours, s=5, linewidths=0)
-    return _svg(figure)
+    return _picture(figure)
 
 
 # ---------------------------------------------------------------------------------------------- drawing
@@ -321,20 +319,27 @@ def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tup
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def _picture(figure: Any) -> Picture:
     import matplotlib as mpl
     from matplotlib.text import Text
 
-    content = StringIO()
-    nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    # Text is not drawn as curves, and names are never markup: `$` is a dollar sign.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "study", "text.parse_math": False}
+    # Text is text in both files, not curves, and names are never markup: `$` is a dollar sign.
+    settings = {
+        "svg.fonttype": "none", "svg.hashsalt": "study", "pdf.fonttype": 42, "text.parse_math": False
+    }  # fmt: skip
+    nothing = {
+        "svg": dict.fromkeys(["Creator", "Date", "Format", "Type"]),
+        "pdf": dict.fromkeys(["Creator", "CreationDate", "Producer"]),
+    }
+    files = {ending: BytesIO() for ending in nothing}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # the reader's fonts have it
-        figure.savefig(content, format="svg", metadata=nothing)
-    return content.getvalue()
+        # In the SVG the reader's fonts are used, which have it; in the PDF it is an empty box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        for ending, metadata in nothing.items():
+            figure.savefig(files[ending], format=ending, metadata=metadata)
+    return Picture(files["svg"].getvalue().decode(), files["pdf"].getvalue())
 
 
 def _short(name: str, longest: int = MAX_NAME) -> str:

@@ -1,24 +1,30 @@
 """The sections on priors: models on own and other priors, properties of the datasets, a gallery."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
-from nanotabpfn.studies.arms import COMMON_PRIOR, Arm, sample_graphs
+from nanotabpfn.studies.arms import COMMON_PRIOR, Arm
 from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
 from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, text, three_digits, warning
 from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.spec import Study
+from priors.plots.sampled_datasets import sample_datasets
+from priors.sampling.structure import Structure
 from priors.streams import PRIOR_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GALLERY_SIZE = 4
+GRAPHS_CAPTION = (
+    "Causal graphs: arrows lead from a cause to its effect; blue circles are features, with the number of "
+    "their column, the orange diamond is the target, grey dots are not observed."
+)
 
 
 def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
@@ -40,11 +46,11 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
         [row, *map(three_digits, line), *([three_digits(common.get(row, np.nan))] if len(common) else [])]
         for row, line in zip(rows, values, strict=True)
     ]
-    svg = heat_map(rows, columns, values, sign, f"{name}, behind the best")
+    picture = heat_map(rows, columns, values, sign, f"{name}, behind the best")
     return [
         figure(
             "priors",
-            svg,
+            picture,
             f"{name} of the models of each arm (rows) on held-out datasets of each arm's prior (columns), "
             "mean over datasets and seeds. Columns differ in how hard their datasets are, so compare within "
             "a column; the best of each is bold.",
@@ -67,7 +73,7 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
     if not arms:
         return []
     reached = {arm: float(scores.table_means(arm).mean()) for arm in arms}
-    svg = scatter(
+    picture = scatter(
         {labels[name]: means.loc[arms, name].to_dict() for name in means.columns},
         reached,
         {labels[name]: float(of_suite[name]) for name in means.columns},
@@ -76,7 +82,7 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
     return [
         figure(
             "properties",
-            svg,
+            picture,
             f"Means over the {study.held_out} held-out datasets a data seed of each prior, against the "
             f"{score_name} of its models on the suite {scores.suite}. Dotted: the real tables.",
         ),
@@ -148,32 +154,25 @@ def priors_gallery(saved: SavedStudy) -> list[Block]:
             blocks.append(text(f"{arm.name}: not drawn, since its dump or its code is not here."))
             continue
         try:
-            svg = gallery(_graphs_of(arm, seed), _datasets_of(arm, study, seed))
+            picture = gallery(*_drawn(arm, study, seed))
         except Exception as error:  # a mechanism of the user's own may raise anything
             blocks.append(warning(f"{arm.name}: cannot be drawn: {error}"))
             continue
-        graphs = "Above, causal graphs as it draws them, causes on top. " if arm.config else ""
-        blocks.append(
-            figure(
-                f"prior-{len(blocks) + 1}",
-                svg,
-                f"{arm.name}. {graphs}{'Below, t' if graphs else 'T'}he first two features of datasets of "
-                "data "
-                f"seed {seed}, coloured by class.",
-            )
-        )
+        caption = f"the first two features of datasets of data seed {seed}, coloured by class."
+        above = f"{GRAPHS_CAPTION} Below them, {caption}" if arm.config else caption.capitalize()
+        blocks.append(figure(f"prior-{len(blocks) + 1}", picture, f"{arm.name}. {above}"))
     return blocks
 
 
-def _graphs_of(arm: Arm, seed: int) -> list[tuple[str, Any]]:
-    return sample_graphs(arm.config, GALLERY_SIZE, seed) if arm.config else []
-
-
-def _datasets_of(arm: Arm, study: Study, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _drawn(arm: Arm, study: Study, seed: int) -> tuple[list[Structure], list[tuple[np.ndarray, np.ndarray]]]:
+    """The graphs of some datasets of an arm, and the datasets (x, y); a dump has no graphs."""
+    if arm.config is not None:
+        sampled = sample_datasets(arm.config, GALLERY_SIZE, seed)
+        return [one.structure for one in sampled], [(one.dataset.x, one.dataset.y) for one in sampled]
     batch = next(iter(arm.loader(study, seed)))
     datasets = [
         (x.numpy(), y.numpy())
         for part in batch.get("parts", [batch])
         for x, y in zip(part["x"], part["y"], strict=True)
     ]
-    return datasets[:GALLERY_SIZE]
+    return [], datasets[:GALLERY_SIZE]

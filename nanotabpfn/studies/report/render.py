@@ -3,7 +3,7 @@
 from html import escape
 from importlib.resources import files
 
-from nanotabpfn.studies.report.blocks import Block, Section
+from nanotabpfn.studies.report.blocks import Block, Section, numbered
 from nanotabpfn.studies.spec import StudyError
 
 TEMPLATE = "report.html"
@@ -25,7 +25,7 @@ def to_html(title: str, sections: list[Section]) -> str:
     template = environment.from_string(
         (files("nanotabpfn.studies.report") / TEMPLATE).read_text(encoding="utf-8")
     )
-    return template.render(title=title, sections=sections)
+    return template.render(title=title, sections=numbered(sections))
 
 
 def to_markdown(title: str, sections: list[Section]) -> str:
@@ -34,13 +34,13 @@ def to_markdown(title: str, sections: list[Section]) -> str:
     >>> print(to_markdown("A *study*", [Section("In short", [Block("text", "No <difference>.")])]))
     # A \\*study\\*
     <BLANKLINE>
-    ## In short
+    ## 1 In short
     <BLANKLINE>
     No &lt;difference>.
     <BLANKLINE>
     """
     lines = [f"# {_escaped(title)}", ""]
-    for section in sections:
+    for section in numbered(sections):
         lines += [f"## {section.title}", ""]
         for block in section.blocks:
             lines += [*_markdown(block), ""]

@@ -23,6 +23,7 @@ from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
+from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
 from nanotabpfn.studies.report.priors_sections import cross_prior, priors_gallery, priors_properties
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
@@ -69,6 +70,7 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
         Section("Where the variance comes from", [*_variance(scores), *power_table(begun, second_begun)]),
         Section("All metrics", _metrics(study, scores, records)),
         Section("The priors", priors_gallery(saved)),
+        Section("Methods", methods(saved, scores, second, records)),
         Section("How it was made", _provenance(saved, records)),
     ]
     return [section for section in sections if section.blocks]

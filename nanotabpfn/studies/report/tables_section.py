@@ -94,13 +94,13 @@ def _curves(scores: Scores) -> list[Block]:
     reference = scores.reference if scores.reference in curves else next(iter(curves))
     levels |= {name: float(values.mean()) for name, values in scores.baselines.items()}
     name = metric_name(scores.metric)
-    svg = learning_curves(study.eval_steps, curves, reference, levels, name)
+    picture = learning_curves(study.eval_steps, curves, reference, levels, name)
     caption = (
         f"{name} on the suite {scores.suite} against training steps, mean over tables and seeds, a panel for "
         "each arm; the band reaches from the lowest to the highest seed. The axis spans the means: bands may "
         "leave it. Grey lines are the baselines, and controls that learn nothing, if they are near the means."
     )
-    return [figure("curves", svg, caption)]
+    return [figure("curves", picture, caption)]
 
 
 def _comparisons(scores: Scores, second: Scores) -> list[Block]:
@@ -120,14 +120,14 @@ def _intervals(scores: Scores, second: Scores) -> list[Block]:
         found = {arm: one.comparisons[arm][0] for arm in arms}
         shown = {arm: (each.mean, each.interval) for arm, each in found.items()}
         panels[metric_name(one.metric)] = shown, one.rope
-    svg = intervals(panels, f"difference from {scores.reference}, right is better")
+    picture = intervals(panels, f"difference from {scores.reference}, right is better")
     caption = (
         f"Differences from {scores.reference} with their {study.level:.0%} intervals over tables and seeds, "
         "not adjusted for their number, positive where the arm is better; grey ones include zero. "
         f"Differences within the grey bands, {scores.rope:g} and {second.rope:g} to either side, do not "
         "matter."
     )
-    return [figure("differences", svg, caption)]
+    return [figure("differences", picture, caption)]
 
 
 def _tests(scores: Scores) -> Block:

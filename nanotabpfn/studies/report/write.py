@@ -1,20 +1,27 @@
-"""Writes the report of a study's folder: report.html, report.md and figures."""
+"""Writes the report of a study's folder: report.html, report.md, figures, tables and references."""
 
 import re
 from pathlib import Path
 
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.folder import pandas
+from nanotabpfn.studies.report.blocks import Section
+from nanotabpfn.studies.report.latex import to_latex
+from nanotabpfn.studies.report.methods_section import bibtex
 from nanotabpfn.studies.report.render import to_html, to_markdown
 from nanotabpfn.studies.report.sections import build_report
 from nanotabpfn.studies.saved import read_records, read_saved
 from nanotabpfn.studies.spec import StudyError
 
+BIBLIOGRAPHY = "references.bib"
 NUMBER_OF_RECORDS = "<!-- records: {} -->"
 
 
 def write_report(folder: str | Path, overwrite: bool = False) -> tuple[Path, Path]:
-    """Write `report.html`, `report.md` and its `figures` from study.json and the records alone.
+    """Write the report of a study, from study.json and the records alone.
+
+    `report.html` needs no other file. `report.md` shows the SVG files in `figures`, where each figure is a
+    PDF too. `tables` has every table as LaTeX, and `references.bib` what the study rests on.
 
     Args:
         overwrite: replace a report that was made from more records.
@@ -42,15 +49,37 @@ def write_report(folder: str | Path, overwrite: bool = False) -> tuple[Path, Pat
             "replaces it"
         )
     sections = build_report(saved, records, folder)
-    (folder / "figures").mkdir(exist_ok=True)
-    for section in sections:
-        for block in section.blocks:
-            if block.kind == "figure":
-                write_atomically(folder / "figures" / f"{block.name}.svg", block.text.encode())
+    for path, content in files_of(sections).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        write_atomically(folder / path, content)
+    write_atomically(folder / BIBLIOGRAPHY, f"{bibtex(saved.study)}\n".encode())
     mark = NUMBER_OF_RECORDS.format(len(records))
     write_atomically(markdown, to_markdown(saved.study.name, sections).encode())
     write_atomically(page, f"{to_html(saved.study.name, sections)}\n{mark}\n".encode())
     return page, markdown
+
+
+def files_of(sections: list[Section]) -> dict[str, bytes]:
+    """The figures and tables of a report as files: path in the study's folder -> content.
+
+    A table is named after its section and its number there, so that other sections do not rename it.
+
+    Examples:
+        >>> from nanotabpfn.studies.report.blocks import table
+        >>> list(files_of([Section("Real tables", [table(["arm"], [["a"]], "Arms.")])]))
+        ['tables/real-tables-1.tex']
+    """
+    found = {}
+    for section in sections:
+        for block in section.blocks:
+            if block.kind == "figure":
+                found[f"figures/{block.name}.svg"] = block.text.encode()
+                found[f"figures/{block.name}.pdf"] = block.pdf
+        tables = [block for block in section.blocks if block.kind == "table"]
+        for number, block in enumerate(tables, 1):
+            name = f"{section.title.lower().replace(' ', '-')}-{number}"
+            found[f"tables/{name}.tex"] = f"{to_latex(block, f'tab:{name}')}\n".encode()
+    return found
 
 
 def _num_records(page: Path) -> int:

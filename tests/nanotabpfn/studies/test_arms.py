@@ -2,11 +2,10 @@
 
 import sys
 
-import networkx as nx
 import pytest
 from study_files import TWO_ARMS, write
 
-from nanotabpfn.studies.arms import architecture, cells_of, dose_series, resolve_arms, sample_graphs
+from nanotabpfn.studies.arms import architecture, cells_of, dose_series, resolve_arms
 from nanotabpfn.studies.spec import CONTROLS, Study, StudyError
 from nanotabpfn.studies.study_file import load_study
 from nanotabpfn.training.recipes import RECIPES
@@ -163,12 +162,3 @@ def test_arms_say_what_they_are(resolved):
     arms = resolved()
     assert "mechanisms linear" in arms["a"].describe()
     assert arms["untrained"].describe() == "no training"
-
-
-def test_graphs_for_the_gallery_are_those_of_the_prior():
-    config = PriorConfig(num_nodes=(7, 9), graphs={"random_tree": 1, "layered": 1})
-    graphs = sample_graphs(config, 12, seed=3)
-    assert {family for family, _ in graphs} == {"random_tree", "layered"}
-    assert all(7 <= len(graph) <= 9 and nx.is_directed_acyclic_graph(graph) for _, graph in graphs)
-    again = sample_graphs(config, 2, seed=3)
-    assert [sorted(graph.edges) for _, graph in again] == [sorted(graph.edges) for _, graph in graphs[:2]]

@@ -17,7 +17,7 @@ def band(*means):
 
 def axes_of(monkeypatch, curves, levels):
     drawn = []
-    monkeypatch.setattr(figures, "_svg", lambda figure: drawn.append(figure) or "<svg/>")
+    monkeypatch.setattr(figures, "_picture", drawn.append)
     figures.learning_curves(STEPS, curves, "base", levels, "ROC AUC")
     [figure] = drawn
     return figure, [axes for axes in figure.axes if axes.get_title()]
@@ -52,6 +52,6 @@ def test_the_axis_spans_means_and_levels_near_them_and_no_late_seed(monkeypatch)
 
 def test_a_study_of_the_reference_alone_has_one_panel():
     curves, levels = {"base": band(0.6, 0.7, 0.8)}, {"decision_tree": 7.4}
-    svg = figures.learning_curves(STEPS, curves, "base", levels, "log loss")
+    svg = figures.learning_curves(STEPS, curves, "base", levels, "log loss").svg
     assert len(re.findall("training step", svg)) == 1
     assert "decision tree" in svg

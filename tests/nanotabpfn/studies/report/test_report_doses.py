@@ -89,6 +89,6 @@ def test_two_doses_left_are_no_series():
 
 def test_names_are_text_in_the_figure():
     line = (0.1, (0.0, 0.2))
-    svg = dose_response({"<script>": (np.array([0.0, 1.0, 3.0]), [line] * 3, line)}, "$x^{")
+    svg = dose_response({"<script>": (np.array([0.0, 1.0, 3.0]), [line] * 3, line)}, "$x^{").svg
     assert svg.count("<svg") == 1
     assert "<script" not in svg

@@ -1,21 +1,21 @@
 """Figures of a report: their texts, and the smallest studies."""
 
-import networkx as nx
 import numpy as np
 
 from nanotabpfn.studies.report.figures import critical_differences, gallery, heat_map, scatter
+from priors.sampling.structure import Structure
 
 
 def test_a_figure_has_every_property_and_every_arm(texts):
     properties = {"forest": {"a": 0.6, "b": np.nan}, "coverage": {"a": 0.1, "b": 0.2}}
-    assert "svg" in scatter(properties, {"a": 0.8, "b": 0.9}, {"forest": 0.8}, "ROC AUC")
+    assert "svg" in scatter(properties, {"a": 0.8, "b": 0.9}, {"forest": 0.8}, "ROC AUC").svg
     assert {"forest", "coverage", "1 a", "2 b", "ROC AUC"} <= set(texts)
 
 
 def test_figures_of_the_smallest_studies():
-    assert "svg" in critical_differences({"a": 1.0, "b": 2.0}, 5.0)
-    assert "svg" in heat_map(["a"], ["a"], np.array([[0.5]]), 1, "ROC AUC")
-    graph = nx.DiGraph([(0, 1)])
+    assert "svg" in critical_differences({"a": 1.0, "b": 2.0}, 5.0).svg
+    assert "svg" in heat_map(["a"], ["a"], np.array([[0.5]]), 1, "ROC AUC").svg
+    structure = Structure([[], [0]], features=[0], target=1, family="random_tree")
     one_feature = np.zeros((4, 1)), np.array([0, 1, 0, 1])
-    assert "svg" in gallery([("tree", graph)], [one_feature])
-    assert "svg" in gallery([], [one_feature] * 2)
+    assert "svg" in gallery([structure], [one_feature]).svg
+    assert "svg" in gallery([], [one_feature] * 2).svg

@@ -8,6 +8,7 @@ from simulated_study import saved_study, simulate, study_of
 from nanotabpfn.studies.report import figures
 from nanotabpfn.studies.report.render import to_html, to_markdown
 from nanotabpfn.studies.report.sections import build_report
+from priors.sampling.structure import Structure
 
 NAMES = ["$", "$x^{", "a_b", "<script>alert(1)</script>", "مرحبا", "x" * 60]
 
@@ -28,7 +29,6 @@ def test_names_of_arms_are_text_on_every_page(tmp_path):
 
 @pytest.mark.parametrize("name", [*NAMES, "y" * 200, "a long name of words " * 10])
 def test_names_are_text_in_every_figure(name):
-    import networkx as nx
     import numpy as np
 
     names, line = [name, "other"], np.array([0.5, 0.6])
@@ -39,6 +39,7 @@ def test_names_are_text_in_every_figure(name):
         figures.table_differences(names, dict.fromkeys(names, line), name),
         figures.heat_map(names, names, np.eye(2), 1, name),
         figures.scatter({name: dict.fromkeys(names, 0.5)}, dict.fromkeys(names, 0.5), {}, name),
-        figures.gallery([(name, nx.DiGraph([(0, 1)]))], []),
+        figures.gallery([Structure([[], [0]], [0], 1, name)], []),
     ]
-    assert all(svg.count("<svg") == 1 and "<script" not in svg for svg in drawn)
+    assert all(svg.count("<svg") == 1 and "<script" not in svg for svg, _ in drawn)
+    assert all(pdf.startswith(b"%PDF") and b"CreationDate" not in pdf for _, pdf in drawn)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -52,6 +54,21 @@ def test_a_study_that_names_code_is_reported_without_importing_it(tmp_path, monk
     file = tmp_path / "study.json"
     file.write_text(file.read_text().replace('"linear": 1.0', '"hostile:mine": 1.0'))
     assert "good: not drawn" in write_report(tmp_path)[1].read_text()
+
+
+def test_figures_tables_and_references_are_files_for_a_paper(tmp_path):
+    write_folder(tmp_path, study_of())
+    page, _ = write_report(tmp_path)
+    figures = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert figures == sorted(
+        f"{Path(name).stem}{ending}" for name in figures[::2] for ending in (".pdf", ".svg")
+    )
+    assert {"curves.pdf", "differences.svg"} <= set(figures)
+    tables = [path.read_text() for path in (tmp_path / "tables").iterdir()]
+    assert len(tables) == page.read_text().count("<table")
+    labels = re.findall(r"\\label\{(tab:.*)\}", "".join(tables))
+    assert len(set(labels)) == len(tables)
+    assert (tmp_path / "references.bib").read_text().startswith("@misc{pfefferle2025nanotabpfn,")
 
 
 def test_an_emptier_report_is_not_written_without_a_word(tmp_path):

@@ -17,6 +17,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.images, self.links, self.tables, self.text = [], [], [], [], ""
+        self.captions, self.titles, self.texts_of = [], [], None
         self.feed(text)
         assert not self.open
 
@@ -25,6 +26,11 @@ class Page(HTMLParser):
         self.links += [values[name] for name in ("href", "src") if name in values]
         if tag == "img":
             self.images.append(values)
+        self.texts_of = (
+            self.titles if tag == "h2" else self.captions if values.get("class") == "caption" else None
+        )
+        if self.texts_of is not None:
+            self.texts_of.append("")
         if tag == "table":
             self.tables.append([])
         if tag == "tr":
@@ -36,10 +42,13 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+        self.texts_of = None
 
     def handle_data(self, data):
         if "script" not in self.open and "style" not in self.open:
             self.text += data
+        if self.texts_of is not None:
+            self.texts_of[-1] += data
         if self.open and self.open[-1] in ("th", "td"):
             self.tables[-1][-1][-1] += data
 
@@ -66,6 +75,11 @@ def test_the_page_stands_alone(tmp_path):
         assert {len(row) for row in rows} == {len(rows[0])}
     assert "<b>same</b> & |other|" in page.text
     assert "Is *this* <i>safe</i>?" in page.text
+    for kind, captions in (("Figure", [image["alt"] for image in page.images]), ("Table", page.captions)):
+        assert [caption.split(".")[0] for caption in captions] == [
+            f"{kind} {number}" for number in range(1, 1 + len(captions))
+        ]
+    assert [title.split()[0] for title in page.titles] == [str(n) for n in range(1, 1 + len(sections))]
     markdown = to_markdown("a <title>", sections)
     assert markdown.startswith("# a &lt;title>\n")
     assert "Is \\*this\\* &lt;i>safe&lt;/i>?" in markdown
