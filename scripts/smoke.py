@@ -93,6 +93,7 @@ nanotabpfn study schema
 nanotabpfn study plan study.yaml --out runs/study
 nanotabpfn study run study.yaml --out runs/study --workers 1
 nanotabpfn study report runs/study
+nanotabpfn study compare runs/study runs/study
 """
 
 

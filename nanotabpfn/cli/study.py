@@ -78,6 +78,7 @@ def study_group() -> None:
     nanotabpfn study plan mine.yaml           # its cells, the time and disk they need
     nanotabpfn study run mine.yaml            # runs/mine; resumes after any stop
     nanotabpfn study report runs/mine         # runs/mine/report.html
+    nanotabpfn study compare runs/mine runs/other    # is an effect found again?
 
     FILE may be `published`: the published experiment, on three tables of OpenML.
     """
@@ -243,6 +244,25 @@ def report_command(folder: Path, overwrite: bool, as_json: bool) -> None:
     page, markdown = write_report(folder, overwrite)
     document = {"page": page, "markdown": markdown}
     report(as_json, f"{page} (open it in a browser), {markdown}", document)
+
+
+@study_group.command("compare")
+@click.argument("first", metavar="A", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("second", metavar="B", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_option
+def compare_command(first: Path, second: Path, as_json: bool) -> None:
+    """Show in what the finished studies in the folders A and B differ: their settings, scores and effects.
+
+    Of the arms that both have, by name: the final score in A and in B, and how far each differs from the
+    reference, with the interval of the difference between the studies. So a second study tells whether an
+    effect is found again with other seeds, more steps or another recipe.
+
+    \b
+    nanotabpfn study compare runs/mine runs/longer
+    """
+    from nanotabpfn.cli.study_compare import show_comparison
+
+    show_comparison(first, second, as_json)
 
 
 def _folder(file: Path, out: Path | None) -> Path:

@@ -75,9 +75,23 @@ def variance_parts(differences: np.ndarray) -> list[tuple[np.ndarray, int]]:
         >>> [(round(float(part), 4), freedom) for part, freedom in variance_parts(differences)]
         [(0.0133, 2), (0.01, 1)]
     """
+    return _parts(differences, (-3, -2), (-2, -1), (-3, -1))
+
+
+def seed_parts(scores: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """The parts of `variance_parts` with data seeds and with model seeds as units.
+
+    Examples:
+        >>> len(seed_parts(np.zeros((6, 1, 13))))
+        1
+    """
+    return _parts(scores, (-2, -1), (-3, -1))
+
+
+def _parts(values: np.ndarray, *all_axes: tuple[int, int]) -> list[tuple[np.ndarray, int]]:
     parts = []
-    for axes in ((-3, -2), (-2, -1), (-3, -1)):
-        means = differences.mean(axis=axes)  # (..., T), (..., D) or (..., M)
+    for axes in all_axes:
+        means = values.mean(axis=axes)  # (..., T), (..., D) or (..., M)
         num_units = means.shape[-1]
         if num_units > 1:
             parts.append((means.var(axis=-1, ddof=1) / num_units, num_units - 1))
@@ -87,7 +101,7 @@ def variance_parts(differences: np.ndarray) -> list[tuple[np.ndarray, int]]:
 def mean_interval(parts: list[tuple[np.ndarray, int]], level: float) -> np.ndarray:
     """Half the width of an interval of a mean whose variance is the sum of `parts`, each an estimate (...)
     with its degrees of freedom: the root of the sum of the squares of Student's intervals of each. Its
-    coverage is at least `level`, whatever the parts' true sizes (Banerjee, Sankhya 22 (1960) 317-328).
+    coverage is at least `level`, whatever the parts' true sizes (Banerjee, Sankhya 22 (1960) 357-358).
 
     Examples:
         >>> float(mean_interval([(0.01**2, 12)], level=0.95).round(4))  # 0.01 times Student's 2.18

@@ -1,0 +1,113 @@
+"""Two studies compared: what differs between them, and by how much with which interval."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from simulated_study import TABLES, saved_study, simulate, study_of
+
+from nanotabpfn.cli.main import main
+from nanotabpfn.studies.records import write_records
+from nanotabpfn.studies.report import compare_studies as module
+from nanotabpfn.studies.report.compare_studies import compare_studies
+from nanotabpfn.studies.report.scores import Scores
+from nanotabpfn.studies.saved import write_saved
+from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.statistics import seed_parts
+
+
+def write(folder, study, means, seed=0, tables=TABLES):
+    folder.mkdir()
+    records = simulate(study, means, seed)
+    write_saved(saved_study(study), folder)
+    write_records(records[(records["target"] != "real") | records["task"].isin(tables)], folder)
+    return folder
+
+
+def rows_of(found, kind, metric="roc_auc"):
+    return {row.arm: row for row in found.rows if (row.kind, row.metric) == (kind, metric)}
+
+
+@pytest.fixture
+def first(tmp_path):
+    return write(tmp_path / "a", study_of(), {"good": 0.8, "same": 0.8})
+
+
+def test_a_study_does_not_differ_from_itself(first):
+    found = compare_studies(first, first)
+    assert found.settings == {}
+    assert found.tables == TABLES
+    assert {row.arm for row in found.rows if row.kind == "score"} == {
+        "good", "same", "untrained", "scrambled", "repeated"
+    }  # fmt: skip
+    assert {row.arm for row in found.rows if row.kind == "effect"} == {"same", "repeated"}
+    for row in found.rows:
+        assert row.a == row.b
+        assert row.difference == 0
+        assert row.p_value == 1
+        assert row.interval[0] < 0 < row.interval[1]
+
+
+def test_differences_are_those_of_the_scores_and_of_the_effects(first, tmp_path):
+    study = study_of(steps=8, arms=("good", "same", "new"))
+    second = write(tmp_path / "b", study, {"good": 0.83, "same": 0.88}, seed=1, tables=TABLES[2:])
+    found = compare_studies(first, second)
+    assert found.tables == TABLES[2:]
+    assert found.settings["steps"] == (4, 8)
+    assert found.settings["arms.new"][0] is None
+    scores, effects = rows_of(found, "score"), rows_of(found, "effect")
+    assert "new" not in scores
+    assert scores["good"].difference == pytest.approx(0.03, abs=0.02)
+    assert effects["same"].difference == pytest.approx(0.05, abs=0.02)
+    assert effects["same"].difference == pytest.approx(
+        scores["same"].difference - scores["good"].difference, abs=1e-12
+    )
+    assert effects["same"].p_value < 0.01
+    losses = rows_of(found, "score", "log_loss")
+    assert losses["same"].difference == pytest.approx(scores["same"].difference)  # up is better there too
+    assert losses["same"].b == pytest.approx(1 - scores["same"].b)
+
+
+def test_the_interval_covers_the_difference_of_two_studies(first):
+    """With tables, seeds and the rest as in the simulation of studies, but for many studies."""
+    rng, covered, num_studies = np.random.default_rng(0), 0, 600
+    scores = Scores(saved_study(study_of()), simulate(study_of(), {}))
+    for _ in range(num_studies):
+        table_effects = rng.normal(0, 0.05, 13)
+        pair = []
+        for _ in "ab":
+            values = table_effects + rng.normal(0, 0.01, 13) + rng.normal(0, 0.01, (6, 1, 13))
+            values = values + rng.normal(0, 0.02, (6, 1, 1))
+            pair.append(module._Means(values.mean(axis=(0, 1)), seed_parts(values)))
+        [row] = module._compared("score", {"arm": tuple(pair)}, scores)
+        covered += row.interval[0] <= 0 <= row.interval[1]
+    assert covered / num_studies >= 0.94
+
+
+def test_studies_with_nothing_in_common(first, tmp_path):
+    write(tmp_path / "b", study_of(), {})
+    records = simulate(study_of(), {})
+    write_records(records.assign(task="another " + records["task"]), tmp_path / "b")
+    with pytest.raises(StudyError, match="have no table in common: builtin and builtin"):
+        compare_studies(first, tmp_path / "b")
+    other = study_of(arms=("x", "y"), controls=())
+    with pytest.raises(StudyError, match=r"have no arm in common: good, same, .* and x, y"):
+        compare_studies(first, write(tmp_path / "c", other, {}))
+
+
+def test_the_command_prints_both_and_as_json(first, tmp_path):
+    second = write(tmp_path / "b", study_of(steps=8), {"same": 0.88})
+    result = CliRunner().invoke(main, ["study", "compare", str(first), str(second)])
+    assert result.exit_code == 0, result.output
+    assert "  A  steps=4\n  B  steps=8\n" in result.output
+    assert "Effects, arm minus reference, ROC AUC" in result.output
+    result = CliRunner().invoke(main, ["study", "compare", str(first), str(second), "--json"])
+    document = json.loads(result.output)
+    assert document["settings"]["steps"] == {"a": 4, "b": 8}
+    [row] = [
+        row
+        for row in document["rows"]
+        if (row["arm"], row["kind"], row["metric"]) == ("same", "effect", "roc_auc")
+    ]
+    assert row["difference"] == pytest.approx(row["b"] - row["a"])
