@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # for editors and type checkers; `_MODULES` says the same to 
     from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
     from nanotabpfn.evaluation.protocol import evaluate
     from nanotabpfn.evaluation.suites import load_suite
+    from nanotabpfn.hub.card import write_model_card
+    from nanotabpfn.hub.repository import HubError, from_pretrained, push_to_hub
     from nanotabpfn.model.architecture import NanoTabPFNModel
     from nanotabpfn.model.checkpoint import CheckpointError, load_model, save_model
     from nanotabpfn.model.device import get_default_device
@@ -33,6 +35,8 @@ _MODULES = {
     "nanotabpfn.estimators.regressor": ["NanoTabPFNRegressor"],
     "nanotabpfn.evaluation.protocol": ["evaluate"],
     "nanotabpfn.evaluation.suites": ["load_suite"],
+    "nanotabpfn.hub.card": ["write_model_card"],
+    "nanotabpfn.hub.repository": ["HubError", "from_pretrained", "push_to_hub"],
     "nanotabpfn.model.architecture": ["NanoTabPFNModel"],
     "nanotabpfn.model.checkpoint": ["CheckpointError", "load_model", "save_model"],
     "nanotabpfn.model.device": ["get_default_device"],
@@ -41,7 +45,7 @@ _MODULES = {
     "nanotabpfn.training.step": ["TrainingError"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-_FOLDERS = ["data", "estimators", "evaluation", "model", "studies", "training"]
+_FOLDERS = ["data", "estimators", "evaluation", "hub", "model", "studies", "training"]
 
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605
 

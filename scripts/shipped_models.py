@@ -23,6 +23,13 @@ from nanotabpfn.evaluation.baselines import BASELINES, REGRESSION_BASELINES
 from nanotabpfn.evaluation.protocol import FIGURES, evaluate
 from nanotabpfn.evaluation.scores import format_scores
 from nanotabpfn.evaluation.suites import load_suite
+from nanotabpfn.hub.card import (
+    architecture_words,
+    card_header,
+    held_out_words,
+    metrics_of,
+    trained_range_words,
+)
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import MODEL_FILE, load_model, save_model, write_atomically
 from nanotabpfn.training.curves import MODEL_NAME, read_history
@@ -32,6 +39,8 @@ from priors.console import PlainError, PlainGroup
 from priors.presets import PRESETS
 
 PACKAGE = Path(__file__).parents[1] / "nanotabpfn" / "shipped"
+LICENSE = "apache-2.0"
+"""Of the models, as of the package."""
 MAX_BYTES = 3_000_000
 """Of a model in the package."""
 BLOCK = 16  # datasets of a batch; a block shares its split and its features, so that a batch is one pass
@@ -282,6 +291,7 @@ def card(
     """
     shipped = SHIPPED[name]
     paragraphs = [
+        card_header(shipped.problem_type, LICENSE, metrics_of(records)),
         f"# {name}",
         f"`{shipped.estimator.__name__}()` loads this model. It was trained on synthetic tables alone, drawn "
         "from this project's own priors; no real table had a part in it.",
@@ -313,35 +323,20 @@ def _facts(
     done = f"{last['step']:,} steps of {training['batch_size']} datasets"
     if last["step"] < training["steps"]:
         done += f" (of {training['steps']:,} planned: **not trained to its end**)"
-    architecture = ", ".join(f"{key} {value}" for key, value in model.config.items() if key != "bin_edges")
-    num_parameters = sum(weights.numel() for weights in model.parameters())
     versions = ", ".join(f"{package} {number}" for package, number in settings["versions"].items())
     facts = {
         "trained": f"{done}, {last['train_time'] / 60:.0f} minutes of wall time in updates, on {_hardware()}",
         "recipe": f"`{training['recipe']}`: {training['optimizer']}, learning rate {training['lr']}, "
         f"{training['precision']}, seed {training['seed']}",
-        "architecture": f"{architecture}; {num_parameters:,} parameters",
-        "trained range": ", ".join(_trained_range(model)),
+        "architecture": architecture_words(model),
+        "trained range": trained_range_words(model),
         "versions": f"{versions}, numpy {np.__version__}",
     }
     held_out = [record for record in records if "held_out_loss" in record]
     if held_out:
-        facts["held out"] = _held_out(held_out[-1], training["held_out"], SHIPPED[name].loss)
+        words = held_out_words(held_out[-1], training["held_out"], f"loss ({SHIPPED[name].loss})")
+        facts["held out"] = words
     return facts
-
-
-def _trained_range(model: NanoTabPFNModel) -> list[str]:
-    names = {"rows": "training rows", "features": "features", "classes": "classes"}
-    ranges = model.trained_range._asdict().items()
-    return [f"{bounds[0]} to {bounds[1]} {names[name]}" for name, bounds in ranges if bounds is not None]
-
-
-def _held_out(record: dict[str, float], num_datasets: int, loss: str) -> str:
-    """A record's scores on the held-out datasets."""
-    names = {"loss": f"loss ({loss})", "accuracy": "accuracy", "roc_auc": "ROC AUC", "r2": "R2 over all rows"}
-    figures = {name: record[f"held_out_{name}"] for name in names if f"held_out_{name}" in record}
-    listed = ", ".join(f"{names[name]} {figure:.4f}" for name, figure in figures.items())
-    return f"{listed} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
 
 
 def _paired(scores: list[Any], figure: str) -> str:

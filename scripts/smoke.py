@@ -1,4 +1,5 @@
-"""Runs every command once on tiny inputs, in a temporary folder: does this environment work?
+"""Runs every command once on tiny inputs, in a temporary folder, and uploads and loads a model: does this
+environment work?
 
 `scripts/lowest.sh` runs it with the lowest versions that pyproject.toml allows. It needs no network.
 """
@@ -6,6 +7,7 @@
 import os
 import shlex
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -87,6 +89,7 @@ nanotabpfn evaluate --model runs/real --suite builtin-regression --device cpu
 nanotabpfn plot runs/a --scores scores.json
 nanotabpfn predict --train table.csv --target species --test table.csv --out classes.csv
 nanotabpfn predict --train table.csv --target price --test table.csv --out prices.csv --problem regression
+nanotabpfn card runs/a --title Tiny
 nanotabpfn convert a.h5 batches --batch-size 32
 nanotabpfn study init example.yaml
 nanotabpfn study schema
@@ -138,8 +141,21 @@ def run_all(folder: Path) -> None:
         raise SystemExit(f"not tried: {', '.join(' '.join(path) for path in sorted(missing))}")
 
 
+def use_hub(run: str) -> None:
+    """Upload the model of a run to a Hub on this machine, and load it from there."""
+    sys.path.append(str(ROOT / "tests"))
+    from hub_server import TOKEN, running_hub
+
+    with running_hub() as hub:
+        os.environ |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(Path("hub").absolute())}
+        nanotabpfn.push_to_hub(run, "me/tiny", token=TOKEN)
+        loaded = nanotabpfn.from_pretrained("me/tiny")
+    for weights, expected in zip(loaded.parameters(), nanotabpfn.load_model(run).parameters(), strict=True):
+        assert torch.equal(weights, expected)
+
+
 def main() -> None:
-    """Serve a small file in place of the published dump, and run all commands."""
+    """Serve a small file in place of the published dump, run all commands, and use the Hub."""
     torch.set_num_threads(1)
     os.environ["no_proxy"] = "127.0.0.1"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=ROOT / "tests" / "data"))
@@ -149,6 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         run_all(Path(folder))
+        use_hub("runs/a")
         os.chdir(ROOT)
     server.shutdown()
     print(f"all {len(COMMANDS.strip().splitlines())} commands work")

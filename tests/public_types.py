@@ -90,6 +90,10 @@ def training(config: PriorConfig) -> NanoTabPFNModel:
         assert_type(batch, dict[str, Any])
     assert_type(DumpDataset("my.h5")[0].x, np.ndarray)
     nanotabpfn.save_model(model, "my.safetensors")
+    assert_type(nanotabpfn.write_tabicl_batches("my.h5", "batches", batch_size=64).num_batches, int)
+    assert_type(nanotabpfn.write_model_card("runs/mine", "My model"), Path)
+    assert_type(nanotabpfn.push_to_hub(model, "user/name", private=True), str)
+    assert_type(nanotabpfn.from_pretrained("user/name", revision="v2"), NanoTabPFNModel)
     return nanotabpfn.load_model(Path("my.safetensors"))
 
 

@@ -23,12 +23,13 @@ ORDER = {
         "json_schema", "sampling", "dumps", "generation", "console", "audit", "plots", "cli", "__main__",
     ],
     "nanotabpfn": [
-        "model", "data", "estimators", "training", "evaluation", "studies", "cli", "__main__",
+        "model", "data", "estimators", "training", "hub", "evaluation", "studies", "cli", "__main__",
     ],
 }  # fmt: skip
-# The few places where nanotabpfn meets priors: batches of its datasets; the arms of a study (priors), the
-# engines that run its cells and the measures of datasets that audits have too; the commands.
-BRIDGES = {"data", "studies", "cli"}
+# The few places where nanotabpfn meets priors: batches of its datasets; cards, which name priors as those of
+# dumps do; the arms of a study (priors), the engines that run its cells and the measures of datasets that
+# audits have too; the commands.
+BRIDGES = {"data", "hub", "studies", "cli"}
 
 
 def imported_modules(path):

@@ -51,6 +51,7 @@ COMMANDS = {
     "nanotabpfn evaluate --model runs/a --suite toy --suite many --device cpu": "roc_auc",
     "nanotabpfn plot runs/a": "num_steps",
     "nanotabpfn predict --train t.csv --target y --test t.csv --out p.csv --model runs/a": "num_predictions",
+    "nanotabpfn card runs/a --title Tiny": "card",
     "nanotabpfn convert a.h5 batches --batch-size 8": "micro_batch_size",
     "nanotabpfn study init example.yaml": "file",
     "nanotabpfn study plan s.json": "cells",

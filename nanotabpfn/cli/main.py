@@ -14,6 +14,10 @@ COMMANDS = {
         "nanotabpfn.cli.predict:predict_command",
         "Learn the target of one table, and predict that of another.",
     ),
+    "card": Lazy(
+        "nanotabpfn.cli.card:card_command",
+        "Write README.md beside a model: a card with the header that the Hugging Face Hub reads.",
+    ),
     "convert": Lazy(
         "nanotabpfn.cli.convert:convert_command",
         "Write the datasets of DUMP into FOLDER as the files that TabICL trains on.",

@@ -303,6 +303,9 @@ def _checked_config(**config: int | float | bool | Sequence[float] | None) -> di
             raise ValueError(f"{name} must be an integer, got {config[name]!r}")
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {config[name]}")
+    for name in ("pre_norm", "mean_pooling"):
+        if not isinstance(config[name], bool):
+            raise ValueError(f"{name} must be True or False, got {config[name]!r}")
     if not 0 < config["residual_decay"] <= 1:
         raise ValueError(f"residual_decay must be above 0 and at most 1, got {config['residual_decay']}")
     if config["residual_decay"] < 1 and not config["pre_norm"]:

@@ -232,8 +232,9 @@ def _metadata(model: NanoTabPFNModel) -> dict[str, str]:
 def _trained_range(text: str) -> TrainedRange:
     stored = json.loads(text).items()
     ranges = {name: tuple(bounds) for name, bounds in stored if bounds is not None}
-    if not all(len(bounds) == 2 and bounds[0] <= bounds[1] for bounds in ranges.values()):
-        raise ValueError(f"trained_range must hold (low, high) of each, got {text}")
+    for bounds in ranges.values():
+        if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds) or bounds[0] > bounds[1]:
+            raise ValueError(f"trained_range must hold (low, high) of each, got {text}")
     return TrainedRange(**ranges)
 
 

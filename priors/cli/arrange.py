@@ -7,9 +7,10 @@ import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
 from priors.console import Seed, json_option, printable, refuse_existing, report
-from priors.dumps.card import CARD, CROISSANT, LICENSES, write_card
+from priors.dumps.card import CARD, CROISSANT, write_card
 from priors.dumps.formats.convert import ENDINGS
 from priors.dumps.formats.convert import convert as convert_dump
+from priors.dumps.licenses import LICENSES
 from priors.dumps.merge import merge_dumps
 from priors.dumps.outline import Outline
 from priors.dumps.read import open_dump

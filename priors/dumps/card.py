@@ -16,21 +16,13 @@ from typing import Any, NamedTuple
 from priors.dumps.files import file_hash, replaced_when_done
 from priors.dumps.formats.convert import outline_at
 from priors.dumps.formats.parquet import LONG_COLUMNS, feature_columns
+from priors.dumps.licenses import LICENSES
 from priors.dumps.outline import Outline
 from priors.dumps.provenance import generator_name, short
 from priors.dumps.schema import DumpError
 
 CARD, CROISSANT = "README.md", "croissant.json"
 """The files that `write_card` writes."""
-
-LICENSES = {
-    "cc0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
-    "cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/",
-    "cc-by-sa-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
-    "apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
-    "mit": "https://opensource.org/license/mit",
-}
-"""Identifier on the Hub -> address of the text."""
 
 MEDIA_TYPES = {
     ".h5": "application/x-hdf5",
@@ -137,7 +129,7 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     parquet = [file.path.name for file in files if file.path.suffix == ".parquet"]
     header = [
         "---",
-        f"pretty_name: {_quoted(title)}",
+        f"pretty_name: {quoted(title)}",
         f"license: {license_name}",
         f"task_categories: [{task}]",
         "tags: [tabular, synthetic, prior, structural-causal-model, prior-data-fitted-network]",
@@ -146,7 +138,7 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     if parquet:
         header += ["configs:"]
         for name in parquet:
-            header += [f"- config_name: {_quoted(Path(name).stem)}", f"  data_files: {_quoted(name)}"]
+            header += [f"- config_name: {quoted(Path(name).stem)}", f"  data_files: {quoted(name)}"]
     lines = [
         *header,
         "---",
@@ -161,7 +153,7 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     for file in files:
         own = file.outline
         most_classes = "real targets" if own.max_num_classes is None else own.max_num_classes
-        name = _as_code(file.path.name).replace("|", "\\|")
+        name = as_code(file.path.name).replace("|", "\\|")
         lines.append(
             f"| {name} | {own.num_datasets:,} | {own.max_rows:,} | {own.max_features} "
             f"| {most_classes} | {file.num_bytes / 1e6:.1f} |"
@@ -170,13 +162,23 @@ def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:
     return "\n".join([*lines, *_readers(files), ""])
 
 
-def _quoted(text: str) -> str:
-    """A text for YAML, in which a name such as `on` or `a: b` means something else without quotes."""
+def quoted(text: str) -> str:
+    """A text for YAML, in which a name such as `on` or `a: b` means something else without quotes.
+
+    Examples:
+        >>> quoted("a: b")
+        '"a: b"'
+    """
     return json.dumps(text, ensure_ascii=False)
 
 
-def _as_code(text: Any) -> str:
-    """A text of a file in one line of Markdown, as code: links and HTML in it are shown and not followed."""
+def as_code(text: Any) -> str:
+    """A text of a file in one line of Markdown, as code: links and HTML in it are shown and not followed.
+
+    Examples:
+        >>> as_code("[a](b)\\n`c`")
+        "`[a](b) 'c'`"
+    """
     line = "".join(char if char.isprintable() else "?" for char in short(text)).replace("`", "'")
     return f"`{line}`"
 
@@ -187,7 +189,7 @@ def _origins(files: Sequence[DumpFile]) -> list[str]:
     for file in files:
         known = file.outline.attributes
         origin = tuple(known.get(name) for name in ("generator", "prior_version", "seed", "config"))
-        origins.setdefault(origin, []).append(_as_code(file.path.name))
+        origins.setdefault(origin, []).append(as_code(file.path.name))
     lines = []
     for (generator, version, seed, config), names in origins.items():
         lines += [f"### {', '.join(names)}", ""] if len(origins) > 1 else []
@@ -195,19 +197,30 @@ def _origins(files: Sequence[DumpFile]) -> list[str]:
             lines += ["The file says neither its prior nor its seed.", ""]
             continue
         lines += [
-            f"By {_as_code(generator)} with version {_as_code(version or 1)} of the prior, from the seed "
-            f"{_as_code(seed)} and this config. `priors verify` samples the same datasets again.",
+            f"By {as_code(generator)} with version {as_code(version or 1)} of the prior, from the seed "
+            f"{as_code(seed)} and this config. `priors verify` samples the same datasets again.",
             "",
             "```json",
-            _indented(config),
+            indented_config(config),
             "```",
             "",
         ]
     return lines[:-1]
 
 
-def _indented(config: Any) -> str:
-    """A config with a line for each field, in which nothing can end the block of code that it is in."""
+def indented_config(config: Any) -> str:
+    """A config with a line for each field, in which nothing can end the block of code that it is in.
+
+    Args:
+        config: JSON, or whatever a file says instead.
+
+    Examples:
+        >>> print(indented_config('{"num_nodes": [2, 9], "seed": "```"}'))
+        {
+          "num_nodes": [2, 9],
+          "seed": "~~~"
+        }
+    """
     try:
         fields = json.loads(config).items()
         text = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields)

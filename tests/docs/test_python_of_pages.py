@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import train_tiny
+from hub_server import TOKEN, point_to, running_hub
 from sklearn.datasets import load_iris
 
 from nanotabpfn import NanoTabPFNModel
@@ -35,7 +36,12 @@ def folder(tmp_path, monkeypatch, tiny_dump):
         "runs/mine/checkpoints/step-00002500.safetensors"
     )
     torch.save(NanoTabPFNModel(96, 4, 192, 3, 2).state_dict(), "published.pth")
-    return tmp_path
+    with running_hub() as hub:
+        point_to(hub, tmp_path / "cache", monkeypatch)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        files = {"model.safetensors": Path("runs/mine/model.safetensors").read_bytes()}
+        hub.repositories["user/name"] = {"main": files, "v1": files}
+        yield tmp_path
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if PAGES[page] and page not in ELSEWHERE])

@@ -50,7 +50,7 @@ def test_the_smoke_test_runs_every_command():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("priors presets", "^not tried: nanotabpfn convert, nanotabpfn evaluate, "),
+        ("priors presets", "^not tried: nanotabpfn card, nanotabpfn convert, nanotabpfn evaluate, "),
         ("priors inspect no-such.h5", r"^failed with exit code 2: priors inspect no-such\.h5$"),
     ],
 )

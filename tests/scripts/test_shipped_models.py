@@ -9,6 +9,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from sklearn.datasets import make_regression
 from tiny_prior import TINY
@@ -139,12 +140,14 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
 
     card = (tmp_path / f"{name}.md").read_text()
     shipped = SHIPPED[name]
-    assert card.startswith(f"# {name}\n")
+    header, title = card.split("---\n")[1], card.split("---\n\n")[1]
+    assert title.startswith(f"# {name}\n")
+    assert yaml.safe_load(header)["pipeline_tag"] == f"tabular-{shipped.problem_type}"
     assert f"scripts/shipped_models.py train {name}" in card
     assert "| trained | 5 steps of 4 datasets, " in card
     assert "not trained to its end" not in card
     assert f"{sum(weights.numel() for weights in model.parameters()):,} parameters |" in card
-    listed = "12 to 18 training rows, 2 to 5 features" + (", 2 to 2 classes" if classes else "")
+    listed = "12 to 18 training rows, 2 to 5 features" + (", 2 classes" if classes else "")
     assert f"| trained range | {listed} |" in card
     scored = history(work / name)[4]
     for figure in [figure for figure in scored if figure.startswith("held_out_")]:

@@ -12,7 +12,7 @@ import yaml
 from commands import assert_refused, run_priors
 
 from priors import PriorConfig, convert, generate_dump, write_card
-from priors.dumps.card import LICENSES
+from priors.dumps.licenses import LICENSES
 from priors.dumps.schema import DumpError
 
 CONFIG = PriorConfig(num_datapoints=20, num_features=(2, 4), block_size=2)

@@ -1,0 +1,1 @@
+"""Models where others find them: the card of a model, the Hugging Face Hub."""
