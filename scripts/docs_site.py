@@ -1,4 +1,4 @@
-"""The documentation site: the pages of docs/, the README and the docstrings, as a folder of HTML.
+"""The documentation site: pages and notebooks of docs/, the README and the docstrings, as a folder of HTML.
 
 pip install -e ".[docs]"
 python scripts/docs_site.py              # to build/site; open build/site/index.html
@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+import nbformat
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {
@@ -25,7 +27,7 @@ ELSEWHERE = {
     "nanotabpfn/shipped/regressor.md": "regressor-card.md",
 }
 """Pages that lie outside of docs/ -> their names on the site."""
-SHOWN = (".md", ".png", ".svg", ".css")
+SHOWN = (".md", ".png", ".svg", ".css", ".ipynb")
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -59,7 +61,10 @@ def main(out: Path, serve: bool) -> None:
 
 def write_pages(folder: Path) -> None:
     """Gather all pages in a folder, with the links between them, and write the pages of the API."""
-    names = {path: str(path.relative_to(ROOT / "docs")) for path in sorted((ROOT / "docs").rglob("*"))}
+    names = {
+        path: str(path.relative_to(ROOT / "docs")).replace(".ipynb", ".md")
+        for path in sorted((ROOT / "docs").rglob("*"))
+    }
     names |= {ROOT / path: name for path, name in ELSEWHERE.items()}
     for path, name in names.items():
         if path.suffix not in SHOWN:
@@ -67,27 +72,51 @@ def write_pages(folder: Path) -> None:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            place.write_text(linked(path, name, names), encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
+            place.write_text(linked(text, path, name, names), encoding="utf-8")
+        elif path.suffix == ".ipynb":
+            write_notebook(path, name, names, folder)
         else:
             shutil.copy(path, place)
     for package in ("priors", "nanotabpfn"):
         (folder / f"api-{package}.md").write_text(reference(package), encoding="utf-8")
 
 
-def linked(path: Path, name: str, names: dict[Path, str]) -> str:
-    """The text of a page, its links those of the site; what the site lacks (code, data) is no link."""
+def write_notebook(path: Path, name: str, names: dict[Path, str], folder: Path) -> None:
+    """Write a notebook with its outputs as a page, with its figures and the notebook itself beside it."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = linked(cell.source, path, name, names)
+    text, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": path.stem})
+    place = folder / name
+    for figure, content in resources["outputs"].items():
+        (place.parent / figure).write_bytes(content)
+    shutil.copy(path, place.parent)
+    place.write_text(f"{text}\n[This page as a Jupyter notebook]({path.name})\n", encoding="utf-8")
+
+
+def linked(text: str, path: Path, name: str, names: dict[Path, str]) -> str:
+    """A page's text, its links those of the site; what the site lacks (code, data) is no link.
+
+    Args:
+        text: of the page, or a part of it.
+        path: of the page.
+        name: of the page on the site.
+        names: of all pages and figures.
+    """
 
     def moved(match: re.Match) -> str:
-        text, target, anchor = match[1], match[2], match[3] or ""
+        label, target, anchor = match[1], match[2], match[3] or ""
         if "://" in target:
             return match[0]
         found = (path.parent / target).resolve()
         if found not in names or found.suffix not in SHOWN:
-            return text[1:-1]
+            return label[1:-1]
         ups = "../" * name.count("/")
-        return f"{text}({ups}{names[found]}{anchor})"
+        return f"{label}({ups}{names[found]}{anchor})"
 
-    return LINK.sub(moved, path.read_text(encoding="utf-8"))
+    return LINK.sub(moved, text)
 
 
 def reference(package: str) -> str:

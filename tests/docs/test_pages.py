@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import click
+import nbformat
 import pytest
 
 import nanotabpfn.cli.main
@@ -17,16 +18,29 @@ from priors.presets import PRESETS
 ROOT = Path(__file__).parents[2]
 PAGES = [
     page
-    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("nanotabpfn/shipped/*.md"))
+    for page in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("docs/notebooks/*.ipynb"),
+        *ROOT.glob("nanotabpfn/shipped/*.md"),
+    )
     if page.name != "report.md"  # written by `nanotabpfn study report`
 ]
 GROUPS = {"priors": priors.cli.main.main, "nanotabpfn": nanotabpfn.cli.main.main}
 STARTS = re.compile(r"(?:[A-Z_]+=\S+ )?(?:priors|nanotabpfn|python scripts/\S+\.py|scripts/\S+\.sh)(?: |$)")
 
 
+def text_of(page):
+    """The Markdown of a page or of a notebook, whose code a test of its own runs."""
+    if page.suffix == ".ipynb":
+        cells = nbformat.read(page, as_version=4).cells
+        return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return page.read_text(encoding="utf-8")
+
+
 def commands_of(page):
     """The words of each command in the page's shell blocks and inline code."""
-    text = page.read_text(encoding="utf-8")
+    text = text_of(page)
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -124,7 +138,7 @@ def headings(text):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(page):
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^```.*?^```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in link:
             continue
@@ -132,16 +146,14 @@ def test_links_lead_to_files_and_headings(page):
         target = page.parent / file if file else page
         assert target.exists(), link
         if heading:
-            assert heading in headings(target.read_text(encoding="utf-8")), link
+            assert heading in headings(text_of(target)), link
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_of_the_repository_that_are_named_exist(page):
     if page.name in ("log.md", "race.md", "race-long.md", "CHANGELOG.md"):  # they name former files too
         return
-    named = re.findall(
-        r"`((?:priors|nanotabpfn|tests|scripts|docs)/[\w/.-]+)`", page.read_text(encoding="utf-8")
-    )
+    named = re.findall(r"`((?:priors|nanotabpfn|tests|scripts|docs)/[\w/.-]+)`", text_of(page))
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

@@ -26,6 +26,19 @@ def test_every_page_of_docs_is_on_the_site(site):
     assert "scripts/quickstart.sh" in (site / "index.html").read_text()
 
 
+def test_every_notebook_is_a_page_with_its_figures_and_can_be_downloaded(site):
+    notebooks = list((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    assert len(notebooks) == 3
+    for notebook in notebooks:
+        page = (site / "notebooks" / f"{notebook.stem}.html").read_text()
+        figures = re.findall(r'<img[^>]*src="([^"]*)"', page)
+        stored = notebook.read_text()
+        assert len(figures) == stored.count('"image/png":') + stored.count('"image/svg+xml":') > 0
+        assert all((site / "notebooks" / figure).exists() for figure in figures)
+        assert (site / "notebooks" / notebook.name).read_text() == stored
+        assert f'href="{notebook.name}"' in page
+
+
 @pytest.mark.parametrize("package", [priors, nanotabpfn], ids=["priors", "nanotabpfn"])
 def test_every_public_name_is_in_the_reference(site, package):
     page = (site / f"api-{package.__name__}.html").read_text()
@@ -49,9 +62,9 @@ def test_links_within_the_site_lead_to_files(site):
 def test_links_are_those_of_the_site_and_code_is_no_link(tmp_path):
     page = tmp_path / "docs" / "deep" / "page.md"
     page.parent.mkdir(parents=True)
-    page.write_text("[a](../other.md#part) ![b](b.png) [code](../../code.py) [web](https://example.org)")
+    text = "[a](../other.md#part) ![b](b.png) [code](../../code.py) [web](https://example.org)"
     names = {tmp_path / "docs" / "other.md": "other.md", page.parent / "b.png": "deep/b.png"}
-    assert linked(page, "deep/page.md", names) == (
+    assert linked(text, page, "deep/page.md", names) == (
         "[a](../other.md#part) ![b](../deep/b.png) code [web](https://example.org)"
     )
 
@@ -67,6 +80,6 @@ def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
     original = linked
     broken = "[a](absent.md)"
-    monkeypatch.setattr("docs_site.linked", lambda *page: original(*page) + broken * (page[1] == "faq.md"))
+    monkeypatch.setattr("docs_site.linked", lambda *page: original(*page) + broken * (page[2] == "faq.md"))
     result = CliRunner().invoke(main, ["--out", str(tmp_path / "site")])
     assert result.exit_code == 1

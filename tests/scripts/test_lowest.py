@@ -12,7 +12,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NO_COMMANDS = {"docs", "test"}  # extras that no command needs
+NO_COMMANDS = {"docs", "notebooks", "test"}  # extras that no command needs
 NOT_TESTED = {"torch", "ray", "wandb"}  # each takes too much to download once more
 
 
