@@ -22,6 +22,8 @@ PROVENANCE = (
 LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 WIDTH = 110
 MOST_LINES_OF_CONFIG = 7
+REDRAWN = "redrawn_"
+"""Begin of the names of the properties that count refused draws of a stage."""
 MOST_NAMES = 12  # of records, classes, keys or properties in one line
 
 
@@ -37,6 +39,7 @@ def summary(dump: Dump) -> dict[str, Any]:
         wrong_labels: indices of the sound ones whose labels are not 0..K-1 without a gap, K at most
         max_num_classes and every class among the training rows;
         classes: {number of classes: records};
+        redrawn: {stage: refused draws, mean over the datasets}, empty if the file does not say;
         quantiles: {what: its quantiles at LEVELS over the sound records};
         features: of the cells of `sampled` sound records spread evenly over the file, mean, std, quantiles,
         the share of cells missing and of columns constant; None if there are none.
@@ -78,6 +81,7 @@ def summary(dump: Dump) -> dict[str, Any]:
         "damaged": np.flatnonzero(~found.is_sound).tolist(),
         "wrong_labels": found.wrong_labels,
         "classes": dict(sorted(Counter(found.num_classes[found.is_sound].tolist()).items())),
+        "redrawn": _redrawn(dump),
         "quantiles": _quantiles_of_datasets(dump, found),
         "features": _features(found.cells, found.constant),
     }
@@ -126,6 +130,17 @@ def _scan(dump: Dump) -> Scan:
                 found.targets.append(labels)
                 found.constant.extend((own == own[0]).all(axis=0) | np.isnan(own).all(axis=0))
     return found
+
+
+def _redrawn(dump: Dump) -> dict[str, float]:
+    """Stage of sampling -> how often a draw of it was refused and drawn again, mean over the datasets."""
+    means = {}
+    for name in dump.properties:
+        if name.startswith(REDRAWN):
+            counts = dump.read_property(name)
+            if counts.dtype.kind in "iu":  # a file from elsewhere may hold anything under this name
+                means[name.removeprefix(REDRAWN)] = float(counts.mean())
+    return means
 
 
 def _quantiles_of_datasets(dump: Dump, found: Scan) -> dict[str, list[float]]:
@@ -238,6 +253,11 @@ def describe(dump: Dump) -> str:
             "(not 0..K-1, or a class without a training row)",
             f"  classes       {_first(shown)} (number of classes: records)",
         ]
+    if found["redrawn"]:
+        stages = [f"{_printable(stage)} {mean:.3g}" for stage, mean in found["redrawn"].items()]
+        lines.append(
+            f"  redrawn       {_first(stages)} (refused draws of each stage, mean over the datasets)"
+        )
     lines += ["", *_table_of_quantiles(found)]
     return "\n".join(line.rstrip() for line in lines)
 

@@ -84,6 +84,25 @@ def test_figures_of_a_small_dump(small):
     assert json.loads(json.dumps(found))["arrays"][0]["name"] == "X"
 
 
+def test_refused_draws_are_shown_by_stage(tiny_dump, small, tmp_path):
+    with open_dump(tiny_dump) as dump:
+        counts = {
+            stage: dump.read_property(f"redrawn_{stage}")
+            for stage in ("graph", "classes", "values", "columns")
+        }
+    assert sum(values.sum() for values in counts.values()) > 0
+    assert summary_of(tiny_dump)["redrawn"] == {stage: values.mean() for stage, values in counts.items()}
+    assert f"graph {counts['graph'].mean():.3g}, " in page_of(tiny_dump)
+    assert summary_of(small)["redrawn"] == {}
+    assert "redrawn" not in page_of(small)
+    copy = tmp_path / "copy.h5"
+    shutil.copy(tiny_dump, copy)
+    with h5py.File(copy, "r+") as file:
+        del file["properties/redrawn_graph"]
+        file["properties/redrawn_graph"] = np.full(len(counts["graph"]), np.nan)
+    assert "graph" not in summary_of(copy)["redrawn"]
+
+
 def test_the_published_layout_has_one_damaged_record():
     found = summary_of(PUBLISHED_LIKE)
     assert found["damaged"] == [77]

@@ -1,6 +1,6 @@
 """Marginals: over datasets, every setting has the distribution that its config declares.
 
-4,000 draws of a model of two nodes for each coherence: a share of 44 % in place of 50 % gives p < 1e-12.
+20,000 draws of a model of two nodes for each coherence. The tests at the end say what they would find.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ from priors.sampling.dataset import sample_dataset
 from priors.sampling.random_scm import sample_scm
 from priors.streams import DATASET, stream
 
-NUM_DRAWS = 4000
+NUM_DRAWS = 20_000
 COHERENCES = ["independent", "shared", "meta"]
 EDGE = nx.DiGraph([(0, 1)])
 
@@ -126,3 +126,25 @@ def test_numbers_of_features_and_splits_are_uniform_although_draws_are_refused()
 def test_graph_families_are_drawn_by_weight_although_draws_are_refused():
     found = [dataset.properties["graph"] for dataset in hard_datasets()]
     assert stats.binomtest(found.count("cauchy"), len(found), 0.5).pvalue > 1e-3
+
+
+# What these tests would find
+
+BELL = [0.038, 0.084, 0.112, 0.128, 0.136, 0.137, 0.130, 0.112, 0.084, 0.038]
+"""The tenths of a setting whose draws lie near the middle of its range too often."""
+
+
+@pytest.mark.parametrize("strength", [1, 0.2])
+def test_a_distribution_with_too_many_draws_near_its_middle_would_be_found(strength):
+    """Also one that is a fifth of the way from the uniform distribution to it."""
+    shares = 0.1 + strength * (np.array(BELL) / sum(BELL) - 0.1)
+    tenths = np.random.default_rng(0).choice(10, NUM_DRAWS, p=shares)
+    values = (tenths + np.random.default_rng(1).random(NUM_DRAWS)) / 10
+    assert stats.kstest(values, "uniform").pvalue < 1e-4
+    assert stats.chisquare(np.bincount(tenths, minlength=10)).pvalue < 1e-4
+
+
+@pytest.mark.parametrize("share", [0.44, 0.47])
+def test_a_share_that_is_not_its_weight_would_be_found(share):
+    counts = np.random.default_rng(0).multinomial(NUM_DRAWS, [share, *[(1 - share) / 3] * 3])
+    assert stats.chisquare(counts, NUM_DRAWS * np.array([3, 1, 1, 1]) / 6).pvalue < 1e-4
