@@ -14,13 +14,16 @@ share of the datasets of every batch.
 Axis letters: D datasets in a dump, B datasets in a batch, R rows, F features.
 """
 
+import atexit
 import hashlib
 import json
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -154,6 +157,19 @@ class Loader(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+_RUNNING: WeakSet[Generator[dict[str, Any], None, None]] = WeakSet()
+"""Iterations of loaders that may have workers."""
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End the workers of iterations that were not finished: at its exit Python would send them SIGTERM, which
+    they ignore, and wait for them without end."""
+    for batches in list(_RUNNING):
+        with suppress(ValueError):  # another thread is in it
+            batches.close()
+
+
 class _BatchLoader:
     """The shared half of the loaders of a dump and of a prior: iteration, the position and its state.
 
@@ -206,6 +222,11 @@ class _BatchLoader:
         return self.num_steps
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        batches = self._batches()
+        _RUNNING.add(batches)
+        return batches
+
+    def _batches(self) -> Generator[dict[str, Any], None, None]:
         first = self._position
         # PyTorch's loader reads ahead. Without a generator of its own it would draw from the global one.
         readings = DataLoader(

@@ -1,6 +1,8 @@
 """The loader of a live prior, which gives the batches of its dump; datasets held out."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from traceback import format_exception
@@ -170,3 +172,25 @@ def test_holding_out_all_or_less_than_nothing_is_an_error(tiny_dump):
     state = PriorDumpDataLoader(tiny_dump, 1, 4, "cpu").state_dict()
     with pytest.raises(ValueError, match="held_out of the state must be this loader's, 4, got 0"):
         PriorDumpDataLoader(tiny_dump, 1, 4, "cpu", held_out=4).load_state_dict(state)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("end", ["", "raise RuntimeError('stopped')"])
+def test_a_program_ends_although_an_iteration_with_workers_is_not_finished(mixed, end):
+    code = f"""
+from nanotabpfn.data.loaders import PriorDataLoader
+from nanotabpfn.data.mixture import MixedDataLoader
+from priors.config import PriorConfig
+
+config = PriorConfig(num_datapoints=20, num_features=(2, 2), num_nodes=(5, 5), block_size=4)
+loader = PriorDataLoader(config, 8, 4, "cpu", num_workers=1)
+batches = iter(MixedDataLoader([loader], [1], 8) if {mixed} else loader)
+print(next(batches)["x"].shape, flush=True)
+{end}
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.stdout == "torch.Size([4, 20, 2])\n"
+    assert result.returncode == bool(end)
+    assert result.stderr.strip().splitlines()[-1:] == (["RuntimeError: stopped"] if end else [])
