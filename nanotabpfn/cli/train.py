@@ -8,6 +8,7 @@ import click
 
 from nanotabpfn.cli.options import SuiteName, device_option
 from nanotabpfn.cli.train_option_groups import FREE_WHEN_RESUMED, SIZES
+from nanotabpfn.data.settings import check_switches
 from nanotabpfn.model.choices import PRECISIONS
 from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
@@ -30,6 +31,20 @@ class Weights(click.ParamType):
         if not all(isfinite(weight) and weight > 0 for weight in weights):
             self.fail(f"must be finite and above 0, got {value!r}", param, ctx)
         return weights
+
+
+class Steps(click.ParamType):
+    """Rising steps from 1, separated by commas."""
+
+    name = "STEP,STEP,..."
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            steps = [int(step) for step in value.split(",")]
+            check_switches(steps)
+        except ValueError:
+            self.fail(f"must be rising whole numbers from 1, such as 200,1000; got {value!r}", param, ctx)
+        return steps
 
 
 @click.command("train")
@@ -69,6 +84,13 @@ class Weights(click.ParamType):
     type=Weights(),
     help="How often each dump and prior is drawn for a batch: first the dumps, then the priors, in order.  "
     "[default: all equally often]",
+)
+@click.option(
+    "--switch-at",
+    type=Steps(),
+    help="A curriculum: train on one dump or prior after the other, first the dumps, then the priors, in "
+    "order; the next one comes after each of these steps, the last one stays. Held-out datasets are those of "
+    "the last.",
 )
 @click.option(
     "--out",
@@ -261,6 +283,7 @@ def train_command(
     nanotabpfn train --prior default --out runs/live --held-out 256
     nanotabpfn train --prior tree-scm --out runs/branch --from runs/live --steps 500
     nanotabpfn train --dump a.h5 --dump b.h5 --weights 0.7,0.3 --out runs/both
+    nanotabpfn train --prior easy.json --prior default --switch-at 200 --out runs/curriculum
     nanotabpfn train --problem regression --prior default --suite none --out runs/regressor
     torchrun --nproc-per-node 2 -m nanotabpfn train --dump mine.h5 --out runs/mine
     """

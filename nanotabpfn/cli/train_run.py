@@ -14,7 +14,7 @@ import torch
 from nanotabpfn.cli.train_option_groups import SIZES
 from nanotabpfn.cli.train_watch import Watch
 from nanotabpfn.data.loaders import Loader, PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.data.mixture import MixedDataLoader
+from nanotabpfn.data.mixture import CurriculumDataLoader, MixedDataLoader
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.held_out import score_held_out
@@ -283,6 +283,9 @@ def _loader(settings: dict[str, Any], ranks: Ranks) -> Loader:
         raise PlainError(f"{CONFIG_FILE} {error}; --trust imports it") from error
     if len(loaders) == 1:
         return loaders[0]
+    switch_at = [source["until"] for source in settings["data"] if "until" in source]
+    if switch_at:
+        return CurriculumDataLoader(loaders, switch_at, training["steps"])
     weights = [source["weight"] for source in settings["data"]]
     return MixedDataLoader(loaders, weights, training["steps"], training["seed"])
 

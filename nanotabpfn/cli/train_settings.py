@@ -22,7 +22,7 @@ from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.presets import PRESETS
 
-SOURCES = ("dumps", "priors", "overrides", "weights")
+SOURCES = ("dumps", "priors", "overrides", "weights", "switch_at")
 """Options that say what is trained on."""
 
 OF_ONE_CALL = {"resume", "trust", "quiet", "as_json"}
@@ -168,8 +168,12 @@ def _data(
     priors: tuple[str, ...],
     overrides: tuple[str, ...],
     weights: list[float] | None,
+    switch_at: list[int] | None,
 ) -> list[dict[str, Any]]:
-    """The dumps and priors that are trained on."""
+    """The dumps and priors that are trained on.
+
+    In a curriculum all but the last have `until`, the step after which the next one is trained on.
+    """
     if not dumps and not priors:
         raise click.UsageError("needs --dump or --prior")
     if overrides and not priors:
@@ -180,8 +184,18 @@ def _data(
             f"must be one for each --dump and --prior, {num_sources} in all, got {len(weights)}",
             param_hint="--weights",
         )
+    if switch_at is not None and weights is not None:
+        raise click.UsageError("--weights mixes the sources, --switch-at takes one after the other: give one")
+    if switch_at is not None and len(switch_at) != num_sources - 1:
+        raise click.BadParameter(
+            f"must be {num_sources - 1}, one fewer than there are sources (--dump and --prior), "
+            f"got {len(switch_at)}",
+            param_hint="--switch-at",
+        )
     changes = dict(map(parse_override, overrides))
     data = [_dump(problem, dump) for dump in dumps] + [_prior(problem, name, changes) for name in priors]
+    if switch_at is not None:
+        return [source | {"until": step} for source, step in zip(data, switch_at, strict=False)] + data[-1:]
     return [
         source | {"weight": weight}
         for source, weight in zip(data, weights or [1.0] * num_sources, strict=True)

@@ -1,5 +1,7 @@
 """Checks of a loader's settings, and of the states that loaders resume from."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
@@ -22,6 +24,24 @@ def check_settings(**settings: int | None) -> None:
             raise ValueError(f"{name} must be an integer, got {value!r}")
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_switches(switch_at: Sequence[int]) -> None:
+    """Check the steps of a curriculum: whole numbers from 1, each larger than the one before it.
+
+    Raises:
+        ValueError: they are not; the message shows them.
+
+    Examples:
+        >>> check_switches([100, 50])
+        Traceback (most recent call last):
+        ValueError: switch_at must be rising whole numbers from 1, got [100, 50]
+    """
+    steps = list(switch_at)
+    if not all(isinstance(step, Integral) for step in steps) or any(
+        later <= earlier for earlier, later in pairwise([0, *steps])
+    ):
+        raise ValueError(f"switch_at must be rising whole numbers from 1, got {steps!r}")
 
 
 def check_state(state: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -83,11 +83,15 @@ def describe_data(data: list[dict]) -> str:
     Examples:
         >>> describe_data([{"dump": "/data/300k_150x5_2.h5"}, {"prior": "mixed"}])
         '300k_150x5_2.h5, prior mixed'
+        >>> describe_data([{"prior": "linear", "until": 200}, {"prior": "default"}])
+        'prior linear up to step 200, prior default'
     """
-    return ", ".join(
+    names = [
         Path(source["dump"]).name if "dump" in source else f"prior {Path(source['prior']).name}"
         for source in data
-    )
+    ]
+    ends = [f" up to step {source['until']}" if "until" in source else "" for source in data]
+    return ", ".join(map(str.__add__, names, ends))
 
 
 def read_baselines(path: str | Path) -> dict[str, float]:

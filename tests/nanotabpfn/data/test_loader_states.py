@@ -12,7 +12,7 @@ from batches import assert_equal_batches, changed, damage, parts_of, write_forei
 from tiny_prior import TINY
 
 from nanotabpfn.data.loaders import PriorDataLoader, PriorDumpDataLoader
-from nanotabpfn.data.mixture import MixedDataLoader
+from nanotabpfn.data.mixture import CurriculumDataLoader, MixedDataLoader
 from priors.dumps.schema import DumpError
 from priors.generation.generate import generate_dump
 
@@ -266,3 +266,54 @@ def test_a_state_of_another_mixture_is_refused_and_changes_nothing(tiny_dump, da
         with pytest.raises(ValueError, match=message):
             mixed.load_state_dict(state)
         assert mixed.state_dict() == before
+
+
+# --------------------------------------------------------------------------------------------- curriculum
+
+
+def curriculum(num_steps=9, switch_at=(2, 5)):
+    loaders = [PriorDataLoader(TINY, 1, 4, "cpu", seed=seed, held_out=2 * seed) for seed in range(3)]
+    return CurriculumDataLoader(loaders, switch_at, num_steps)
+
+
+def test_a_curriculum_gives_the_first_batches_of_each_loader_in_turn():
+    batches = list(curriculum())
+    assert [batch["loader"] for batch in batches] == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+    for seed, own in enumerate([batches[:2], batches[2:5], batches[5:]]):
+        for left, right in zip(own, PriorDataLoader(TINY, len(own), 4, "cpu", seed=seed), strict=True):
+            assert torch.equal(left["x"], right["x"])
+            assert torch.equal(left["y"], right["y"])
+    held_out = PriorDataLoader(TINY, 1, 4, "cpu", seed=2, held_out=4).held_out_batches()
+    for left, right in zip(curriculum().held_out_batches(), held_out, strict=True):
+        assert_equal_batches(left, right)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 8])
+def test_a_curriculum_is_resumed_at_any_step(stop):
+    whole = list(curriculum())
+    first, second = curriculum(), curriculum(num_steps=9 - stop)
+    list(islice(first, stop))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    for left, right in zip(whole[stop:], second, strict=True):
+        assert_equal_batches(left, right)
+
+
+@pytest.mark.parametrize(
+    ("switch_at", "message"),
+    [
+        ([2], "switch_at must be 2, one fewer than loaders, got 1"),
+        ([0, 2], r"switch_at must be rising whole numbers from 1, got \[0, 2\]"),
+        ([3, 3], r"switch_at must be rising whole numbers from 1, got \[3, 3\]"),
+        ([3, 4.5], r"switch_at must be rising whole numbers from 1, got \[3, 4.5\]"),
+    ],
+)
+def test_switches_of_a_curriculum_are_checked(switch_at, message):
+    with pytest.raises(ValueError, match=message):
+        curriculum(switch_at=switch_at)
+
+
+def test_states_of_another_curriculum_are_refused():
+    with pytest.raises(
+        ValueError, match=r"switch_at of the state must be this loader's, \[2, 5\], got \[2, 6\]"
+    ):
+        curriculum().load_state_dict(curriculum(switch_at=(2, 6)).state_dict())
