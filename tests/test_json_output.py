@@ -57,6 +57,7 @@ COMMANDS = {
     "nanotabpfn study plan s.json": "cells",
     "nanotabpfn study run s.json": "num_done",
     "nanotabpfn study report runs/s": "page",
+    "nanotabpfn study compare runs/s runs/s": "rows",
 }
 
 
