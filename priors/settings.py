@@ -359,6 +359,21 @@ def explain(error: "ValidationError", defaults: Any = None) -> str:
         ...     print(explain(error))
         input should be a valid integer, unable to parse string as an integer, got 'two'
     """
+    return "; ".join(text for _, text in explain_by_field(error, defaults))
+
+
+def explain_by_field(error: "ValidationError", defaults: Any = None) -> list[tuple[str, str]]:
+    """(field, what is wrong with it) for each finding of `explain`; the field is "" where none is named.
+
+    Examples:
+        >>> from pydantic import ValidationError
+        >>> from priors.config import PriorConfig
+        >>> try:
+        ...     PriorConfig(clip=0, num_features=0)
+        ... except ValidationError as error:
+        ...     print(explain_by_field(error))
+        [('clip', 'clip: input should be greater than or equal to 1, got 0')]
+    """
     findings, shown_examples = [], set()
     for finding in error.errors(include_url=False):
         message = MESSAGES.get(finding["type"], finding["msg"].removeprefix("Value error, "))
@@ -372,8 +387,10 @@ def explain(error: "ValidationError", defaults: Any = None) -> str:
             if defaults is not None and name not in shown_examples and hasattr(defaults, name):
                 shown_examples.add(name)
                 text += f" (such as {example(name, getattr(defaults, name))})"
-        findings.append(text)
-    return "; ".join(findings)
+        # A rule for several fields begins with the name of the one to change.
+        named = re.match(r"(\w+): ", message)
+        findings.append((str(finding["loc"][0]) if finding["loc"] else named[1] if named else "", text))
+    return findings
 
 
 def write_differences(found: dict[str, tuple[Any, Any]]) -> str:

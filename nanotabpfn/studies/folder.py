@@ -23,9 +23,10 @@ from nanotabpfn.evaluation.pandas_import import import_pandas
 from nanotabpfn.model.checkpoint import write_atomically
 from nanotabpfn.studies.arms import Cell
 from nanotabpfn.studies.keys import Plan, PlannedCell, Target, hash_settings
-from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.properties import DISTANCES
 from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.training.run import HISTORY_FILE
+from priors.audit.properties import PROPERTIES
 
 STUDY_FILE, DONE_FILE, MODELS_FOLDER, SCORES_FOLDER = "study.json", "done.json", "models", "scores"
 

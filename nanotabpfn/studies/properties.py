@@ -1,4 +1,4 @@
-"""Properties of datasets, sampled or real, and the distances of a prior's datasets from real tables.
+"""Properties of held-out datasets and real tables, and the distances of a prior's datasets from the tables.
 
 Axis letters: D datasets, R rows, T training rows, F features, P properties.
 """
@@ -13,20 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from nanotabpfn.evaluation.baselines import SEED
 from nanotabpfn.evaluation.protocol import Task
-from priors.audit.measure import correlations, measure
-
-PROPERTIES = {
-    "forest": "ROC AUC of a random forest",
-    "linear": "ROC AUC of logistic regression",
-    "headroom": "forest minus logistic regression",
-    "smallest_class": "share of the smallest class",
-    "correlation": "mean |correlation| of features",
-    "effective_dimension": "effective dimension / features",
-    "distinct": "share of distinct values",
-    "skewness": "mean |skewness| of features",
-}
-"""The properties of one dataset. Sizes are left out: a study sets them, and they alone would separate priors
-from real tables. Models learn on half of the rows and are scored on the others, whatever the split."""
+from priors.audit.properties import properties_of
 
 DISTANCES = {
     "discriminator": "ROC AUC of prior against real tables",
@@ -37,65 +24,6 @@ DISTANCES = {
 COVERED = 0.95
 """Quantile of the distances of a prior's datasets to their nearest neighbours. A table is within the prior if
 it is no farther than that from one of its datasets."""
-
-
-def properties_of(x: np.ndarray, y: np.ndarray, num_train: int, number: int) -> np.ndarray:
-    """The PROPERTIES (P,) of one dataset; NaN if one is undefined, such as the correlation of one feature.
-
-    Args:
-        x: (R, F).
-        y: (R,) labels.
-        num_train: T, the first rows, on which the forest and the linear model learn.
-        number: of the dataset, for the forest's draws.
-
-    Examples:
-        >>> rng = np.random.default_rng(0)
-        >>> x = rng.normal(size=(40, 2))
-        >>> found = properties_of(x, (x[:, 0] > 0).astype(int), num_train=20, number=0)
-        >>> dict(zip(PROPERTIES, found.round(1).tolist()))["forest"] > 0.8
-        True
-    """
-    found = measure(x, y, num_train, True, number)
-    varying = x[:, np.nanmin(x, axis=0) < np.nanmax(x, axis=0)].astype(np.float64)
-    values = {
-        "forest": found.forest,
-        "linear": found.linear,
-        "headroom": found.forest - found.linear,
-        "smallest_class": found.smallest_class,
-        "correlation": found.correlation,
-        "effective_dimension": effective_dimension(varying),
-        "distinct": np.mean([len(np.unique(column)) for column in x.T]) / len(x),
-        "skewness": _mean_skewness(varying),
-    }
-    return np.array([values[name] for name in PROPERTIES])
-
-
-def effective_dimension(x: np.ndarray) -> float:
-    """Participation ratio of the eigenvalues of the features' correlations, over F: 1 where they are
-    uncorrelated, 1 / F where all are equal; NaN with fewer than two.
-
-    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    >>> round(effective_dimension(x), 6), round(effective_dimension(x[:, [0, 0]]), 6)
-    (1.0, 0.5)
-
-    Args:
-        x: (R, F) columns that vary.
-
-    References:
-        Gao et al., A theory of multineuronal dimensionality, dynamics and measurement, bioRxiv 2017.
-    """
-    num_features = x.shape[1]
-    if num_features < 2:
-        return np.nan
-    # (sum of eigenvalues)^2 / sum of their squares; of correlations, F^2 / sum of all squared.
-    return float(num_features / np.square(correlations(x)).sum())
-
-
-def _mean_skewness(x: np.ndarray) -> float:
-    if not x.shape[1]:
-        return np.nan
-    z = (x - np.nanmean(x, axis=0)) / np.nanstd(x, axis=0)
-    return float(np.abs(np.nanmean(z**3, axis=0)).mean())
 
 
 def properties_of_batches(batches: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -117,9 +45,11 @@ def properties_of_tables(tasks: tuple[Task, ...]) -> dict[str, np.ndarray]:
         x[fold.test_rows] = fold.x_test
         x[np.setdiff1d(np.arange(len(task.y)), fold.test_rows)] = fold.x_train
         # The rows of a file may be sorted by class; those of a prior's dataset never are.
-        halves = train_test_split(np.arange(len(x)), test_size=0.5, stratify=task.y, random_state=SEED)
+        is_classification = task.problem_type == "classification"
+        classes = task.y if is_classification else None
+        halves = train_test_split(np.arange(len(x)), test_size=0.5, stratify=classes, random_state=SEED)
         rows = np.concatenate(halves)
-        found[task.name] = properties_of(x[rows], task.y[rows], len(halves[0]), number)
+        found[task.name] = properties_of(x[rows], task.y[rows], len(halves[0]), number, is_classification)
     return found
 
 

@@ -31,7 +31,7 @@ from nanotabpfn.studies.folder import (
     write_frame,
 )
 from nanotabpfn.studies.keys import PlannedCell, Target
-from nanotabpfn.studies.properties import PROPERTIES, distances, properties_of_batches
+from nanotabpfn.studies.properties import distances, properties_of_batches
 from nanotabpfn.studies.provenance import provenance
 from nanotabpfn.studies.real_tables import suite_properties, suite_tasks
 from nanotabpfn.studies.scoring import POOLED, score_model, score_tables
@@ -51,6 +51,7 @@ from nanotabpfn.training.run import (
     resume_run,
     write_settings,
 )
+from priors.audit.properties import PROPERTIES
 
 SCHEDULE = {"schedule": "schedule_free", "schedule_steps": None}
 """The defaults of `train`: no recipe has another schedule."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from priors.audit.measure import AUDIT, NUM_TREES, Measures, chance_correlation, measure
+from priors.audit.measure import AUDIT, LEVELS, NUM_TREES, Measures, chance_correlation, measure
 from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import finite_records
@@ -21,9 +21,6 @@ from priors.dumps.validate import fitting_sizes, readable
 from priors.generation.engines import run_tasks
 from priors.sampling.blocks import sample_block
 from priors.streams import stream
-
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""The quantiles that are reported."""
 
 AT_CHANCE = {"classification": 0.55, "regression": 0.05}
 """A forest whose score, ROC AUC or R2, is at most this has learned next to nothing."""

@@ -15,6 +15,9 @@ from priors.streams import stream
 AUDIT = 4
 """First key of the random streams of an audit; the keys before it are in `priors.streams`."""
 
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""The quantiles that are reported."""
+
 NUM_TREES = 50
 MOST_Z = 1e6  # no training row can be as far out; it keeps wild test rows within float32
 
@@ -73,11 +76,6 @@ def measure(
     """
     x = np.ascontiguousarray(x, np.float64)  # the order in memory would show in the last digits
     forest, linear = scores(x, y, num_train, is_classification, stream(seed, AUDIT, record))
-    counts = np.unique(y, return_counts=True)[1] if is_classification else []
-    smallest_class = nan
-    if is_classification:
-        smallest_class = float(counts.min()) / len(y) if len(counts) > 1 else 0.0
-
     missing = np.isnan(x)
     low, high = np.where(missing, np.inf, x).min(axis=0), np.where(missing, -np.inf, x).max(axis=0)
     varies = low < high  # (F,)
@@ -86,11 +84,11 @@ def measure(
         record=record,
         num_datapoints=len(x),
         num_features=x.shape[1],
-        num_classes=len(counts),
+        num_classes=len(np.unique(y)) if is_classification else 0,
         forest=forest,
         linear=linear,
-        smallest_class=smallest_class,
-        correlation=float(pairs[np.triu_indices_from(pairs, 1)].mean()) if len(pairs) > 1 else nan,
+        smallest_class=smallest_class(y) if is_classification else nan,
+        correlation=mean_of_pairs(pairs),
         constant=float((~varies).mean()),
         repeated=int((np.triu(pairs, 1) > REPEATED).any(axis=0).sum()) / x.shape[1],
         missing=float(missing.mean()),
@@ -107,6 +105,27 @@ def correlations(x: np.ndarray) -> np.ndarray:
     if not x.shape[1]:
         return np.empty((0, 0))
     return np.abs(np.atleast_2d(np.corrcoef(_filled_and_scaled(x, len(x)), rowvar=False)))
+
+
+def mean_of_pairs(pairs: np.ndarray) -> float:
+    """Mean over the pairs of features of a symmetric (F, F); NaN if there are none.
+
+    Examples:
+        >>> mean_of_pairs(np.array([[1.0, 0.25], [0.25, 1.0]])), mean_of_pairs(np.array([[1.0]]))
+        (0.25, nan)
+    """
+    return float(pairs[np.triu_indices_from(pairs, 1)].mean()) if len(pairs) > 1 else nan
+
+
+def smallest_class(y: np.ndarray) -> float:
+    """Share of the rows in the smallest class; 0 if there is only one class.
+
+    Examples:
+        >>> smallest_class(np.array([0, 1, 1, 1])), smallest_class(np.array([1, 1]))
+        (0.25, 0.0)
+    """
+    counts = np.unique(y, return_counts=True)[1]
+    return float(counts.min()) / len(y) if len(counts) > 1 else 0.0
 
 
 def chance_correlation(num_datapoints: int) -> float:

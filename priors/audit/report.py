@@ -5,8 +5,8 @@ from math import floor, isfinite, log10, sqrt
 from pathlib import Path
 from typing import Any
 
-from priors.audit.audit import AT_CHANCE, LEVELS, MARGIN, TRIVIAL, UNCORRELATED, Audit
-from priors.audit.measure import LINEAR, METRIC
+from priors.audit.audit import AT_CHANCE, MARGIN, TRIVIAL, UNCORRELATED, Audit
+from priors.audit.measure import LEVELS, LINEAR, METRIC
 from priors.dumps.validate import numbered
 
 LEVEL_NAMES = [f"{level:.0%}" for level in LEVELS]

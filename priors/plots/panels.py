@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from priors.audit.audit import LEVELS
+from priors.audit.measure import LEVELS
 from priors.console import printable
 from priors.plots.style import BLUE
 

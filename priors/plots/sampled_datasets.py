@@ -5,13 +5,14 @@ from typing import NamedTuple
 from priors.config import PriorConfig
 from priors.dataset import Dataset
 from priors.sampling.blocks import shared_in_block
-from priors.sampling.dataset import sample_with_structure
+from priors.sampling.dataset import Table, sample_with_table
+from priors.sampling.random_scm import RandomSCM
 from priors.sampling.structure import Structure
 from priors.streams import DATASET, stream
 
 
 class SampledDataset(NamedTuple):
-    """One dataset of a prior with the graph that it comes from.
+    """One dataset of a prior with the graph, the model and the values of nodes that it comes from.
 
     Examples:
         >>> [sampled] = sample_datasets(PriorConfig(num_datapoints=20), num_draws=1, seed=0)
@@ -22,6 +23,8 @@ class SampledDataset(NamedTuple):
     index: int
     dataset: Dataset
     structure: Structure
+    model: RandomSCM
+    table: Table
 
 
 def sample_datasets(config: PriorConfig, num_draws: int, seed: int) -> list[SampledDataset]:
@@ -32,13 +35,19 @@ def sample_datasets(config: PriorConfig, num_draws: int, seed: int) -> list[Samp
         >>> [one.index for one in sampled]
         [0, 8, 16]
     """
-    sampled = []
-    for block in range(num_draws):
-        of_block, single_eval_pos = shared_in_block(config, seed, block)
-        index = block * config.block_size
-        rng = stream(seed, DATASET, index)
-        sampled.append(SampledDataset(index, *sample_with_structure(of_block, rng, single_eval_pos)))
-    return sampled
+    return [sample_in_block(config, seed, block) for block in range(num_draws)]
+
+
+def sample_in_block(config: PriorConfig, seed: int, block: int) -> SampledDataset:
+    """The first dataset of a block.
+
+    Examples:
+        >>> sample_in_block(PriorConfig(num_datapoints=20, block_size=8), seed=0, block=2).index
+        16
+    """
+    of_block, single_eval_pos = shared_in_block(config, seed, block)
+    index = block * config.block_size
+    return SampledDataset(index, *sample_with_table(of_block, stream(seed, DATASET, index), single_eval_pos))
 
 
 def check_num_draws(num_draws: int) -> None:

@@ -2,12 +2,10 @@
 
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from priors.dumps.files import replaced_when_done
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +94,7 @@ def drawn(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE), nullcontext() if out is None else replaced_when_done(Path(out)) as partial:
+    with mpl.rc_context(STYLE), _partial_file(out) as partial:
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
         # Matplotlib does not wrap them in a constrained layout; so many letters fill an inch.
         title, caption = textwrap.fill(title, round(width * 9.5)), textwrap.fill(caption, round(width * 17))
@@ -105,6 +103,18 @@ def drawn(
         yield figure
         if out is not None:
             _save(figure, partial, Path(out).suffix)
+
+
+@contextmanager
+def _partial_file(out: str | Path | None) -> Iterator[Path | None]:
+    """The file to write in place of `out`, which gets its name when it is complete; None if there is none."""
+    if out is None:
+        yield None
+        return
+    from priors.dumps.files import replaced_when_done  # loads h5py, which figures in memory do without
+
+    with replaced_when_done(Path(out)) as partial:
+        yield partial
 
 
 def _save(figure: "Figure", path: Path, ending: str) -> None:

@@ -107,7 +107,7 @@ def sample_dataset(
     >>> dataset.x.shape, dataset.y.shape, dataset.single_eval_pos
     ((50, 5), (50,), 30)
     """
-    return sample_with_structure(config, rng, single_eval_pos)[0]
+    return sample_with_table(config, rng, single_eval_pos)[0]
 
 
 def sample_with_structure(
@@ -121,7 +121,7 @@ def sample_with_structure(
         >>> dataset.x.shape[1] == len(structure.features)
         True
     """
-    return sample_with_model(config, rng, single_eval_pos)[:2]
+    return sample_with_table(config, rng, single_eval_pos)[:2]
 
 
 def sample_with_model(
@@ -134,6 +134,27 @@ def sample_with_model(
         >>> dataset, structure, model = sample_with_model(PriorConfig(num_datapoints=50), stream(0))
         >>> dataset.properties["num_nodes"] == len(model.scm.nodes)
         True
+    """
+    return sample_with_table(config, rng, single_eval_pos)[:3]
+
+
+def sample_with_table(
+    config: PriorConfig, rng: np.random.Generator, single_eval_pos: int | None = None
+) -> tuple[Dataset, Structure, RandomSCM, Table]:
+    """What `sample_dataset` draws, the graph and the model that it comes from, and the values of its nodes.
+
+    The table can be sampled again under an intervention: the same rows with the same noise. Where the test
+    rows of the dataset have a shift, the table is the one without it.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset, structure, model, table = sample_with_table(PriorConfig(num_datapoints=50), stream(0))
+        >>> bool((table.features.x == dataset.x).all())
+        True
+        >>> feature = structure.features[0]
+        >>> after = table.sample.under({feature: np.zeros(50)})
+        >>> after.values(feature)[:3].tolist()
+        [0.0, 0.0, 0.0]
     """
     check_config(config)
     if not isinstance(rng, np.random.Generator):
@@ -156,13 +177,13 @@ def sample_with_model(
                 model = _sample_model(config, sizes, structure, streams.model)
                 for _ in range(VALUES_PER_MODEL):
                     try:
-                        dataset = _sample_rows(config, sizes, structure, model, streams, redrawn)
+                        dataset, table = _sample_rows(config, sizes, structure, model, streams, redrawn)
                     except Refused as refused:
                         redrawn[str(refused)] += 1
                         if str(refused) == "score":  # other values of this model would score alike
                             break
                     else:
-                        return dataset, structure, model
+                        return dataset, structure, model, table
     raise NoDatasetError(_too_narrow(config, sizes, redrawn, streams, model and (structure, model)))
 
 
@@ -242,7 +263,7 @@ def _sample_rows(
     model: RandomSCM,
     streams: Streams,
     redrawn: dict[str, int],
-) -> Dataset:
+) -> tuple[Dataset, Table]:
     """One draw of the rows of a model, as a dataset.
 
     Raises:
@@ -272,7 +293,7 @@ def _sample_rows(
         x, y, properties["num_shifted_nodes"], properties["shift_size"] = shifted
     properties["attempts"] = 1 + sum(redrawn.get(stage, 0) for stage in ("graph", "values", "score"))
     properties |= {f"redrawn_{stage}": count for stage, count in redrawn.items()}
-    return Dataset(x, y, sizes.num_train, properties, twin)
+    return Dataset(x, y, sizes.num_train, properties, twin), table
 
 
 def _sample_table(

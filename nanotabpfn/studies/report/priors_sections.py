@@ -7,12 +7,13 @@ from scipy.stats import spearmanr
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.arms import COMMON_PRIOR, Arm
-from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.properties import DISTANCES
 from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, text, three_digits, warning
 from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.spec import Study
+from priors.audit.properties import PROPERTIES
 from priors.plots.sampled_datasets import sample_datasets
 from priors.sampling.structure import Structure
 from priors.streams import PRIOR_VERSION

@@ -15,7 +15,7 @@ from nanotabpfn.evaluation.protocol import score_table
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.studies.arms import COMMON_PRIOR, common_prior, resolve_arms
 from nanotabpfn.studies.keys import plan_study
-from nanotabpfn.studies.properties import DISTANCES, PROPERTIES, properties_of_batches
+from nanotabpfn.studies.properties import DISTANCES, properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.records import COLUMNS
 from nanotabpfn.studies.saved import read_records, read_saved
@@ -23,6 +23,7 @@ from nanotabpfn.studies.scoring import score_datasets
 from nanotabpfn.studies.spec import Ropes
 from nanotabpfn.training.beginning import begun_at
 from nanotabpfn.training.curves import read_history
+from priors.audit.properties import PROPERTIES
 
 
 def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from priors.audit.audit import LEVELS, Audit
-from priors.audit.measure import Measures
+from priors.audit.audit import Audit
+from priors.audit.measure import LEVELS, Measures
 from priors.audit.report import describe_audit, in_words, markdown_table
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms
-from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.properties import DISTANCES
 from nanotabpfn.studies.records import COLUMNS, TYPES
 from nanotabpfn.studies.saved import SavedArm, SavedCell, SavedStudy
 from nanotabpfn.studies.spec import Study
+from priors.audit.properties import PROPERTIES
 
 TABLES = [f"table {number}" for number in range(13)]
 TINY = {"num_datapoints": 24, "num_features": [3, 3], "num_nodes": [5, 8], "block_size": 4}

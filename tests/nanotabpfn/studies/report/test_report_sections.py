@@ -6,9 +6,10 @@ import re
 import pytest
 from simulated_study import saved_study, simulate, study_of
 
-from nanotabpfn.studies.properties import DISTANCES, PROPERTIES
+from nanotabpfn.studies.properties import DISTANCES
 from nanotabpfn.studies.report.sections import build_report
 from nanotabpfn.studies.spec import Study, StudyError
+from priors.audit.properties import PROPERTIES
 from priors.streams import PRIOR_VERSION
 
 pytestmark = pytest.mark.usefixtures("without_figures")
