@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 environment="${LOWEST_ENVIRONMENT:-${XDG_CACHE_HOME:-$HOME/.cache}/nanotabpfn-priors/lowest}"
-extras="distributed,dot,hub,openml,pandas,parquet,plots,predict,studies,tables"
+extras="distributed,dot,explore,hub,openml,pandas,parquet,plots,predict,studies,tables"
 workplace="$(mktemp -d)"
 trap 'rm -rf "$workplace"' EXIT
 

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"
-extras="distributed,dot,hub,openml,pandas,parquet,plots,predict,studies,tables"
+extras="distributed,dot,explore,hub,openml,pandas,parquet,plots,predict,studies,tables"
 workplace="$(mktemp -d)"
 trap 'rm -rf "$workplace"' EXIT
 dist="${DIST:-$workplace/dist}"

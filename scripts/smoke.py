@@ -21,6 +21,7 @@ import torch
 import nanotabpfn.cli.main
 import priors.cli.main
 from priors.dumps import download
+from priors.explore.app import app
 
 ROOT = Path(__file__).parents[1]
 GROUPS = {"priors": priors.cli.main.main, "nanotabpfn": nanotabpfn.cli.main.main}
@@ -69,6 +70,7 @@ priors plot graphs --num 2 --out graphs.png
 priors plot datasets --num 2 --out datasets.svg
 priors plot mechanisms --out mechanisms.pdf
 priors plot dump a.h5 --out dump.png
+priors explore --help
 priors merge a.h5 b.h5 --out both.h5
 priors shuffle both.h5 --out shuffled.h5 --seed 0
 priors split both.h5 --parts 2 --out-dir parts
@@ -154,6 +156,15 @@ def use_hub(run: str) -> None:
         assert torch.equal(weights, expected)
 
 
+def run_page() -> None:
+    """Run the cells of the page that `priors explore` would serve until Ctrl-C."""
+    begun = time.perf_counter()
+    outputs, _ = app.run()
+    if not any("data:image/png" in getattr(output, "text", "") for output in outputs):
+        raise SystemExit("failed: the page of priors explore shows no picture")
+    print(f"ok, {time.perf_counter() - begun:.1f} s: the page of priors explore", flush=True)
+
+
 def main() -> None:
     """Serve a small file in place of the published dump, run all commands, and use the Hub."""
     torch.set_num_threads(1)
@@ -166,6 +177,7 @@ def main() -> None:
         os.chdir(folder)
         run_all(Path(folder))
         use_hub("runs/a")
+        run_page()
         os.chdir(ROOT)
     server.shutdown()
     print(f"all {len(COMMANDS.strip().splitlines())} commands work")

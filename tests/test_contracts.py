@@ -20,7 +20,8 @@ ORDER = {
     "priors": [
         "streams", "frozen", "registry", "distributions", "settings", "graph_layout", "notebook", "dataset",
         "families", "graph_files", "own_graph", "field_types", "config", "presets", "field_reference",
-        "json_schema", "sampling", "dumps", "generation", "console", "audit", "plots", "cli", "__main__",
+        "json_schema", "sampling", "dumps", "generation", "console", "audit", "plots", "explore", "cli",
+        "__main__",
     ],
     "nanotabpfn": [
         "model", "data", "estimators", "training", "hub", "evaluation", "studies", "cli", "__main__",

@@ -24,6 +24,10 @@ COMMANDS = {
     "verify": Lazy("priors.cli.checks:verify", "Make records of a DUMP again from its own config and seed."),
     "audit": Lazy("priors.cli.audit:audit", "Report how much there is to learn from a DUMP."),
     "plot": Lazy("priors.cli.plot:plot", "Draw what a prior samples, or what a dump holds."),
+    "explore": Lazy(
+        "priors.cli.explore:explore",
+        "Turn a prior by hand on a page in the browser: its settings are sliders, its pictures follow.",
+    ),
     "merge": Lazy("priors.cli.arrange:merge", "Join two or more DUMPS, one after the other."),
     "split": Lazy("priors.cli.arrange:split", "Cut a DUMP into consecutive parts."),
     "shuffle": Lazy(
