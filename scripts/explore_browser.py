@@ -127,26 +127,36 @@ def try_page(page: Any, address: str, out: Path) -> list[float]:
     node.click()
     page.get_by_text("standard deviations").first.wait_for(timeout=PATIENCE)
     idle(page)
-    page.screenshot(path=out / "intervention-1300.png")
+    shot(page, out / "intervention-1300.png", 1300, 1000)
 
     slider(page, "num_classes").press("End")
     slider(page, "num_datapoints").press("Home")
     page.locator("[role=alert]:visible").first.wait_for(timeout=PATIENCE)
     idle(page)
-    page.screenshot(path=out / "message-1300.png")
-    slider(page, "num_datapoints").press("End")
-    idle(page)
+    shot(page, out / "message-1300.png", 1300, 1000)
 
+    page.goto(address)
+    page.locator(GRAPH).first.wait_for(timeout=PATIENCE)
     page.get_by_role("switch", name="a second prior beside it").click()
     page.get_by_text("prior B").first.wait_for(timeout=PATIENCE)
+    idle(page)
+    shot(page, out / "overview-1300.png", 1300, 2150)
     page.get_by_role("tab", name="Everything").click()
     page.locator("img[alt^='How much there is to learn']").wait_for(timeout=PATIENCE)
     idle(page)
-    for width, height in ((1300, 3300), (700, 5200)):
-        page.set_viewport_size({"width": width, "height": height})
-        idle(page)
-        page.screenshot(path=out / f"page-{width}.png")
+    shot(page, out / "everything-1300.png", 1300, 3300)
+    shot(page, out / "everything-700.png", 700, 5200)
     return times
+
+
+def shot(page: Any, path: Path, width: int, height: int) -> None:
+    """A screenshot of a window of that size, in 256 colours."""
+    from PIL import Image
+
+    page.set_viewport_size({"width": width, "height": height})
+    idle(page)
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @click.command(help=__doc__.partition("\n")[0])

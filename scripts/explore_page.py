@@ -14,6 +14,7 @@ import base64
 import csv
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from pathlib import Path
 import click
 
 PACKAGE = Path(__file__).parents[1] / "priors"
-APP = PACKAGE / "explore" / "app.py"
+APP, STYLE = PACKAGE / "explore" / "app.py", PACKAGE / "explore" / "page.css"
 NAME, VERSION = "priors_page", "0"
 WHEEL = f"{NAME}-{VERSION}-py3-none-any.whl"
 NEEDS = (
@@ -63,6 +64,7 @@ def export_page(out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         app, exported = Path(folder, "priors_explore.py"), Path(folder, "exported")
         app.write_text(HEADER + APP.read_text(encoding="utf-8"), encoding="utf-8")
+        shutil.copy(STYLE, folder)
         write_wheel(app.with_name(WHEEL))
         command = [sys.executable, "-m", "marimo", "export", "html-wasm", str(app), "--output", str(exported)]
         result = subprocess.run(

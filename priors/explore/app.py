@@ -2,7 +2,7 @@
 
 import marimo
 
-app = marimo.App(width="full", app_title="priors explore")
+app = marimo.App(width="full", app_title="priors explore", css_file="page.css")
 
 
 @app.cell

@@ -96,7 +96,7 @@ def _node(
     if role == "target":
         diamond = f"M{x} {y - radius}l{radius} {radius}l-{radius} {radius}l-{radius} -{radius}z"
         mark = f'<path d="{diamond}" {style}/>'
-    below = "" if moved is None else _below(x, y + 24, moved, is_chosen)
+    below = "" if moved is None else _below(x, y + 28, moved, is_chosen)
     focus = f'tabindex="0" role="button" aria-label="set {shown}" style="cursor:pointer"' * is_clickable
     return (
         f'<g data-node="{place}" {focus}><title>{shown}</title>'

@@ -110,7 +110,7 @@ def _draw_property(
     for prior, values in priors.items():
         known = np.clip(values[~np.isnan(values)], low, high)
         if len(known):
-            axes.plot(np.median(known), 1.06 * tallest, "v", color=COLOURS[prior], markersize=6, mec="white")
+            axes.plot(np.median(known), 1.06 * tallest, "v", color=COLOURS[prior], markersize=7, mew=0)
     known = np.clip(real[~np.isnan(real)], low, high)
     if len(known):
         axes.vlines(known, -foot, -0.25 * foot, color=BLACK, linewidth=0.6, alpha=0.55)

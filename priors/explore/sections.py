@@ -14,7 +14,7 @@ from priors.explore.measured import measured, real_tables
 from priors.explore.pictures import COLOURS, picture, plot_properties, png
 from priors.explore.widgets import image, message
 from priors.plots.sampled_datasets import SampledDataset, sample_in_block
-from priors.plots.style import GREY, family_label
+from priors.plots.style import BLUE, GREY, family_label
 from priors.sampling.dataset import NoDatasetError
 
 Priors = Mapping[str, PriorConfig]
@@ -29,7 +29,7 @@ def beside(parts: Mapping[str, Any]) -> Any:
         2
     """
     columns = (
-        f'<div style="flex:1 1 380px;min-width:0"><b style="color:{COLOURS[name]}">prior {name}</b>'
+        f'<div style="flex:1 1 340px;min-width:0"><b style="color:{COLOURS[name]}">prior {name}</b>'
         f"<div>{part.text}</div></div>"
         for name, part in parts.items()
     )
@@ -153,7 +153,7 @@ def intervention(graph: Any, sampled: SampledDataset | NoDatasetError, place: in
     Examples:
         >>> from priors.explore.widgets import ClickableGraph
         >>> sampled, graph = sample_in_block(PriorConfig(), 0, 0), mo.ui.anywidget(ClickableGraph())
-        >>> intervention(graph, sampled, 0, 0.9).text.count("<tr>")
+        >>> intervention(graph, sampled, 0, 0.9).text.count("<code>")
         6
     """
     if isinstance(sampled, NoDatasetError):
@@ -176,21 +176,21 @@ def effect_table(effect: Effect, is_regression: bool) -> Any:
 
     Examples:
         >>> effect = Effect(0, 1.5, {0: 1.0}, {"x0": 0.5, "y": 0.25})
-        >>> effect_table(effect, is_regression=False).text.count("<tr>")
-        2
+        >>> effect_table(effect, is_regression=False).text.count("% of the labels")
+        1
     """
-    largest = max([1.0, *(moved for name, moved in effect.columns.items() if moved == moved)])
-    rows = []
+    largest = max([1.0, *(moved for moved in effect.columns.values() if moved == moved)])
+    cells = []
     for name, moved in effect.columns.items():
         is_share = name == "y" and not is_regression
-        text = f"{moved:.0%} of the classes" if is_share else f"{moved:.2f} standard deviations"
-        text = "not finite" if moved != moved else text
-        width = 0.0 if moved != moved else 160 * (moved if is_share else moved / largest)
-        bar = f'<div style="width:{width:.0f}px;height:10px;background:{COLOURS["A"]};opacity:0.7"></div>'
-        rows.append(f"<tr><td><code>{name}</code></td><td>{bar}</td><td>{text}</td></tr>")
-    return mo.Html(
-        f'<table style="width:auto;border-spacing:8px 2px;border-collapse:separate">{"".join(rows)}</table>'
-    )
+        width, text = 0.0, "not finite"
+        if moved == moved:
+            width = 160 * (moved if is_share else moved / largest)
+            text = f"{moved:.0%} of the labels" if is_share else f"{moved:.2f} standard deviations"
+        bar = f'<span style="width:{width:.0f}px;height:10px;background:{BLUE};opacity:0.7"></span>'
+        cells.append(f"<code>{name}</code>{bar}<span>{text}</span>")
+    style = "display:grid;grid-template-columns:auto 170px 1fr;align-items:center;column-gap:12px"
+    return mo.Html(f'<div style="{style};font-size:0.9em">{"".join(cells)}</div>')
 
 
 def texts(presets: Mapping[str, str], priors: Priors) -> Any:

@@ -136,7 +136,7 @@ def test_a_click_on_a_node_draws_the_graph_again_and_shows_the_columns():
     text = sections.intervention(graph, sampled, 0, 0.9).text
     assert graph.widget.svg != before
     assert ">set<" in graph.widget.svg
-    assert text.count("<tr>") == 3
+    assert text.count("<code>") == 3
 
 
 def test_messages_stand_below_their_controls_and_are_escaped():
