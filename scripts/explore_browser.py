@@ -140,7 +140,7 @@ def try_page(page: Any, address: str, out: Path) -> list[float]:
     page.get_by_role("switch", name="a second prior beside it").click()
     page.get_by_text("prior B").first.wait_for(timeout=PATIENCE)
     idle(page)
-    shot(page, out / "overview-1300.png", 1300, 2150)
+    shot(page, out / "overview-1300.png", 1300, 2350)
     page.get_by_role("tab", name="Everything").click()
     page.locator("img[alt^='How much there is to learn']").wait_for(timeout=PATIENCE)
     idle(page)

@@ -23,6 +23,7 @@ PRINT_NO_RESULT = {
     "priors plot datasets",
     "priors plot mechanisms",
     "priors plot dump",
+    "priors explore",  # a page
 }
 TINY = "--set num_datapoints=24 --set num_features=3 --set num_nodes=[5,6] --set block_size=4"
 RUN = f"--steps 4 --batch-size 4 --eval-every 2 {shlex.join(map(str, TINY_MODEL))}"
