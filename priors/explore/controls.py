@@ -3,7 +3,7 @@
 Nothing here needs the browser. The bounds come from the types of the fields and the domains of the families.
 """
 
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -106,7 +106,7 @@ def _of_field(name: str, value: Any, schema: dict[str, Any], doc: str) -> Contro
     if "enum" in schema:
         return Control(name, "choice", value, [], schema["enum"], meaning)
     if schema.get("type") == "object":
-        known = FAMILIES[name] if name in FAMILIES else schema["propertyNames"]["enum"]
+        known = FAMILIES[name] if name in FAMILIES else _names_of_weights(name)
         weights = dict.fromkeys(known, 0.0) | {family: float(weight) for family, weight in value.items()}
         steps = sorted({*WEIGHTS, *weights.values()})
         return Control(name, "weights", weights, steps, list(weights), meaning)
@@ -115,6 +115,12 @@ def _of_field(name: str, value: Any, schema: dict[str, Any], doc: str) -> Contro
     if "prefixItems" in schema:
         return _slider(name, "range", tuple(value), steps, meaning)
     return _slider(name, "number", value, steps, meaning)
+
+
+def _names_of_weights(field: str) -> tuple[str, ...]:
+    """The names that a field of weights can have, where they are in its type: dict[Literal[...], ...]."""
+    weights = get_args(get_type_hints(PriorConfig, include_extras=True)[field])[0]
+    return get_args(get_args(weights)[0])
 
 
 def _of_parameter(family: str, name: str, values: Any, annotation: Any) -> Control:

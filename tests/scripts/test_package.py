@@ -51,6 +51,7 @@ def test_scripts_install_all_extras_that_commands_need(script):
         "ray",
         "logging",
         "docs",
+        "notebooks",
         "test",
     }  # ray and wandb take too much to download; no command needs the rest
     assert set(listed.split(",")) == PROJECT["optional-dependencies"].keys() - others
