@@ -14,7 +14,7 @@ from priors import sample_dataset, stream
 from priors.config import PriorConfig
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"README.md", "docs/own-graph.md", "docs/scaling.md"}  # tests of their own
+ELSEWHERE = {"README.md", "docs/lesson.md", "docs/own-graph.md", "docs/scaling.md"}  # tests of their own
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 PAGES = {
     str(page.relative_to(ROOT)): PYTHON.findall(page.read_text(encoding="utf-8"))
