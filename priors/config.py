@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from priors.arguments import as_path
 from priors.distributions import Choice, Range, Uniform, integers, log_uniform, uniform
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
@@ -443,6 +444,8 @@ def with_overrides(config: PriorConfig, overrides: dict[str, Any]) -> PriorConfi
         >>> config.mechanisms, config.parameters["mlp"]["width"], config.parameters["mlp"]["gain"]
         ({'mlp': 1.0}, (30, 40), (0.8, 2.2))
     """
+    if not isinstance(config, PriorConfig):
+        raise TypeError(f"config must be a PriorConfig, got {config!r:.100}")
     present = {field.name: getattr(config, field.name) for field in fields(PriorConfig)}
     try:
         return replace(config, **changed_fields(present, overrides))
@@ -479,7 +482,7 @@ def load_config(path: str | Path) -> PriorConfig:
         ((2, 10), {'mlp': 1.0})
     """
     try:
-        return _config_of(Path(path).read_text(encoding="utf-8"))
+        return _config_of(as_path("path", path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except ConfigError as error:

@@ -48,6 +48,22 @@ class Seed(click.ParamType):
         return seed
 
 
+class Choice(click.Choice):
+    """One of some names, as click's; a wrong one is answered with those that are similar.
+
+    Examples:
+        >>> Choice(["linear", "tree-scm"]).convert("tree_scm", None, None)
+        Traceback (most recent call last):
+        click.exceptions.BadParameter: unknown name 'tree_scm'; did you mean tree-scm?
+    """
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        similar = did_you_mean(str(value), map(str, self.choices))
+        if similar:
+            return f"unknown name {value!r}; {similar}"
+        return super().get_invalid_choice_message(value, ctx)
+
+
 class Lazy(NamedTuple):
     """A command whose module is imported when the command runs.
 

@@ -207,6 +207,8 @@ def choice(options: Iterable[Any] | Mapping[Any, float]) -> "Choice | FrozenDict
     >>> PriorConfig(num_classes=choice({2: 3, 10: 1}), mechanisms=choice(["mlp", "linear"]))
     PriorConfig(num_classes=choice({2: 3, 10: 1}), mechanisms={'mlp': 1.0, 'linear': 1.0})
     """
+    if not isinstance(options, Iterable):
+        raise TypeError(f"choice needs options, a list or a dict of weights, got {options!r}")
     weights = dict(options) if isinstance(options, Mapping) else dict.fromkeys(options, 1.0)
     if not weights or not all(_is_number(weight) and weight >= 0 for weight in weights.values()):
         raise ValueError(f"choice needs options, each with a weight of at least 0, got {options!r}")

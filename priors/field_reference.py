@@ -52,6 +52,16 @@ def describe_field(name: str) -> FieldReference:
     """
     default = PriorConfig().plain()
     if name not in default:
+        owners = [field for field in FAMILIES if field != PARAMETERS and name in FAMILIES[field]]
+        if owners:
+            parameters = "it has no parameters"
+            if name in FAMILIES[PARAMETERS] and parameters_of(FAMILIES[PARAMETERS][name]):
+                of_it = describe_family(PARAMETERS, name)
+                parameters = f"its parameters, which {PARAMETERS}.{name}.NAME=VALUE sets: {of_it}"
+            raise ConfigError(
+                f"{name!r} is no field but one of {' and '.join(owners)}, which `priors presets --explain "
+                f"{owners[0]}` lists; {parameters}"
+            )
         similar = did_you_mean(name, default) or "`priors presets --explain` lists the fields"
         raise ConfigError(f"unknown field {name!r}; {similar}")
     schema = TypeAdapter(PriorConfig).json_schema()

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
+from priors.arguments import as_path
 from priors.registry import ConfigError
 
 ENDINGS = (".graphml", ".dot", ".gv", ".txt", ".edges")
@@ -38,7 +39,7 @@ def read_graph(
         >>> list(graph.edges), graph.nodes["default"]
         ([('age', 'income'), ('income', 'default')], {'role': 'target'})
     """
-    path = Path(path)
+    path = as_path("path", path)
     readers = {".graphml": _read_graphml, ".dot": _read_dot, ".gv": _read_dot}
     if path.suffix not in ENDINGS:
         raise ConfigError(f"{path}: the name must end in {', '.join(ENDINGS)}, from which the format follows")

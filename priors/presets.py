@@ -5,6 +5,7 @@ from typing import Any
 from priors.config import PriorConfig
 from priors.families.graphs import GRAPHS
 from priors.families.mechanisms import MECHANISMS
+from priors.registry import Named
 
 GAUSSIAN = {"roots": {"normal": 1}, "noises": {"normal": 1}}
 
@@ -24,40 +25,43 @@ RICH = {
     "quantized_fraction": (0, 0.3),
 }
 
-PRESETS: dict[str, PriorConfig] = {
-    "default": PriorConfig(label_noise=(0, 0.3)),
-    "mixed": PriorConfig(
-        graphs=dict.fromkeys(GRAPHS, 1),
-        mechanisms=dict.fromkeys(MECHANISMS, 1),
-        label_noise=(0, 0.3),
-        **RICH,
-    ),
-    "mlp-scm": PriorConfig(graphs={"layered": 1}, mechanisms={"mlp": 1}, **GAUSSIAN),
-    "tree-scm": PriorConfig(mechanisms={"oblivious_trees": 1, "decision_trees": 1}),
-    "graph-scm": PriorConfig(
-        graphs={"cauchy": 1, "growing_network_with_redirection": 1},
-        mechanisms={
-            "linear": 1,
-            "mlp": 1,
-            "decision_trees": 1,
-            "nearest_prototype": 1,
-            "random_fourier_features": 1,
-            "product": 1,
-        },
-        **RICH,
-    ),
-    "gp": PriorConfig(mechanisms={"random_fourier_features": 1}),
-    "linear": PriorConfig(mechanisms={"linear": 1}, **GAUSSIAN),
-    "published-like": PriorConfig(
-        graphs={"layered": 1},
-        mechanisms={"mlp": 7, "decision_trees": 3},
-        mix="dataset",
-        relevant_fraction=(0, 1),
-        noise_scale=(0.1, 1.0),
-        **GAUSSIAN,
-    ),
-    "label-noise": PriorConfig(label_noise=(1, 1)),
-}
+PRESETS: dict[str, PriorConfig] = Named(
+    "preset",
+    {
+        "default": PriorConfig(label_noise=(0, 0.3)),
+        "mixed": PriorConfig(
+            graphs=dict.fromkeys(GRAPHS, 1),
+            mechanisms=dict.fromkeys(MECHANISMS, 1),
+            label_noise=(0, 0.3),
+            **RICH,
+        ),
+        "mlp-scm": PriorConfig(graphs={"layered": 1}, mechanisms={"mlp": 1}, **GAUSSIAN),
+        "tree-scm": PriorConfig(mechanisms={"oblivious_trees": 1, "decision_trees": 1}),
+        "graph-scm": PriorConfig(
+            graphs={"cauchy": 1, "growing_network_with_redirection": 1},
+            mechanisms={
+                "linear": 1,
+                "mlp": 1,
+                "decision_trees": 1,
+                "nearest_prototype": 1,
+                "random_fourier_features": 1,
+                "product": 1,
+            },
+            **RICH,
+        ),
+        "gp": PriorConfig(mechanisms={"random_fourier_features": 1}),
+        "linear": PriorConfig(mechanisms={"linear": 1}, **GAUSSIAN),
+        "published-like": PriorConfig(
+            graphs={"layered": 1},
+            mechanisms={"mlp": 7, "decision_trees": 3},
+            mix="dataset",
+            relevant_fraction=(0, 1),
+            noise_scale=(0.1, 1.0),
+            **GAUSSIAN,
+        ),
+        "label-noise": PriorConfig(label_noise=(1, 1)),
+    },
+)
 
 PURPOSES: dict[str, str] = {
     "default": "Ours: mixed graphs and mechanisms, plain tables, as noisy as real ones. Trains best so far.",

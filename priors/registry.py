@@ -11,11 +11,12 @@ from difflib import get_close_matches
 from inspect import Parameter, signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 OWN_MODULE = re.compile(r"\b([A-Za-z_][\w.]*):[A-Za-z_]")
 """The module in a dotted path to a family."""
 
+Value = TypeVar("Value")
 _may_import = ContextVar("may_import", default=True)
 
 
@@ -197,6 +198,27 @@ def nearest_or_all(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     return did_you_mean(name, known) or f"known: {', '.join(known)}"
+
+
+class Named(dict[str, Value]):
+    """Values of one kind by their names; an unknown name is answered with those that are similar, or all.
+
+    Args:
+        kind: what they are, in the singular.
+        values: name -> value.
+
+    Examples:
+        >>> Named("mechanism", {"linear": sum, "mlp": max})["mpl"]
+        Traceback (most recent call last):
+        KeyError: "unknown mechanism 'mpl'; did you mean mlp?"
+    """
+
+    def __init__(self, kind: str, values: dict[str, Value]):
+        super().__init__(values)
+        self.kind = kind
+
+    def __missing__(self, name: str) -> Value:
+        raise KeyError(f"unknown {self.kind} {name!r}; {nearest_or_all(str(name), self)}")
 
 
 def parameters_of(family: Callable) -> dict[str, Parameter]:

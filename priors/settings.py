@@ -19,6 +19,7 @@ The command line (`--set`), study files, JSON configs and Python share it:
 import ast
 import json
 import re
+from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,8 @@ def changed_fields(fields: dict[str, Any], settings: dict[str, Any]) -> dict[str
         >>> changed_fields(fields, {"replace.parameters": {"mlp": {"width": [30, 40]}}})
         {'parameters': {'mlp': {'width': [30, 40]}}}
     """
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"overrides must be a dict of paths and values, got {settings!r:.100}")
     changed: dict[str, Any] = {}
     for path, value in settings.items():
         field, _, part = path.removeprefix(REPLACE).partition(".")

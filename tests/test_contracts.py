@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 # What stands at the top of a package, modules and folders: each may import itself and those before it.
 ORDER = {
     "priors": [
-        "streams", "frozen", "registry", "distributions", "settings", "graph_layout", "notebook", "dataset",
-        "families", "graph_files", "own_graph", "field_types", "config", "presets", "field_reference",
-        "json_schema", "sampling", "dumps", "generation", "console", "audit", "plots", "explore", "cli",
-        "__main__",
+        "arguments", "streams", "frozen", "registry", "distributions", "settings", "graph_layout",
+        "notebook", "dataset", "families", "graph_files", "own_graph", "field_types", "config",
+        "presets", "field_reference", "json_schema", "sampling", "dumps", "generation", "console",
+        "audit", "plots", "explore", "cli", "__main__",
     ],
     "nanotabpfn": [
         "model", "data", "estimators", "training", "hub", "evaluation", "studies", "cli", "__main__",

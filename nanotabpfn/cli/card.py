@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from priors.console import json_option, refuse_existing, report
+from priors.console import Choice, json_option, refuse_existing, report
 from priors.dumps.licenses import LICENSES
 
 
@@ -14,7 +14,7 @@ from priors.dumps.licenses import LICENSES
 @click.option(
     "--license",
     "license_name",
-    type=click.Choice(list(LICENSES)),
+    type=Choice(list(LICENSES)),
     default="apache-2.0",
     show_default=True,
     help="License under which you publish it.",

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from nanotabpfn.model.choices import DEVICES
+from priors.console import Choice
 
 device_option = click.option(
     "--device",
-    type=click.Choice(DEVICES),
+    type=Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where to compute; auto takes a GPU if there is one.",

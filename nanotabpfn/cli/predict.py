@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from nanotabpfn.cli.options import device_option, resolve_device
-from priors.console import PlainError, json_option, report
+from priors.console import Choice, PlainError, json_option, report
 from priors.dumps.schema import PROBLEM_TYPES
 
 table_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -41,7 +41,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
 )
 @click.option(
     "--problem",
-    type=click.Choice(PROBLEM_TYPES),
+    type=Choice(PROBLEM_TYPES),
     default="classification",
     show_default=True,
     help="Whether the target is a class or a real number.",
@@ -67,7 +67,7 @@ def _read_quantiles(context: click.Context, parameter: click.Parameter, text: st
 )
 @click.option(
     "--decimal",
-    type=click.Choice([".", ","]),
+    type=Choice([".", ","]),
     help="Decimal mark of the numbers in a CSV.  [default: each column's own]",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Text encoding of a CSV.")

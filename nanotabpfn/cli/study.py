@@ -10,6 +10,7 @@ import click
 from nanotabpfn.cli.options import resolve_device
 from nanotabpfn.model.choices import DEVICES
 from priors.console import (
+    Choice,
     Errors,
     PlainGroup,
     json_option,
@@ -49,7 +50,7 @@ out_option = click.option(
 )
 device_option = click.option(
     "--device",
-    type=click.Choice(DEVICES),
+    type=Choice(DEVICES),
     default="cpu",
     show_default=True,
     help="Where models are trained and scored; auto is the best that a worker has.",
@@ -88,7 +89,7 @@ def study_group() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--study",
-    type=click.Choice(list(BUILT_IN)),
+    type=Choice(list(BUILT_IN)),
     default="example",
     show_default=True,
     help="Which: a small example, or the published experiment.",
@@ -175,7 +176,7 @@ def plan_command(
 @threads_option
 @click.option(
     "--backend",
-    type=click.Choice(list(BACKENDS)),
+    type=Choice(list(BACKENDS)),
     default="loky",
     show_default=True,
     help="What runs the workers: processes of this machine, a dask or a ray cluster.",

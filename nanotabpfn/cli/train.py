@@ -14,7 +14,7 @@ from nanotabpfn.training.beginning import LAST_VERDICT, WINDOW
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from nanotabpfn.training.schedule import SCHEDULES
 from nanotabpfn.training.tracking import TRACKERS, check_trackers
-from priors.console import json_option, quiet_option
+from priors.console import Choice, json_option, quiet_option
 from priors.dumps.schema import PROBLEM_TYPES
 
 
@@ -50,7 +50,7 @@ class Steps(click.ParamType):
 @click.command("train")
 @click.option(
     "--problem",
-    type=click.Choice(PROBLEM_TYPES),
+    type=Choice(PROBLEM_TYPES),
     default="classification",
     show_default=True,
     help="Type of the targets. In regression the model's outputs are bins of the standardized target, and "
@@ -137,7 +137,7 @@ class Steps(click.ParamType):
 )
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
+    type=Choice(PRECISIONS),
     default="float32",
     show_default=True,
     help="Number format of the passes in training; auto: bfloat16 if the hardware computes in it.",
@@ -149,7 +149,7 @@ class Steps(click.ParamType):
 )
 @click.option(
     "--recipe",
-    type=click.Choice(list(RECIPES)),
+    type=Choice(list(RECIPES)),
     help="Architecture and optimizer, as docs/training.md describes them; `published` for exactly the "
     f"published settings.  [default: {DEFAULT_RECIPE}; with --from that of the run]",
 )
@@ -168,7 +168,7 @@ class Steps(click.ParamType):
 )
 @click.option(
     "--schedule",
-    type=click.Choice(SCHEDULES),
+    type=Choice(SCHEDULES),
     default="schedule_free",
     show_default=True,
     help="Learning rate after the warm-up: constant with averaged weights (schedule_free), constant, or "
@@ -227,7 +227,7 @@ class Steps(click.ParamType):
 )
 @click.option(
     "--log",
-    type=click.Choice(list(TRACKERS)),
+    type=Choice(list(TRACKERS)),
     multiple=True,
     help="Write every step to TensorBoard (OUT/tensorboard) or Weights & Biases too (extra `logging`).",
 )

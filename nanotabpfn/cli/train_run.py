@@ -36,6 +36,7 @@ from nanotabpfn.training.run import (
     WriteError,
     create_run,
     last_state,
+    remove_run,
     resume_run,
     write_settings,
 )
@@ -133,7 +134,7 @@ def _lead(
     eval_func = _eval_func(settings, training.loader, training.ranks.device)
     keep = settings["training"]["keep"]
     opened = create_run(folder, settings, keep, overwrite) if is_new else resume_run(folder, settings, keep)
-    with opened as run:
+    with opened as run, _removed_without_steps(run, is_new):
         if source is not None:
             _begin_branch(run, source, training)
         watch, patience = None, None
@@ -221,9 +222,25 @@ def _train(training: Training, state: dict[str, Any] | None, leader: Leader | No
     except WriteError as error:
         raise click.ClickException(str(error)) from error
     except TrainingError as error:
-        if leader:
+        if leader and leader.run.step:
             leader.run.save_model(training.model)
-        raise click.ClickException(f"{error}; the run holds the model before that step") from error
+            raise click.ClickException(f"{error}; the run holds the model before that step") from error
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _removed_without_steps(run: Run, is_new: bool) -> Iterator[None]:
+    """A new run that fails before its first step is over is removed: the same command can then be repeated.
+
+    Not where the error says how to resume it.
+    """
+    try:
+        yield
+    except Exception as error:
+        says_how = isinstance(error.__cause__ or error, WriteError | RankLostError)
+        if is_new and run.step == 0 and not says_how:
+            remove_run(run)
+        raise
 
 
 def _trained(run: Run, loader: Loader) -> list[str]:

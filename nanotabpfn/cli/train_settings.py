@@ -21,6 +21,7 @@ from priors.console import PlainError, parse_override
 from priors.dumps.hash import content_hash
 from priors.dumps.read import open_dump
 from priors.presets import PRESETS
+from priors.registry import nearest_or_all
 
 SOURCES = ("dumps", "priors", "overrides", "weights", "switch_at")
 """Options that say what is trained on."""
@@ -223,7 +224,7 @@ def _dump(problem: str, dump: Path) -> dict[str, Any]:
 def _prior(problem: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
     if name not in PRESETS and not Path(name).is_file():
         raise click.BadParameter(
-            f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file", param_hint="--prior"
+            f"{name!r} is neither a preset nor a file; {nearest_or_all(name, PRESETS)}", param_hint="--prior"
         )
     if name in PRESETS:
         config = with_overrides(PRESETS[name], {"problem_type": problem} | changes)

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from nanotabpfn.data.readers import DumpReader, Record
+from priors.arguments import as_path, check_integer
 from priors.dumps.outline import shared_block
 from priors.dumps.provenance import checked_hash, short, source_entry
 from priors.dumps.read import Dump, open_dump
@@ -87,7 +88,8 @@ def write_tabicl_batches(
         >>> written.num_batches, batch["y"].shape, batch["X"].shape, batch["d"].unique()
         (2, torch.Size([32, 150]), torch.Size([24000]), tensor([5]))
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
+    check_integer("batch_size", batch_size)
     with open_dump(dump) as opened:
         if not 1 <= batch_size <= len(opened):
             raise ValueError(

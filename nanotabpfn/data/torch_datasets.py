@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, Record, collate
+from priors.arguments import check_integer
 from priors.dumps.datasets import numbers_at
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
@@ -34,6 +35,8 @@ class _OfDump:
 
     def __init__(self, filename: str | Path, num_datasets: int | None = None):
         self.filename = filename
+        if num_datasets is not None:
+            check_integer("num_datasets", num_datasets)
         with open_dump(filename) as dump:
             if num_datasets is not None and not 1 <= num_datasets <= len(dump):
                 raise ValueError(

@@ -120,6 +120,8 @@ def check_suite(name: str, has_classes: bool = False) -> None:
         ValueError: unknown suite 'nano'; did you mean nano-dev or nano-test?
     """
     suites = SUITES if has_classes else SUITES | REGRESSION_SUITES
+    if not isinstance(name, str):
+        raise TypeError(f"name must be that of a suite, got {name!r:.100}")
     match = OPENML_NAME.fullmatch(name)
     if name not in suites and name != "tabarena" and match is None:
         known = [*suites, "tabarena", "openml:study/ID", "openml:task/ID,ID..."]

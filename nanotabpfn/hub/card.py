@@ -23,6 +23,7 @@ from nanotabpfn.training.run import (
     checkpoints,
     read_settings,
 )
+from priors.arguments import as_path, check_line
 from priors.dumps.card import as_code, indented_config
 from priors.dumps.files import file_hash
 from priors.dumps.licenses import LICENSES
@@ -102,7 +103,7 @@ def read_model(
         >>> model.num_outputs, settings, records
         (2, None, [])
     """
-    source = Path(source)
+    source = as_path("source", source)
     model = load_model(source)
     folder = source if source.is_dir() else source.parent
     is_of_run = source.is_dir() or source.name == MODEL_FILE
@@ -151,8 +152,7 @@ def model_card(
     """
     if license_name not in LICENSES:
         raise ValueError(f"license_name must be one of {', '.join(LICENSES)}, got {license_name!r}")
-    if not title.strip() or not title.isprintable():
-        raise ValueError(f"title must be a line of text, got {title!r}")
+    check_line("title", title)
     estimator, variable = ESTIMATORS[model.problem_type]
     facts = {"architecture": architecture_words(model)}
     if model.trained_range is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nanotabpfn.hub.card import CARD, LIBRARY, model_card, read_model
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import MODEL_FILE, CheckpointError, load_model, save_model
+from priors.arguments import as_path, check_line
 from priors.console import printable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def from_pretrained(
         ...     from_pretrained(folder).num_outputs
         3
     """
-    if Path(place).is_dir():
+    if as_path("place", place).is_dir():
         if revision is not None:
             raise ValueError(f"revision is for repositories, and {place} is a folder, got {revision!r}")
         file = Path(place) / MODEL_FILE
@@ -102,6 +103,7 @@ def push_to_hub(
         Traceback (most recent call last):
         nanotabpfn.model.checkpoint.CheckpointError: absent: no such file; `nanotabpfn train` writes one
     """
+    check_line("repo_id", repo_id)
     if isinstance(model, NanoTabPFNModel):
         settings, records = None, []
     elif isinstance(model, str | Path):

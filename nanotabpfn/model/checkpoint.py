@@ -68,7 +68,7 @@ def save_model(model: NanoTabPFNModel, path: str | Path) -> Path:
     """
     if not isinstance(model, NanoTabPFNModel):
         raise TypeError(f"model must be a NanoTabPFNModel, got a {type(model).__name__}")
-    path = Path(path)
+    path = _as_path(path)
     if path.suffix in PUBLISHED_SUFFIXES:
         raise ValueError(f"path: models are saved as safetensors; call it {path.with_suffix('.safetensors')}")
     if path.is_dir():
@@ -101,7 +101,7 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
         >>> model.num_outputs, model.training
         (3, False)
     """
-    file = _model_file(Path(path))
+    file = _model_file(_as_path(path))
     metadata: dict[str, str] = {}
     architecture: dict[str, Any] | None
     if file.suffix in PUBLISHED_SUFFIXES:
@@ -248,6 +248,12 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
             return stored.metadata() or {}, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: not a readable safetensors file: {_one_line(error)}") from error
+
+
+def _as_path(path: str | Path) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be the place of a model, as text or a Path, got {path!r:.100}")
+    return Path(path)
 
 
 def _model_file(path: Path) -> Path:

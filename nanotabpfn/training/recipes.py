@@ -26,50 +26,58 @@ class Recipe(NamedTuple):
 _SPEEDRUN = "the nanoTabPFN speedrun, 2026"
 _LR = 4e-3  # published; the same in all, so that a recipe is what its name says
 
-RECIPES = {
-    "published": Recipe(
-        "nanoTabPFN as published.",
-        "Pfefferle et al., nanoTabPFN, 2025",
-        {},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
-    ),
-    "warm-up": Recipe(
-        "The learning rate rises in the first steps, while AdamW's moments are poor estimates.",
-        "Defazio et al., The road less scheduled, NeurIPS 2024",
-        {},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 100},
-    ),
-    "muon": Recipe(
-        "Orthogonal updates of the layers' matrices, equally large in all directions.",
-        f"Jordan et al., Muon, 2024; {_SPEEDRUN}",
-        {},
-        {"lr": _LR, "optimizer": "muon", "warmup_steps": 0},
-    ),
-    "pre-norm": Recipe(
-        "A path for the gradient around the layers, with a weight that later layers do not outgrow.",
-        f"Xiong et al., On layer normalization, ICML 2020; {_SPEEDRUN}",
-        {"pre_norm": True, "residual_decay": 0.95},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
-    ),
-    "mean-pooling": Recipe(
-        "A row is decoded from the mean of its features' cells, so that each gets a direct gradient.",
-        _SPEEDRUN,
-        {"mean_pooling": True},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
-    ),
-    "feature-groups": Recipe(
-        "A column is embedded from three, which distinguishes columns of equal distribution.",
-        f"Qu et al., TabICLv2, 2026; {_SPEEDRUN}",
-        {"feature_group_size": 3},
-        {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
-    ),
-    "combined": Recipe(
-        "All of these but the feature groups.",
-        _SPEEDRUN,
-        {"pre_norm": True, "residual_decay": 0.95, "mean_pooling": True},
-        {"lr": _LR, "optimizer": "muon", "warmup_steps": 20},
-    ),
-}
+
+class _Recipes(dict[str, Recipe]):
+    def __missing__(self, name: str) -> Recipe:
+        raise KeyError(f"unknown recipe {name!r}; known: {', '.join(self)}")
+
+
+RECIPES = _Recipes(
+    {
+        "published": Recipe(
+            "nanoTabPFN as published.",
+            "Pfefferle et al., nanoTabPFN, 2025",
+            {},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+        ),
+        "warm-up": Recipe(
+            "The learning rate rises in the first steps, while AdamW's moments are poor estimates.",
+            "Defazio et al., The road less scheduled, NeurIPS 2024",
+            {},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 100},
+        ),
+        "muon": Recipe(
+            "Orthogonal updates of the layers' matrices, equally large in all directions.",
+            f"Jordan et al., Muon, 2024; {_SPEEDRUN}",
+            {},
+            {"lr": _LR, "optimizer": "muon", "warmup_steps": 0},
+        ),
+        "pre-norm": Recipe(
+            "A path for the gradient around the layers, with a weight that later layers do not outgrow.",
+            f"Xiong et al., On layer normalization, ICML 2020; {_SPEEDRUN}",
+            {"pre_norm": True, "residual_decay": 0.95},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+        ),
+        "mean-pooling": Recipe(
+            "A row is decoded from the mean of its features' cells, so that each gets a direct gradient.",
+            _SPEEDRUN,
+            {"mean_pooling": True},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+        ),
+        "feature-groups": Recipe(
+            "A column is embedded from three, which distinguishes columns of equal distribution.",
+            f"Qu et al., TabICLv2, 2026; {_SPEEDRUN}",
+            {"feature_group_size": 3},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
+        ),
+        "combined": Recipe(
+            "All of these but the feature groups.",
+            _SPEEDRUN,
+            {"pre_norm": True, "residual_decay": 0.95, "mean_pooling": True},
+            {"lr": _LR, "optimizer": "muon", "warmup_steps": 20},
+        ),
+    }
+)
 
 DEFAULT_RECIPE = "warm-up"
 """Of the command and of studies: the published architecture and optimizer, with a warm-up. Without it the

@@ -193,12 +193,7 @@ def create_run(
                     f"--resume {folder} continues it"
                 )
             # The settings are deleted first and written last: no run ever holds the files of another.
-            for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
-                (folder / name).unlink(missing_ok=True)
-            best = (folder / BEST_FOLDER).glob("step-*.safetensors")
-            for file in [*checkpoints(folder), *best, *_tensorboard_events(folder)]:
-                file.unlink()
-            _remove_partial_files(folder)
+            _remove_files(folder)
             (folder / CHECKPOINTS_FOLDER).mkdir(exist_ok=True)
             write_settings(folder, settings)
             run = Run(folder, settings, None, keep)
@@ -260,6 +255,36 @@ def write_settings(folder: Path, settings: dict[str, Any]) -> None:
         {'lr': 0.004}
     """
     write_atomically(folder / CONFIG_FILE, json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def remove_run(run: Run) -> None:
+    """Delete a run, and its directory if nothing else is in it.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with create_run(Path(parent, "mine"), {"lr": 0.004}) as run:
+        ...         remove_run(run)
+        ...     list(Path(parent).iterdir())
+        []
+    """
+    run.close()
+    with suppress(OSError):  # what cannot be deleted stays
+        _remove_files(run.folder)
+        for name in (CHECKPOINTS_FOLDER, BEST_FOLDER, TENSORBOARD_FOLDER):
+            if (run.folder / name).is_dir():
+                (run.folder / name).rmdir()
+        (run.folder / LOCK_FILE).unlink()
+        run.folder.rmdir()
+
+
+def _remove_files(folder: Path) -> None:
+    for name in (CONFIG_FILE, MODEL_FILE, HISTORY_FILE):
+        (folder / name).unlink(missing_ok=True)
+    best = (folder / BEST_FOLDER).glob("step-*.safetensors")
+    for file in [*checkpoints(folder), *best, *_tensorboard_events(folder)]:
+        file.unlink()
+    _remove_partial_files(folder)
 
 
 def _cut_history(file: Path, num_steps: int) -> None:

@@ -13,12 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from priors.arguments import check_integer
 from priors.audit.measure import AUDIT, LEVELS, NUM_TREES, Measures, chance_correlation, measure
 from priors.config import PriorConfig
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.schema import finite_records
 from priors.dumps.validate import fitting_sizes, readable
 from priors.generation.engines import run_tasks
+from priors.presets import check_config
 from priors.sampling.blocks import sample_block
 from priors.streams import stream
 
@@ -211,6 +213,8 @@ def audit_dump(
 
 
 def _check(num_datasets: int, seed: int, split: str, num_workers: int) -> None:
+    check_integer("num_datasets", num_datasets)
+    check_integer("num_workers", num_workers)
     if num_datasets < 1:
         raise ValueError(f"num_datasets must be at least 1, got {num_datasets}")
     if split not in ("half", "own"):
@@ -313,6 +317,7 @@ def audit_prior(
         >>> audit_prior(PRESETS["linear"], "linear", num_datasets=1).datasets[0].num_datapoints
         150
     """
+    check_config(config)
     _check(num_datasets, seed, split, num_workers)
     size = config.block_size
     tasks = (

@@ -12,6 +12,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from priors.audit.measure import correlations
 from priors.dumps.read import Dump
 from priors.dumps.schema import finite_records
+from priors.dumps.summary import check_open
 
 SAMPLE = 2000
 """Datasets of each dump whose tables are read; they lie evenly in the file."""
@@ -75,6 +76,8 @@ def compare_dumps(first: Dump, second: Dump) -> list[PropertyTest]:
         >>> [one.name for one in found if one.adjusted < 0.05]
         ['mean |correlation|']
     """
+    check_open("first", first)
+    check_open("second", second)
     dumps = first, second
     varies = any(_sizes_vary(dump) for dump in dumps)
     tables = [_of_tables(dump, one_per_block=varies) for dump in dumps]

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
-from priors.console import Seed, json_option, printable, refuse_existing, report
+from priors.console import Choice, Seed, json_option, printable, refuse_existing, report
 from priors.dumps.card import CARD, CROISSANT, write_card
 from priors.dumps.formats.convert import ENDINGS
 from priors.dumps.formats.convert import convert as convert_dump
@@ -115,7 +115,7 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool, as_json: bool) ->
 @click.option(
     "--license",
     "license_name",
-    type=click.Choice(list(LICENSES)),
+    type=Choice(list(LICENSES)),
     default="cc0-1.0",
     show_default=True,
     help="License under which you publish the files.",
@@ -147,7 +147,7 @@ def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool
 @click.argument("out", type=NEW)
 @click.option(
     "--layout",
-    type=click.Choice(LAYOUTS),
+    type=Choice(LAYOUTS),
     help="Layout of an HDF5 file OUT: ours; published, its six keys alone; or tfm-playground, the keys that "
     "TFM-Playground writes, with the split under train_test_split_index.  [default: ours]",
 )

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from priors.cli.options import EXISTING, NEW, audit_progress, set_option, titled, workers_option
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
 from priors.console import (
+    Choice,
     Seed,
     json_option,
     parse_override,
@@ -76,7 +77,7 @@ def _source_options(command: Callable) -> Callable:
     @click.option(
         "--preset",
         "presets",
-        type=click.Choice([*PRESETS, ALL_PRESETS]),
+        type=Choice([*PRESETS, ALL_PRESETS]),
         multiple=True,
         help="A named prior, or all of them: audits datasets drawn from it, without a file; may be repeated.",
     )
@@ -148,7 +149,7 @@ def _sample_options(command: Callable) -> Callable:
     )
     @click.option(
         "--split",
-        type=click.Choice(["half", "own"]),
+        type=Choice(["half", "own"]),
         default="half",
         show_default=True,
         help="Train on the first half of a dataset's rows, so that priors with different splits can be "

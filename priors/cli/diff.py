@@ -12,6 +12,7 @@ from priors.dumps.provenance import prior_version
 from priors.dumps.read import Dump, open_dump
 from priors.dumps.recorded_prior import settings_in
 from priors.presets import PRESETS
+from priors.registry import nearest_or_all
 from priors.settings import differences, write_setting
 
 SHOWN = 0.05
@@ -94,7 +95,7 @@ def _open(source: str) -> Side:
     if source in PRESETS and not path.exists():
         return Side(source, PRESETS[source].plain(), None)
     if not path.exists():
-        raise PlainError(f"{source}: no such file, and no preset; presets: {', '.join(PRESETS)}")
+        raise PlainError(f"{source}: no such file, and no preset; {nearest_or_all(source, PRESETS)}")
     if path.suffix == ".json":
         return Side(source, load_config(path).plain(), None)
     dump = open_dump(path)

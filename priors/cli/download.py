@@ -6,13 +6,13 @@ import click
 from tqdm import tqdm
 
 from priors.cli.options import NEW, overwrite_option
-from priors.console import json_option, quiet_option, refuse_existing, report
+from priors.console import Choice, json_option, quiet_option, refuse_existing, report
 from priors.dumps.download import PUBLISHED
 from priors.dumps.download import download as download_dump
 
 
 @click.command()
-@click.argument("name", type=click.Choice(list(PUBLISHED)))
+@click.argument("name", type=Choice(list(PUBLISHED)))
 @click.option("--out", type=NEW, help="File to write.  [default: NAME.h5]")
 @overwrite_option
 @quiet_option

@@ -9,7 +9,7 @@ import click
 
 from priors.cli.options import seed_option, set_option
 from priors.config import with_overrides
-from priors.console import PlainError, interruptible, parse_override
+from priors.console import Choice, PlainError, interruptible, parse_override
 from priors.presets import PRESETS
 
 APP = Path(__file__).parents[1] / "explore" / "app.py"
@@ -18,7 +18,7 @@ NEEDED = ("marimo", "anywidget", "matplotlib", "yaml")
 
 @click.command()
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True, help="Where to begin."
+    "--preset", type=Choice(list(PRESETS)), default="default", show_default=True, help="Where to begin."
 )
 @set_option
 @seed_option

@@ -20,6 +20,7 @@ from priors.cli.options import (
     seed_option,
 )
 from priors.console import (
+    Choice,
     PlainError,
     echo_json,
     interruptible,
@@ -52,7 +53,7 @@ ALL_FIELDS = "ALL"
 )
 @click.option(
     "--backend",
-    type=click.Choice(list(BACKENDS)),
+    type=Choice(list(BACKENDS)),
     default="loky",
     show_default=True,
     help="What runs the workers: processes of this machine, a dask or a ray cluster.",

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from tqdm import tqdm
 
 from priors.config import PriorConfig, changes_from, load_config, with_overrides
-from priors.console import Seed, parse_override, printable
+from priors.console import Choice, Seed, parse_override, printable
 from priors.graph_files import read_graph
 from priors.presets import PRESETS
 from priors.settings import REPLACE, write_differences, write_setting, write_value
@@ -130,7 +130,7 @@ class OwnGraphOptions(NamedTuple):
 def prior_options(command: Callable) -> Callable:
     """Add the options that choose a prior to a command, which gets them as one argument, `prior`."""
 
-    @click.option("--preset", type=click.Choice(list(PRESETS)), help="Named prior.  [default: default]")
+    @click.option("--preset", type=Choice(list(PRESETS)), help="Named prior.  [default: default]")
     @click.option(
         "--config",
         "config_file",

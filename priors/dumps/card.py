@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from priors.arguments import check_line
 from priors.dumps.files import file_hash, replaced_when_done
 from priors.dumps.formats.convert import outline_at
 from priors.dumps.formats.parquet import LONG_COLUMNS, feature_columns
@@ -98,8 +99,7 @@ def write_card(paths: Sequence[str | Path], title: str, license_name: str = "cc0
         raise ValueError(f"paths must be a list of at least one file, got {paths!r}")
     if license_name not in LICENSES:
         raise ValueError(f"license_name must be one of {', '.join(LICENSES)}, got {license_name!r}")
-    if not title.strip() or not title.isprintable():
-        raise ValueError(f"title must be a line of text, got {title!r}")
+    check_line("title", title)
     folder = Path(paths[0]).parent
     for path in map(Path, paths):
         if path.parent.resolve() != folder.resolve():

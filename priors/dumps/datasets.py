@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from priors.arguments import check_integer
 from priors.dataset import Dataset, Twin
 from priors.dumps.schema import DumpError
 from priors.notebook import block, facts, folded
@@ -23,6 +24,7 @@ def numbers_at(num_datasets: int, index: Any) -> Any:
 
     Raises:
         IndexError: there is no such dataset.
+        TypeError: something else than an integer or a slice.
 
     Examples:
         >>> numbers_at(64, -1), numbers_at(64, slice(2))
@@ -33,6 +35,8 @@ def numbers_at(num_datasets: int, index: Any) -> Any:
     """
     try:
         return range(num_datasets)[index]
+    except TypeError:
+        raise TypeError(f"index must be an integer, or a slice of integers, got {index!r:.100}") from None
     except IndexError:
         raise IndexError(
             f"index must be in {-num_datasets}..{num_datasets - 1}, the datasets of the dump, got {index}"
@@ -78,6 +82,7 @@ def sample_datasets(dump: "Dump", num_datasets: int, seed: int) -> list[Dataset]
         ValueError: fewer than none, or more than there are.
         DumpError: the file is damaged there.
     """
+    check_integer("num_datasets", num_datasets)
     if not 0 <= num_datasets <= len(dump):
         raise ValueError(
             f"num_datasets must be in 0..{len(dump)}, the datasets of the dump, got {num_datasets}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from priors.arguments import as_path
 from priors.dumps.files import check_target
 from priors.dumps.outline import Outline, outline_of, shared_block
 from priors.dumps.provenance import checked_hash, derived, names_in, source_entry
@@ -52,9 +53,11 @@ def merge_dumps(paths: Sequence[str | Path], out: str | Path) -> tuple[Outline, 
         >>> outline.num_datasets, outline.block_size, left_out
         (8, 2, [])
     """
+    if isinstance(paths, str | Path):
+        raise TypeError(f"paths must be a list of dumps, got {paths!r}")
     if len(paths) < 2:
         raise ValueError(f"paths must be at least two dumps, got {len(paths)}")
-    check_target(Path(out))
+    check_target(as_path("out", out))
     with ExitStack() as stack:
         dumps = [stack.enter_context(open_dump(path)) for path in paths]
         outline = _merged_outline(dumps)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import h5py
 import numpy as np
 
+from priors.arguments import as_path, check_integer
 from priors.dataset import Dataset
 from priors.dumps.arrays import is_written, open_array, plain_value, read_whole
 from priors.dumps.datasets import datasets_at, html_of, iterate, numbers_at, sample_datasets
@@ -194,16 +195,23 @@ class Dump:
         return self._read_pair(TWIN_KEYS, start, stop)
 
     def _read_pair(self, keys: tuple[str, str], start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        if not 0 <= start <= stop <= self.num_datasets:
-            raise IndexError(f"start and stop must keep 0 <= {start} <= {stop} <= {self.num_datasets}")
+        self._check_span(start, stop)
         with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf: a damaged record
             x, y = (self._read_array(key, start, stop).astype(np.float32, copy=False) for key in keys)
         return x, y
 
+    def _check_span(self, start: int, stop: int) -> None:
+        check_integer("start", start)
+        check_integer("stop", stop)
+        if not 0 <= start <= stop <= self.num_datasets:
+            raise IndexError(f"start and stop must keep 0 <= {start} <= {stop} <= {self.num_datasets}")
+
     def read_records(self, indices: np.ndarray, twins: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Datasets (or twins) of any indices (n,), in that order, repeats allowed; otherwise as `read`."""
-        read = self.read_twins if twins else self.read
-        records, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+        read, numbers = self.read_twins if twins else self.read, np.asarray(indices)
+        if len(numbers) and numbers.dtype.kind not in "iu":
+            raise TypeError(f"indices must be integers, got {indices!r:.100}")
+        records, positions = np.unique(numbers.astype(np.int64), return_inverse=True)
         if not len(records):
             return read(0, 0)
         runs = np.split(records, np.flatnonzero(np.diff(records) > 1) + 1)
@@ -219,7 +227,9 @@ class Dump:
         if name not in self.properties:
             known = ", ".join(self.properties) or "none"
             raise DumpError(f"{self.path}: has no property {name!r}; it has {known}")
-        return self._read_array(f"properties/{name}", start, self.num_datasets if stop is None else stop)
+        stop = self.num_datasets if stop is None else stop
+        self._check_span(start, stop)
+        return self._read_array(f"properties/{name}", start, stop)
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """(start, stop) of consecutive reads that cover the file, of whole chunks and of bounded memory."""
@@ -284,7 +294,7 @@ def open_dump(path: str | Path, check_sizes: bool = True) -> Dump:
         >>> x.shape, y.shape, dump.problem_type, dump.max_num_classes
         ((3, 20, 5), (3, 20), 'classification', 2)
     """
-    path = Path(path)
+    path = as_path("path", path)
     if os.path.isdir(path):
         raise DumpError(f"{path}: is a folder, not a dump")
     if not os.path.exists(path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from priors.arguments import as_path
 from priors.dumps.files import check_target
 from priors.dumps.outline import outline_of, shared_block
 from priors.dumps.provenance import checked_hash, derived, names_in, source_entry
@@ -43,7 +44,7 @@ def shuffle_dump(path: str | Path, out: str | Path, seed: int) -> int:
         2
     """
     rng = stream(seed, SHUFFLE)
-    check_target(Path(out))
+    check_target(as_path("out", out))
     with open_dump(path) as dump:
         block = min(shared_block(dump), len(dump))
         num_blocks = len(dump) // block

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from priors.arguments import check_integer
 from priors.dumps.files import check_target
 from priors.dumps.outline import outline_of, shared_block
 from priors.dumps.provenance import checked_hash, derived, first_dataset, source_entry
@@ -83,6 +84,8 @@ def split_dump(path: str | Path, out_dir: str | Path, sizes: Sequence[int]) -> l
     """
     with open_dump(path) as dump:
         block = shared_block(dump)
+        for size in sizes:
+            check_integer("each of sizes", size)
         if sum(sizes) != len(dump) or min(sizes, default=0) < 1:
             raise DumpError(
                 f"{dump.path}: sizes must be above 0 and sum to its {len(dump)} datasets, got "

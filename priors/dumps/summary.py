@@ -27,6 +27,23 @@ REDRAWN = "redrawn_"
 MOST_NAMES = 12  # of records, classes, keys or properties in one line
 
 
+def check_open(name: str, value: Any) -> None:
+    """Refuse what is no open dump, such as the path of one.
+
+    Raises:
+        TypeError: the message says what to write instead.
+
+    Examples:
+        >>> check_open("dump", "mine.h5")
+        Traceback (most recent call last):
+        TypeError: dump must be an open dump, such as open_dump("mine.h5") returns, got 'mine.h5'
+    """
+    if not isinstance(value, Dump):
+        raise TypeError(
+            f'{name} must be an open dump, such as open_dump("mine.h5") returns, got {value!r:.100}'
+        )
+
+
 def summary(dump: Dump) -> dict[str, Any]:
     """The figures behind `describe`, from one pass over the file in bounded memory.
 
@@ -61,6 +78,7 @@ def summary(dump: Dump) -> dict[str, Any]:
         >>> found["classes"], found["damaged"], found["features"]["sampled"]
         ({2: 4}, [], 4)
     """
+    check_open("dump", dump)
     found = _scan(dump)
     return {
         "path": str(dump.path),

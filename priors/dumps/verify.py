@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from priors.arguments import check_integer
 from priors.config import PriorConfig
 from priors.dataset import Dataset
 from priors.dumps.hash import content_hash
@@ -47,6 +48,7 @@ def verify(path: str | Path, num_records: int, trust: bool = False) -> Report:
         ...     verify(path, num_records=2)
         Report(num_datasets=2, findings=[], notes=[])
     """
+    check_integer("num_records", num_records)
     if num_records < 1:
         raise ValueError(f"num_records must be at least 1, got {num_records}")
     try:

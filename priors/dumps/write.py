@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from priors.arguments import as_path
 from priors.dumps.files import new_hdf5
 from priors.dumps.new_arrays import NewArrays, write_attributes, write_scalars
 from priors.dumps.outline import Outline
@@ -79,7 +80,7 @@ def write_dump(
         ...         dump.single_eval_pos.tolist(), dump.attributes["seed"]
         ([2], '0')
     """
-    path = Path(path)
+    path = as_path("path", path)
     _check_outline(outline)
     with new_hdf5(path) as file:
         arrays = NewArrays(path, file, outline.block_size)

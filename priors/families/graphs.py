@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import networkx as nx
 import numpy as np
 
-from priors.registry import Domain
+from priors.registry import Domain, Named
 
 GraphFamily = Callable[..., nx.DiGraph]
 Parents = list[list[int]]
@@ -356,13 +356,16 @@ def ancestral_order(parents_of: Mapping[Hashable, Iterable[Hashable]]) -> list[H
 
 
 # To add a family: write the function, add it here.
-GRAPHS: dict[str, GraphFamily] = {
-    "erdos_renyi": erdos_renyi,
-    "barabasi_albert": barabasi_albert,
-    "growing_network_with_redirection": growing_network_with_redirection,
-    "layered": layered,
-    "random_tree": random_tree,
-    "polytree": polytree,
-    "cauchy": cauchy,
-    "watts_strogatz": watts_strogatz,
-}
+GRAPHS: dict[str, GraphFamily] = Named(
+    "graph family",
+    {
+        "erdos_renyi": erdos_renyi,
+        "barabasi_albert": barabasi_albert,
+        "growing_network_with_redirection": growing_network_with_redirection,
+        "layered": layered,
+        "random_tree": random_tree,
+        "polytree": polytree,
+        "cauchy": cauchy,
+        "watts_strogatz": watts_strogatz,
+    },
+)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from priors.registry import Domain
+from priors.registry import Domain, Named
 
 Mechanism = Callable[..., np.ndarray]
 Matrix = Literal["normal", "uniform", "signs", "decaying"]
@@ -343,14 +343,17 @@ ACTIVATIONS: dict[Activation, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 # To add a family: write the function, add it here.
-MECHANISMS: dict[str, Mechanism] = {
-    "linear": linear,
-    "mlp": mlp,
-    "oblivious_trees": oblivious_trees,
-    "decision_trees": decision_trees,
-    "random_fourier_features": random_fourier_features,
-    "nearest_prototype": nearest_prototype,
-    "product": product,
-    "piecewise": piecewise,
-    "periodic": periodic,
-}
+MECHANISMS: dict[str, Mechanism] = Named(
+    "mechanism",
+    {
+        "linear": linear,
+        "mlp": mlp,
+        "oblivious_trees": oblivious_trees,
+        "decision_trees": decision_trees,
+        "random_fourier_features": random_fourier_features,
+        "nearest_prototype": nearest_prototype,
+        "product": product,
+        "piecewise": piecewise,
+        "periodic": periodic,
+    },
+)

@@ -5,6 +5,8 @@ from math import exp, pi
 
 import numpy as np
 
+from priors.registry import Named
+
 Noise = Callable[[int, np.random.Generator], np.ndarray]
 
 
@@ -135,15 +137,18 @@ def heteroscedastic(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 # To add a distribution: write the function, add it here.
-NOISES: dict[str, Noise] = {
-    "normal": normal,
-    "uniform": uniform,
-    "laplace": laplace,
-    "student_t": student_t,
-    "normal_mixture": normal_mixture,
-    "log_normal": log_normal,
-    "categorical": categorical,
-}
+NOISES: dict[str, Noise] = Named(
+    "noise",
+    {
+        "normal": normal,
+        "uniform": uniform,
+        "laplace": laplace,
+        "student_t": student_t,
+        "normal_mixture": normal_mixture,
+        "log_normal": log_normal,
+        "categorical": categorical,
+    },
+)
 
 # How the noise of a node joins what its mechanism gives, both (R,).
 NOISE_KINDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

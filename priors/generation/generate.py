@@ -3,11 +3,11 @@
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from numbers import Integral
 from pathlib import Path
 
 import joblib
 
+from priors.arguments import as_path, check_integer
 from priors.config import ConfigError, PriorConfig
 from priors.dataset import Dataset
 from priors.dumps.join import join_shards
@@ -148,7 +148,7 @@ def generate_dump(
         ...         print(len(dump), dump.problem_type)
         3 classification
     """
-    path = Path(path)
+    path = as_path("path", path)
     plan = _planned(config, num_datasets, seed, shard_size, keep_shards)
     with shards_of(path, plan, overwrite) as (folder, finished):
         if not finished:
@@ -167,8 +167,7 @@ def generate_dump(
 
 def _check(config: PriorConfig, num_datasets: int) -> None:
     check_config(config)
-    if not isinstance(num_datasets, Integral):
-        raise TypeError(f"num_datasets must be an integer, got {num_datasets!r}")
+    check_integer("num_datasets", num_datasets)
 
 
 def _planned(

@@ -1,8 +1,8 @@
 """The datasets of a block of a dump: consecutive ones that share their split and number of features."""
 
 from copy import copy
-from numbers import Integral
 
+from priors.arguments import check_integer
 from priors.config import PriorConfig
 from priors.dataset import Dataset
 from priors.distributions import integers
@@ -67,8 +67,7 @@ def dataset_at(config: PriorConfig, seed: int, index: int) -> Dataset:
     (150, 5)
     """
     check_config(config)
-    if not isinstance(index, Integral):
-        raise TypeError(f"index must be an integer, got {index!r}")
+    check_integer("index", index)
     if index < 0:
         raise ValueError(f"index must not be negative, got {index}")
     block, place = divmod(index, config.block_size)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from priors.arguments import check_generator, check_integer
 from priors.config import PriorConfig
 from priors.dataset import Dataset, Twin
 from priors.families.classes import CLASS_METHODS
@@ -157,8 +158,7 @@ def sample_with_table(
         [0.0, 0.0, 0.0]
     """
     check_config(config)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy Generator, such as stream(0), got {rng!r:.100}")
+    check_generator(rng)
     _check_split(config, single_eval_pos)
     *states, intervention, score = draw_states(rng, len(Streams._fields))
     sizes = _sample_sizes(config, rng, single_eval_pos)
@@ -188,6 +188,8 @@ def sample_with_table(
 
 
 def _check_split(config: PriorConfig, single_eval_pos: int | None) -> None:
+    if single_eval_pos is not None:
+        check_integer("single_eval_pos", single_eval_pos)
     is_classification = config.problem_type == "classification"
     least = config.num_classes[0] if is_classification else 2  # one row has no variance
     if single_eval_pos is not None and not least <= single_eval_pos <= config.num_datapoints - least:

@@ -22,6 +22,7 @@ from priors.families.noise import NOISE_KINDS, NOISES, Noise
 from priors.frozen import FrozenDict
 from priors.own_graph import Node, nodes_of, weights_into
 from priors.presets import check_config
+from priors.registry import nearest_or_all
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
 from priors.sampling.own_families import find_family
 from priors.sampling.ranges_and_weights import from_range
@@ -112,9 +113,8 @@ def sample_scm(
     check_config(config)
     parents_of, attributes = _parents_and_attributes(graph, attributes)
     if target is not None and target not in parents_of:
-        raise ValueError(
-            f"target: node {target!r} is not in the graph, which has {', '.join(map(str, parents_of))}"
-        )
+        known = nearest_or_all(str(target), map(str, parents_of))
+        raise ValueError(f"target: node {target!r} is not in the graph; {known}")
     for node in mechanisms or ():
         if not parents_of.get(node, True):
             raise ValueError(

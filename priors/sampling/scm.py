@@ -8,9 +8,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from priors.arguments import check_generator, check_integer
 from priors.families.graphs import ancestral_order, digraph_of
 from priors.families.noise import Noise
 from priors.notebook import block, graph_drawing
+from priors.registry import nearest_or_all
 from priors.streams import draw_states, generator_of, split
 
 Do = float | np.ndarray | Noise
@@ -59,6 +61,8 @@ class SCM:
         relative: frozenset[Hashable] = frozenset(),
         standardize: bool = False,
     ):
+        if not isinstance(graph, nx.Graph):
+            raise TypeError(f"graph must be a networkx.DiGraph, got a {type(graph).__name__}")
         self.graph = graph
         self._take(mechanisms, noises, noise_kinds or {}, converters or {}, relative, standardize)
         self._check()
@@ -100,7 +104,10 @@ class SCM:
             given = getattr(self, name).keys()
             if not given <= self.parents.keys():
                 unknown = [node for node in given if node not in self.parents]
-                raise ValueError(f"{name} given for nodes that are not in the graph: {unknown}")
+                raise ValueError(
+                    f"{name} given for nodes that are not in the graph: {unknown}; "
+                    f"{self._similar_nodes(unknown[0])}"
+                )
         if not self.relative <= self.converters.keys():
             raise ValueError(
                 f"relative nodes without a converter: {[*self.relative - self.converters.keys()]}"
@@ -209,6 +216,8 @@ class SCM:
 
     def draw(self, num_datapoints: int, rng: np.random.Generator) -> "Sample":
         """Rows of the model, of which each node is computed when it is first read."""
+        check_integer("num_datapoints", num_datapoints)
+        check_generator(rng)
         if num_datapoints < 1:
             raise ValueError(f"num_datapoints must be at least 1, got {num_datapoints}")
         return Sample(self, num_datapoints, draw_states(rng, len(self.nodes)))
@@ -222,20 +231,26 @@ class SCM:
         wanted = set(nodes)
         unknown = [node for node in wanted if node not in self.parents]
         if unknown:
-            raise ValueError(f"node {unknown[0]!r} is not in the graph")
+            raise ValueError(f"node {unknown[0]!r} is not in the graph; {self._similar_nodes(unknown[0])}")
         for node in reversed(self.order):
             if node in wanted:
                 wanted.update(self.parents[node])
         return [node for node in self.order if node in wanted]
 
+    def _similar_nodes(self, node: Hashable) -> str:
+        """What there is in place of an unknown node."""
+        return nearest_or_all(str(node), map(str, self.parents))
+
     def _given(
         self, do: Mapping[Hashable, Do], num_datapoints: int, rng: np.random.Generator
     ) -> dict[Hashable, np.ndarray]:
         """The values (R,) of each node that is set."""
+        if not isinstance(do, Mapping):
+            raise TypeError(f"do must be a dict of nodes and values, got {do!r:.100}")
         streams, given = dict(zip(self.nodes, split(rng, len(self.nodes)), strict=True)), {}
         for node, what in do.items():
             if node not in self.parents:
-                raise ValueError(f"do: node {node!r} is not in the graph")
+                raise ValueError(f"do: node {node!r} is not in the graph; {self._similar_nodes(node)}")
             values = np.asarray(what(num_datapoints, streams[node]) if callable(what) else what)
             if values.shape not in ((), (num_datapoints,)) or values.dtype.kind not in "biuf":
                 gives = f", which gives {values.dtype} {values.shape}" if callable(what) else ""

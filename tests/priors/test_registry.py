@@ -43,7 +43,7 @@ def test_lookup_finds_registered_families_and_dotted_paths(monkeypatch):
         ("priors.families.graphs:", "'priors.families.graphs:' cannot be imported"),
         (":random_tree", "':random_tree' cannot be imported"),
         (".graphs:random_tree", r"'\.graphs:random_tree' cannot be imported"),
-        ("priors.families.graphs:GRAPHS", "'priors.families.graphs:GRAPHS' must be callable, got dict"),
+        ("priors.families.graphs:GRAPHS", "'priors.families.graphs:GRAPHS' must be callable, got Named"),
     ],
 )
 def test_lookup_refuses_what_it_cannot_find(name, message):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from priors.arguments import as_path
 from priors.dumps.files import check_target
 from priors.dumps.formats.npz import read_npz, write_npz
 from priors.dumps.formats.parquet import read_parquet, write_parquet
@@ -57,7 +58,7 @@ def convert(source: str | Path, out: str | Path, layout: str = "ours") -> Outlin
         4
         (4, 20, 5)
     """
-    source, out = Path(source), Path(out)
+    source, out = as_path("source", source), as_path("out", out)
     for path in (source, out):
         _check_ending(path)
     if layout not in LAYOUTS:

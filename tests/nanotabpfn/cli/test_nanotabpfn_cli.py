@@ -85,7 +85,9 @@ def test_an_existing_run_is_kept_without_overwrite(tmp_path, tiny_dump):
 
 
 def test_a_training_error_keeps_the_model_and_exits_1(tmp_path, tiny_dump, monkeypatch):
-    def fail(*arguments, **settings):
+    def fail(*arguments, on_step, **settings):
+        for step in (1, 2):
+            on_step({"step": step, "loss": 0.7, "class_entropy": 0.6})
         raise TrainingError("step 3: the loss is not finite")
 
     monkeypatch.setattr(nanotabpfn.cli.train_run, "train", fail)

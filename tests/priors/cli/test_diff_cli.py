@@ -80,7 +80,9 @@ def test_a_dump_from_elsewhere_cannot_steer_the_terminal(tmp_path, tiny_dump):
 
 
 def test_what_is_nothing_is_refused(tmp_path):
-    assert_refused(run("diff", "default", "linaer"), "linaer", "no such file, and no preset", "default")
+    assert_refused(
+        run("diff", "default", "linaer"), "linaer", "no such file, and no preset; did you mean linear?"
+    )
     (tmp_path / "mine.json").write_text('{"num_feature": 3}')
     assert_refused(run("diff", "default", tmp_path / "mine.json"), "mine.json", "num_feature")
     (tmp_path / "mine.txt").write_text("no dump")
