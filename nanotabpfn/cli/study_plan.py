@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nanotabpfn.studies.arms import varied_arms
 from nanotabpfn.studies.earlier import Replaced, replaced_trainings
 from nanotabpfn.studies.estimate import Estimate, estimate
 from nanotabpfn.studies.folder import is_complete, state_of
@@ -30,6 +31,7 @@ def show_plan(study: Study, folder: Path, threads: int, device: str, workers: in
     if not as_json:
         _show_trainings([*plan.warm_starts, *plan.cells], [*states_of_warm_starts, *states])
         show_replaced(replaced)
+        _show_designs(study)
         click.echo(f"each: {study.budget}")
         click.echo(f"\n{describe_work(plan, jobs_of(plan, folder), folder)}")
     found, shows = estimate(plan, folder, threads, device), planned_power(study)
@@ -55,7 +57,10 @@ def show_plan(study: Study, folder: Path, threads: int, device: str, workers: in
             "workers": workers,
             "left": found._asdict(),
             "power": shows._asdict()
-            | {"smallest": {name: one._asdict() for name, one in shows.smallest.items()}},
+            | {
+                "smallest": {name: one._asdict() for name, one in shows.smallest.items()},
+                "effects": [one._asdict() | {"smallest": one.smallest._asdict()} for one in shows.effects],
+            },
         }
     )
 
@@ -76,6 +81,19 @@ def _show_trainings(trainings: list[PlannedCell], states: list[str]) -> None:
         data_seed = "its own" if cell.arm.role == WARM_START else cell.data_seed
         click.echo(
             f"{printable(cell.arm.name):{width}}  {data_seed:>9}  {cell.model_seed:>10}  {printable(state)}"
+        )
+
+
+def _show_designs(study: Study) -> None:
+    """How many arms and cells each design has that varies several settings at once."""
+    for design in varied_arms(study):
+        number = len(design.values)
+        how = "drawn at random" if design.design == "random" else "all combinations"
+        click.echo(
+            printable(
+                f"{design.name}: {len(design.settings)} settings, {number} arms ({how}), "
+                f"{number * len(study.seeds)} cells"
+            )
         )
 
 
@@ -118,19 +136,21 @@ def describe_work(plan: Plan, jobs: list[Job], folder: Path) -> str:
 
 
 def _show_power(study: Study, found: PlannedPower) -> None:
-    """The smallest difference in each metric, and what would halve it."""
+    """The smallest difference in each metric, and what would halve it; the smallest main effects."""
     number = found.num_comparisons
-    click.echo(
-        f"\nthe smallest true difference that is shown in {POWER:.0%} of such studies, with "
-        f"{study.repetitions}:"
-    )
-    click.echo(
-        f"{'metric':17}  {'one comparison':>14}" + f"  {f'each of {number} (Holm)':>18}" * (number > 1)
-    )
-    first = [study.metric, study.second_metric]
-    for metric in [*first, *(metric for metric in found.smallest if metric not in first)]:
-        alone, adjusted = found.smallest[metric]
-        click.echo(f"{metric:17}  {alone:>14.4f}" + f"  {adjusted:>18.4f}" * (number > 1))
+    if number:
+        click.echo(
+            f"\nthe smallest true difference that is shown in {POWER:.0%} of such studies, with "
+            f"{study.repetitions}:"
+        )
+        click.echo(
+            f"{'metric':17}  {'one comparison':>14}" + f"  {f'each of {number} (Holm)':>18}" * (number > 1)
+        )
+        first = [study.metric, study.second_metric]
+        for metric in [*first, *(metric for metric in found.smallest if metric not in first)]:
+            alone, adjusted = found.smallest[metric]
+            click.echo(f"{metric:17}  {alone:>14.4f}" + f"  {adjusted:>18.4f}" * (number > 1))
+    _show_effects(study, found)
     for name, change in found.trends.items():
         click.echo(
             printable(f"the smallest change over the doses of {name}, in {study.metric}: {change:.4f}")
@@ -149,6 +169,22 @@ def _show_power(study: Study, found: PlannedPower) -> None:
         click.echo(f"half the difference in {study.metric} takes one of:")
     for remedy in found.remedies:
         click.echo(f"  {remedy}")
+
+
+def _show_effects(study: Study, found: PlannedPower) -> None:
+    """The smallest main effect of each setting."""
+    if not found.effects:
+        return
+    number = len(found.effects)
+    width = max(len(printable(effect.change)) for effect in found.effects)
+    click.echo(
+        f"\nthe smallest main effects on {study.metric} that are shown in {POWER:.0%} of such studies, with "
+        f"{study.repetitions}, if settings only add up:"
+    )
+    click.echo(f"{'change':{width}}  {'alone':>7}  {f'each of {number} (Holm)':>18}")
+    for effect in found.effects:
+        alone, adjusted = effect.smallest
+        click.echo(f"{printable(effect.change):{width}}  {alone:>7.4f}  {adjusted:>18.4f}")
 
 
 def _show_estimate(found: Estimate, workers: int) -> None:

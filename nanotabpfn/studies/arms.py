@@ -7,13 +7,15 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_origin, get_type_hints
 
-from nanotabpfn.studies.spec import WARM_START, ArmSettings, Study, StudyError, dose_of
+from nanotabpfn.studies.designs import VariedArms, draw
+from nanotabpfn.studies.spec import DRAWN, WARM_START, ArmSettings, Study, StudyError, dose_of
 from nanotabpfn.training.recipes import RECIPES
 from priors.config import ConfigError, PriorConfig, load_config, with_overrides
 from priors.dumps.download import PUBLISHED
 from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.presets import PRESETS
+from priors.settings import write_setting
 from priors.streams import STUDY, stream
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Arm(NamedTuple):
     config: PriorConfig | None  # sampled while training; None for a dump
     dump: Path | None
     steps: int
-    role: str = "arm"  # or "control", "common", WARM_START
+    role: str = "arm"  # or DRAWN, "control", "common", WARM_START
     own_data_seeds: bool = False  # a data seed of its own for each of the study's
 
     @property
@@ -232,17 +234,31 @@ def _resolve(name: str, settings: ArmSettings, steps: int) -> list[Arm]:
         return [Arm(name, None, settings.dump, steps)]
     base = load_config(settings.config) if settings.config else PRESETS[settings.preset]
     base = with_overrides(base, {field: weights(field, value) for field, value in settings.set.items()})
-    arms = []
-    for changes in _variants(settings):
-        config = with_overrides(base, {field: weights(field, value) for field, value in changes.items()})
-        if config.problem_type != "classification":
-            raise ValueError(f"problem_type: must be classification, got {config.problem_type}")
-        if config.missing_fraction[1] > 0:
-            raise ValueError(
-                f"missing_fraction: the model takes no missing cells, got {config.missing_fraction}"
-            )
-        arms.append(Arm(_variant_name(name, changes), config, None, steps))
+    arms, role = [], DRAWN if settings.design == "random" else "arm"
+    for arm, changes in _variants(name, settings):
+        try:
+            config = _changed(base, changes)
+        except ValueError as error:
+            if role != DRAWN:  # else its name does not say the values
+                raise
+            drawn = ", ".join(write_setting(path, value) for path, value in changes.items())
+            raise ValueError(f"the drawn arm {arm!r} ({drawn}) is not valid: {error}") from error
+        arms.append(Arm(arm, config, None, steps, role))
     return arms
+
+
+def _changed(base: PriorConfig, changes: dict[str, Any]) -> PriorConfig:
+    """A prior with changes.
+
+    Raises:
+        ValueError: a change is not valid, or no model of a study can be trained on such a prior.
+    """
+    config = with_overrides(base, {field: weights(field, value) for field, value in changes.items()})
+    if config.problem_type != "classification":
+        raise ValueError(f"problem_type: must be classification, got {config.problem_type}")
+    if config.missing_fraction[1] > 0:
+        raise ValueError(f"missing_fraction: the model takes no missing cells, got {config.missing_fraction}")
+    return config
 
 
 def _variant_name(name: str, changes: dict[str, Any]) -> str:
@@ -273,13 +289,34 @@ def dose_series(study: Study) -> list[DoseSeries]:
     return found
 
 
-def _variants(settings: ArmSettings) -> list[dict[str, Any]]:
-    """The changes of each prior that an arm stands for; a single one without changes if nothing varies."""
-    if not settings.vary:
-        return [{}]
-    if settings.design != "one_at_a_time":  # of one field, the doses are all combinations
-        return [dict(zip(settings.vary, values, strict=True)) for values in product(*settings.vary.values())]
-    return [{}, *({field: value} for field, values in settings.vary.items() for value in values)]
+def varied_arms(study: Study) -> list[VariedArms]:
+    """The arms of a study that vary several settings at once: of random designs, and of all combinations.
+
+    >>> vary = {"mechanisms": ["linear", "mlp"], "label_noise": "uniform(0, 0.3)"}
+    >>> many = {"preset": "default", "vary": vary, "design": "random", "num_arms": 5}
+    >>> [found] = varied_arms(Study(name="s", arms={"many": many}))
+    >>> list(found.values)
+    ['many 1', 'many 2', 'many 3', 'many 4', 'many 5']
+    """
+    return [
+        VariedArms(name, settings.design, settings.settings, dict(_variants(name, settings)))
+        for name, settings in study.arms.items()
+        if settings.design == "random" or (settings.design == "factorial" and len(settings.vary) > 1)
+    ]
+
+
+def _variants(name: str, settings: ArmSettings) -> list[tuple[str, dict[str, Any]]]:
+    """The names of the arms that an arm of the file stands for, each with its changes of the prior."""
+    if settings.design == "random":
+        drawn = draw(settings.settings, settings.vary, settings.num_arms, settings.design_seed)
+        digits = len(str(settings.num_arms))  # so that the names sort
+        return [(f"{name} {number:0{digits}}", changes) for number, changes in enumerate(drawn, 1)]
+    if settings.design == "one_at_a_time":
+        variants = [{}, *({field: value} for field, values in settings.vary.items() for value in values)]
+    else:  # of one field, the doses are all combinations; if nothing varies, that is one without changes
+        combinations = product(*settings.vary.values())
+        variants = [dict(zip(settings.vary, values, strict=True)) for values in combinations]
+    return [(_variant_name(name, changes), changes) for changes in variants]
 
 
 def weights(field: str, value: Any) -> Any:

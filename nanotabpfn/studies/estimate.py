@@ -13,7 +13,7 @@ from tqdm import tqdm
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import find_device
-from nanotabpfn.studies.arms import Cell, architecture
+from nanotabpfn.studies.arms import Arm, Cell, architecture
 from nanotabpfn.studies.earlier import finished_trainings, shorter_training
 from nanotabpfn.studies.folder import (
     eval_steps,
@@ -27,10 +27,10 @@ from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.properties import properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.scoring import score_datasets, score_tables
-from nanotabpfn.studies.spec import WARM_START, Study
+from nanotabpfn.studies.spec import DRAWN, WARM_START, Study
 from nanotabpfn.training.loop import train
 
-TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS = 2, 2, 4
+TIMED_STEPS, TIMED_TABLES, TIMED_DATASETS, TIMED_DRAWN = 2, 2, 4, 4
 BYTES_OF_RECORD = 200  # of a step in history.jsonl
 MODELS_IN_CHECKPOINT = 4  # a checkpoint holds so many values for each weight
 
@@ -42,12 +42,12 @@ class Estimate(NamedTuple):
     score_seconds: float
     measure_seconds: float  # properties of priors
     disk_bytes: int
-    step_seconds: dict[str, float]  # arm -> a step of it, with the sampling of its datasets
+    step_seconds: dict[str, float]  # timed arm -> a step of it, with the sampling of its datasets
     warm_start_steps: int  # of the trainings that come before the cells; part of train_seconds
 
 
 class Timings(NamedTuple):
-    """Measured seconds."""
+    """Measured seconds. Of the drawn arms, TIMED_DRAWN are timed; the others are taken to need their mean."""
 
     step: dict[str, float]  # arm -> a training step
     held_out: dict[str, float]  # arm -> to score a model on its held-out datasets
@@ -95,6 +95,7 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
     train_seconds = score_seconds = num_bytes = 0.0
     model_bytes = sum(4 * parameter.numel() for parameter in model.parameters())
     finished = finished_trainings(folder)
+    drawn = {planned.cell.arm.name for planned in plan.cells if planned.cell.arm.role == DRAWN}
 
     def steps_left_of(planned: PlannedCell) -> int:
         shorter = shorter_training(planned, finished)
@@ -109,10 +110,10 @@ def estimate(plan: Plan, folder: Path, num_threads: int = 1, device: str = "cpu"
         steps_left = steps_left_of(planned)
         num_evaluations = len(eval_steps(planned.cell, plan.study))
         if not is_trained(planned, folder):
-            train_seconds += steps_left * timings.step.get(planned.cell.arm.name, 0.0)
+            train_seconds += steps_left * _step_seconds(planned.cell.arm, timings, drawn)
             num_models = num_evaluations + 1 + MODELS_IN_CHECKPOINT
             num_bytes += num_models * model_bytes + steps_left * BYTES_OF_RECORD
-        score_seconds += _seconds_to_score(planned.cell.arm.name, num_evaluations, timings)
+        score_seconds += _seconds_to_score(plan, planned, num_evaluations, timings)
     return Estimate(
         train_seconds,
         score_seconds,
@@ -136,6 +137,9 @@ def _threads(number: int) -> Iterator[None]:
 def _measure(model: NanoTabPFNModel, study: Study, todo: list[PlannedCell], device: str) -> Timings:
     """Time each arm once, whatever its seeds."""
     arms = {planned.cell.arm.name: planned.cell for planned in todo if planned.cell.arm.has_prior}
+    drawn = [name for name, cell in arms.items() if cell.arm.role == DRAWN]
+    left_out = {*drawn} - {*drawn[:: max(1, len(drawn) // TIMED_DRAWN)][:TIMED_DRAWN]}
+    arms = {name: cell for name, cell in arms.items() if name not in left_out}
     few = study.model_copy(update={"held_out": min(study.held_out, TIMED_DATASETS)})
     share = few.held_out / study.held_out
     step, held_out, properties = {}, {}, 0.0
@@ -178,9 +182,19 @@ def _time_suites(model: NanoTabPFNModel, study: Study, device: str) -> float:
     return (time.perf_counter() - begun) * sum(sizes) / num_timed
 
 
-def _seconds_to_score(name: str, num_evaluations: int, timings: Timings) -> float:
-    """Of a cell of the arm `name`: suites and own prior at each evaluation, other priors and the common
-    one, which takes about as long as the others do, at the end."""
-    others = [seconds for other, seconds in timings.held_out.items() if other != name]
+def _step_seconds(arm: Arm, timings: Timings, drawn: set[str]) -> float:
+    """Of one training step of an arm."""
+    of_drawn = [seconds for name, seconds in timings.step.items() if name in drawn]
+    if arm.role == DRAWN and arm.name not in timings.step:
+        return sum(of_drawn) / len(of_drawn)
+    return timings.step.get(arm.name, 0.0)
+
+
+def _seconds_to_score(plan: Plan, planned: PlannedCell, num_evaluations: int, timings: Timings) -> float:
+    """Of a cell: suites and own prior at each evaluation, other priors and the common one, which takes about
+    as long as the others do, at the end."""
     mean = sum(timings.held_out.values()) / max(1, len(timings.held_out))  # the untrained model has no prior
-    return num_evaluations * (timings.suites + timings.held_out.get(name, mean)) + sum(others) + mean
+    priors = [target.name for target in plan.targets_of(planned) if target.kind == "prior"]
+    seconds = {name: timings.held_out.get(name, mean) for name in priors}
+    own = seconds.pop(planned.cell.arm.name, mean)
+    return num_evaluations * (timings.suites + own) + sum(seconds.values()) + mean

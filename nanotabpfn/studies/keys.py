@@ -25,7 +25,7 @@ from nanotabpfn.studies.arms import (
     warm_starts_of,
 )
 from nanotabpfn.studies.real_tables import suite_key, suite_tasks
-from nanotabpfn.studies.spec import WARM_START, Study, StudyError
+from nanotabpfn.studies.spec import DRAWN, WARM_START, Study, StudyError
 from priors.config import PriorConfig
 from priors.families.registries import FAMILIES, NODE_FAMILIES
 from priors.registry import lookup
@@ -85,13 +85,21 @@ class Plan(NamedTuple):
 
     def targets_of(self, planned: PlannedCell) -> list[Target]:
         """The targets of a cell: all suites, the common prior, and every arm's held-out datasets for the
-        cell's data seed. A warm start has none."""
-        if planned.cell.arm.role == WARM_START:
+        cell's data seed. A warm start has none.
+
+        Those of a drawn arm are for its own models and the untrained one: else the number of scores would
+        grow with the square of the number of arms."""
+        arm = planned.cell.arm
+        if arm.role == WARM_START:
             return []
         return [
             target
             for target in self.targets
-            if target.kind != "prior" or target.data_seed == planned.cell.data_seed
+            if target.kind != "prior"
+            or (
+                target.data_seed == planned.cell.data_seed
+                and (target.arm.role != DRAWN or arm.name == target.name or not arm.has_prior)
+            )
         ]
 
 

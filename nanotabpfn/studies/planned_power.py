@@ -6,8 +6,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nanotabpfn.evaluation.metrics import METRICS
-from nanotabpfn.studies.arms import dose_series, reference_of, resolve_arms
-from nanotabpfn.studies.power import Components, Design, smallest_difference, units_needed
+from nanotabpfn.studies.arms import dose_series, reference_of, resolve_arms, varied_arms
+from nanotabpfn.studies.designs import design_matrix
+from nanotabpfn.studies.effects import weights_of
+from nanotabpfn.studies.power import (
+    Components,
+    Design,
+    smallest_difference,
+    smallest_effects,
+    units_needed,
+)
 from nanotabpfn.studies.real_tables import suite_tasks
 from nanotabpfn.studies.spec import Study
 from nanotabpfn.studies.statistics import trend
@@ -21,12 +29,21 @@ class Smallest(NamedTuple):
     adjusted: float  # of each of all comparisons, whatever the others show (Holm)
 
 
+class SmallestEffect(NamedTuple):
+    """The smallest main effect of a setting that is shown with 80 % power, in the study's metric."""
+
+    design: str  # the arm of the study file
+    change: str  # the setting, from where to where
+    smallest: Smallest
+
+
 class PlannedPower(NamedTuple):
     """What a study can show."""
 
-    smallest: dict[str, Smallest]  # by metric
+    smallest: dict[str, Smallest]  # differences between two arms, by metric
     trends: dict[str, float]  # series of doses -> the smallest change over it, in the study's metric
-    num_comparisons: int
+    effects: tuple[SmallestEffect, ...]  # of random and factorial designs
+    num_comparisons: int  # of arms with the reference; arms of random designs are not compared one by one
     measured_in: str
     unlike: str  # what this study does not have in common with it; empty if all
     remedies: tuple[str, ...]  # what would halve the smallest difference in the study's metric
@@ -43,7 +60,8 @@ def planned_power(study: Study) -> PlannedPower:
     """
     found = nearest_variances(study)
     compared = [arm for arm in resolve_arms(study) if arm.role == "arm" and arm.name != reference_of(study)]
-    num_comparisons = max(1, len(compared))
+    effects_only = not compared and bool(varied_arms(study))
+    num_comparisons = max(1, len(compared))  # a study of one arm is planned for another one to come
     design = design_of(study, len(suite_tasks(study.suites[0], study.row_samples)))
     smallest = {
         metric: smallest_of(found.of(study, metric), design, study.level, num_comparisons)
@@ -51,7 +69,7 @@ def planned_power(study: Study) -> PlannedPower:
     }
     measured_in = f"{found.source}: suite {found.suite}, recipe {found.recipe}, {found.steps} steps"
     remedies: tuple[str, ...] = ()
-    if max(design) > 1:  # else nothing is shown of other tables and seeds, however large
+    if max(design) > 1 and not effects_only:  # else nothing is shown of other tables and seeds, however large
         components = found.of(study, study.metric)
         remedies = remedies_of(components, design, study, num_comparisons)
         remedies += _other_steps(study, design, num_comparisons)
@@ -61,7 +79,42 @@ def planned_power(study: Study) -> PlannedPower:
         )
         for series in dose_series(study)
     }
-    return PlannedPower(smallest, trends, num_comparisons, measured_in, unlike(study, found), remedies)
+    effects = tuple(effects_of(found.of(study, study.metric), design, study))
+    number = 0 if effects_only else num_comparisons
+    return PlannedPower(smallest, trends, effects, number, measured_in, unlike(study, found), remedies)
+
+
+def effects_of(components: Components, design: Design, study: Study) -> list[SmallestEffect]:
+    """The smallest main effects that a study can show: each alone, and each of all of them (Holm).
+
+    Examples:
+        >>> vary = {"mechanisms": ["linear", "mlp"], "label_noise": "uniform(0, 0.3)"}
+        >>> arms = {"many": {"preset": "default", "vary": vary, "design": "random", "num_arms": 20}}
+        >>> components = Components(tables=0.008, pairs=0.013, rest=0.019)
+        >>> study = Study(name="mine", arms=arms)
+        >>> for effect in effects_of(components, Design(6, 1, 13), study):
+        ...     print(effect.change, f"{effect.smallest.alone:.3f}")
+        mechanisms from linear to mlp 0.007
+        label_noise from 0 to 0.3 0.011
+    """
+    designs = varied_arms(study)
+    number = sum(len(setting.effects) for one in designs for setting in one.settings)
+    found = []
+    for one in designs:
+        columns = design_matrix(one.settings, one.values.values())
+        norms = np.square(weights_of(columns)).sum(axis=1).tolist()
+        changes = [effect.words for setting in one.settings for effect in setting.effects]
+        by_level = [
+            smallest_effects(components, design, norms, len(columns), level)
+            if one.design == "random"
+            else [smallest_difference(_of_contrast(components, norm), design, level) for norm in norms]
+            for level in (study.level, 1 - (1 - study.level) / number)
+        ]
+        found += [
+            SmallestEffect(one.name, change, Smallest(*each))
+            for change, *each in zip(changes, *by_level, strict=True)
+        ]
+    return found
 
 
 def design_of(study: Study, num_tables: int) -> Design:
@@ -97,8 +150,16 @@ def smallest_change(components: Components, design: Design, level: float, doses:
     weights = trend(
         np.eye(len(doses))[:, :, None, None], np.array(doses)
     ).ravel()  # of each arm in the change
-    factor = np.sqrt(np.square(weights).sum() / 2)
-    return smallest_difference(Components(*(factor * value for value in components)), design, level)
+    return smallest_difference(_of_contrast(components, float(np.square(weights).sum())), design, level)
+
+
+def _of_contrast(components: Components, norm: float) -> Components:
+    """The components of a contrast of arms, from those of a difference between two.
+
+    Args:
+        norm: sum of the squares of the arms' weights; 2 for a difference.
+    """
+    return Components(*(np.sqrt(norm / 2) * value for value in components))
 
 
 def remedies_of(

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+from nanotabpfn.studies.effects import DIFFERS
+
 POWER = 0.8
 NUM_DRAWS, SEED = 4_000, 0
 LARGEST = 10_000  # units that `units_needed` tries
@@ -154,7 +156,63 @@ def smallest_difference(components: Components, design: Design, level: float) ->
     >>> f"{smallest_difference(components, Design(6, 1, 13), 0.95):.4f}"
     '0.0219'
     """
-    half, error = _half_and_error(components, design, level)
+    return _smallest(*_half_and_error(components, design, level))
+
+
+def smallest_effects(
+    components: Components, design: Design, norms: list[float], num_arms: int, level: float
+) -> list[float]:
+    """The true main effects of a random design, each of which is shown with a probability of POWER.
+
+    What a regression on the settings leaves out (interactions, curves) is taken as nothing.
+
+    Args:
+        norms: for each effect the sum of the squares of the arms' weights in it.
+        num_arms: of the design.
+
+    Examples:
+        >>> components = Components(tables=0.008, pairs=0.013, rest=0.019)
+        >>> two_groups = [40 * (1 / 20) ** 2] * 10  # of ten settings, 20 arms at each of two levels
+        >>> effect, *_ = smallest_effects(components, Design(2, 1, 13), two_groups, 40, level=0.95)
+        >>> f"{effect:.4f}", effect < smallest_difference(components, Design(2, 1, 13), 0.95)
+        ('0.0076', True)
+    """
+    num_data, num_model, num_tables = design
+    num_cells, num_effects = num_data * num_model, len(norms)
+    freedom = num_arms - num_effects - 1
+    # An arm has half of the variance of a difference between two.
+    tables, pairs, rest, _ = (value**2 / 2 for value in components)
+    kinds = [number for number in (num_data, num_model) if number > 1]  # each has an equal share
+    of_tables = (tables + rest / num_cells) / num_tables
+    of_arms = of_tables + pairs * np.mean([1 / number for number in kinds or [1]])
+    found = []
+    for norm in norms:
+        rng, squares = np.random.default_rng(SEED), np.zeros(NUM_DRAWS)
+        for variance, own in ((of_tables, num_tables - 1), (of_arms, freedom)):
+            if own > 0:
+                draws = rng.chisquare(own, NUM_DRAWS) / own
+                squares += norm * variance * draws * stats.t.ppf((1 + level) / 2, own) ** 2
+        for number in kinds:  # as effects._seed_parts
+            of_seed = pairs / len(kinds) + rest * number / num_cells / num_tables
+            own, others = number - 1, (num_effects - 1) * (number - 1)
+            draws = [rng.chisquare(own, NUM_DRAWS), rng.chisquare(others, NUM_DRAWS) if others else 0.0]
+            between = norm * draws[0] / own
+            common = np.mean(norms) * np.maximum(sum(draws) / (own + others) - 1, 0.0)
+            differs = between > stats.f.isf(DIFFERS, own, freedom * own) * (norm + common)
+            more = np.where(differs, between - norm - common, 0.0)
+            for excess, units in ((common, own + others), (more, own)):
+                squares += of_seed / number * excess * stats.t.ppf((1 + level) / 2, units) ** 2
+        found.append(_smallest(np.sqrt(squares), float(np.sqrt(norm * of_arms))))
+    return found
+
+
+def _smallest(half: np.ndarray, error: float) -> float:
+    """The true mean that is above `half` with a probability of POWER.
+
+    Args:
+        half: half the width of the interval in N studies.
+        error: standard error of the mean that is estimated.
+    """
     if not np.isfinite(half).all():
         return float("inf")
     if error == 0:

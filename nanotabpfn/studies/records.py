@@ -1,11 +1,13 @@
 """The records of a study: every score in one table, a row for each."""
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanotabpfn.model.checkpoint import write_atomically
+from nanotabpfn.studies.arms import varied_arms
 from nanotabpfn.studies.folder import baseline_path, done_note, pandas, properties_path, scores_path
 from nanotabpfn.studies.keys import Plan
 from nanotabpfn.studies.scoring import POOLED
@@ -16,15 +18,20 @@ if TYPE_CHECKING:
 RECORDS = "records.parquet", "records.csv"
 COLUMNS = [
     "arm", "role", "data_seed", "model_seed", "step", "is_final", "target", "suite", "task", "fold",
-    "metric", "value", "begun", "warm_start",
+    "metric", "value", "begun", "warm_start", "settings",
 ]  # fmt: skip
-"""The columns of the records. role: arm, control, baseline or suite. target: `real` for scores on tables,
-`prior` for scores on held-out datasets of an arm, `common` on those of the common prior, `properties` for the
-PROPERTIES and DISTANCES of tables and datasets. suite: that of the tables, or the arm or preset whose
-datasets they are. task: the table, or the dataset's number. begun: whether the training of the cell had begun
-by the watchdog's first verdict (nanotabpfn/training/beginning.py); empty where there was none, or too few
-steps. warm_start: the steps of the warm start from which the cell started; empty where there was none."""
-TYPES = dict.fromkeys(["data_seed", "model_seed", "step", "warm_start"], "Int64") | {"begun": "boolean"}
+"""The columns of the records. role: arm, drawn (an arm of a random design), control, baseline or suite.
+target: `real` for scores on tables, `prior` for scores on held-out datasets of an arm, `common` on those of
+the common prior, `properties` for the PROPERTIES and DISTANCES of tables and datasets. suite: that of the
+tables, or the arm or preset whose datasets they are. task: the table, or the dataset's number. begun:
+whether the training of the cell had begun by the watchdog's first verdict (nanotabpfn/training/beginning.py);
+empty where there was none, or too few steps. warm_start: the steps of the warm start from which the cell
+started; empty where there was none. settings: what the arm
+sets, as JSON, if it varies several settings at once."""
+TYPES = dict.fromkeys(["data_seed", "model_seed", "step", "warm_start"], "Int64") | {
+    "begun": "boolean",
+    "settings": "string",
+}
 """The types of columns that have no value for some rows, such as those of baselines."""
 
 
@@ -39,6 +46,9 @@ def collect_records(plan: Plan, folder: Path) -> "pd.DataFrame":
 
 
 def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
+    settings = {
+        arm: json.dumps(values) for design in varied_arms(plan.study) for arm, values in design.values.items()
+    }
     for planned in plan.cells:
         cell, begun = planned.cell, done_note(folder, planned.key).get("begun")
         for target in plan.targets_of(planned) if planned.error is None else []:
@@ -53,6 +63,7 @@ def _of_cells(plan: Plan, folder: Path) -> Iterator["pd.DataFrame"]:
                     is_final=frame["step"] == cell.arm.steps,
                     begun=begun,
                     warm_start=plan.study.warm_start.steps if planned.warm_start else None,
+                    settings=settings.get(cell.arm.name),
                     target=target.kind,
                     suite=target.name,
                 )

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from nanotabpfn.model.checkpoint import write_atomically
-from nanotabpfn.studies.arms import Arm, reference_of, resolve_arms
+from nanotabpfn.studies.arms import Arm, reference_of, resolve_arms, varied_arms
+from nanotabpfn.studies.designs import VariedArms
 from nanotabpfn.studies.folder import STUDY_FILE, cell_folder, done_note, pandas, state_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.records import COLUMNS, RECORDS, TYPES
@@ -66,6 +67,8 @@ class SavedStudy(NamedTuple):
     save it."""
     warm_starts: tuple[SavedCell, ...] = ()
     """The trainings from which the cells start, if there are any."""
+    designs: tuple[VariedArms, ...] = ()
+    """The arms that vary several settings at once."""
 
     @property
     def states(self) -> Counter[str]:
@@ -82,6 +85,7 @@ def saved_of(plan: Plan, folder: Path) -> SavedStudy:
         tuple(_saved_cell(plan, planned, folder) for planned in plan.cells),
         PRIOR_VERSION,
         tuple(_saved_cell(plan, planned, folder) for planned in plan.warm_starts),
+        tuple(varied_arms(plan.study)),
     )
 
 
@@ -101,12 +105,14 @@ def _notes(folder: Path, key: str) -> dict[str, Any]:
 
 def write_saved(saved: SavedStudy, folder: Path) -> None:
     """Write study.json."""
+    settings = {arm: values for design in saved.designs for arm, values in design.values.items()}
     arms = [
         arm._asdict()
         | {
             "config": None if arm.config is None else json.loads(arm.config.to_json()),
             "dump": None if arm.dump is None else str(arm.dump),
             "description": description,
+            "settings": settings.get(arm.name),
         }
         for arm, description in saved.arms
     ]
@@ -139,15 +145,17 @@ def read_saved(folder: str | Path) -> SavedStudy:
             if "arms" in values and "study" not in values:  # of an earlier version: the study alone
                 study = Study.model_validate(_of_this_version(values))
                 arms = tuple(SavedArm(arm, arm.describe()) for arm in resolve_arms(study))
-                return SavedStudy(study, reference_of(study), arms, ())
-            settings = _of_this_version(values["study"])
+                designs = tuple(varied_arms(study))
+                return SavedStudy(study, reference_of(study), arms, (), designs=designs)
+            study = Study.model_validate_json(json.dumps(_of_this_version(values["study"])))
             return SavedStudy(
-                Study.model_validate_json(json.dumps(settings)),
+                study,
                 values["reference"],
                 tuple(map(_read_arm, values["arms"])),
                 tuple(SavedCell(**cell) for cell in values["cells"]),
                 values.get("prior_version"),
                 tuple(SavedCell(**cell) for cell in values.get("warm_starts", ())),
+                _read_designs(study, values["arms"]),
             )
     except FileNotFoundError as error:
         raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
@@ -164,8 +172,17 @@ def _of_this_version(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def _read_designs(study: Study, arms: list[dict[str, Any]]) -> tuple[VariedArms, ...]:
+    """The designs with the values that were drawn when the study was run."""
+    saved = {arm["name"]: arm["settings"] for arm in arms if arm.get("settings")}
+    return tuple(
+        design._replace(values={arm: saved.get(arm, drawn) for arm, drawn in design.values.items()})
+        for design in varied_arms(study)
+    )
+
+
 def _read_arm(values: dict[str, Any]) -> SavedArm:
-    values = dict(values)
+    values = {name: value for name, value in values.items() if name != "settings"}
     description, config, dump = values.pop("description"), values.pop("config"), values.pop("dump")
     try:
         prior = None if config is None else PriorConfig.from_json(json.dumps(config), trust=False)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.metrics import METRICS
 from nanotabpfn.evaluation.suites import check_suite
+from nanotabpfn.studies.designs import Setting, check_paths, check_random, setting_of
 from nanotabpfn.training.recipes import DEFAULT_RECIPE, RECIPES
 from priors.presets import PRESETS
 from priors.registry import nearest_or_all
@@ -27,6 +28,10 @@ CONTROLS = {
 """The controls: name -> what it is."""
 WARM_START = "warm start"
 """The name and the role of the arm of warm starts, which is compared with none."""
+
+
+DRAWN = "drawn"
+"""The role of the arms of a random design: they are compared by their settings, not one by one."""
 
 
 class StudyError(Exception):
@@ -68,11 +73,17 @@ class ArmSettings(Settings):
     """HDF5 prior dump."""
     set: dict[str, Any] = {}
     """Fields of the prior to change."""
-    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    """Fields of the prior, each with its values: such an arm stands for several arms."""
-    design: Literal["factorial", "one_at_a_time", "doses"] = "factorial"
+    vary: dict[str, Any] = {}
+    """Fields of the prior, each with a list of values, or in a random design with a distribution: such an arm
+    stands for several arms."""
+    design: Literal["factorial", "one_at_a_time", "doses", "random"] = "factorial"
     """How `vary` makes arms: all combinations of the values; or the prior unchanged and each value alone;
-    or the values of one field as doses, whose trend the report tests."""
+    or the values of one field as doses, whose trend the report tests; or arms that draw all fields at
+    random, whose effects the report estimates."""
+    num_arms: Count | None = None
+    """How many arms a random design draws."""
+    design_seed: Seed = 0
+    """Of the draws of a random design."""
 
     @model_validator(mode="after")
     def _has_one_source(self):
@@ -83,6 +94,42 @@ class ArmSettings(Settings):
             )
         if self.dump and (self.set or self.vary):
             raise ValueError("set and vary need a preset or a config: a dump cannot be changed")
+        return self
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings that vary."""
+        return tuple(setting_of(path, values) for path, values in self.vary.items())
+
+    @field_validator("vary")
+    @classmethod
+    def _are_values(cls, vary: dict[str, Any]) -> dict[str, Any]:
+        check_paths(vary)
+        for path, values in vary.items():
+            if values == []:
+                raise ValueError(f"vary.{path}: needs at least one value, got []")
+            if not isinstance(values, list):
+                setting_of(path, values)
+        return vary
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self):
+        if self.design == "random":
+            if not self.vary or self.num_arms is None:
+                raise ValueError(
+                    "design: random needs fields in vary, and num_arms, such as num_arms: 40; got "
+                    f"{len(self.vary)} fields and num_arms: {self.num_arms}"
+                )
+            check_random(self.settings, self.num_arms)
+        else:
+            for path, values in self.vary.items():
+                if not isinstance(values, list):
+                    raise ValueError(
+                        f"vary.{path}: design: {self.design} needs a list of values, got {values!r}; "
+                        "design: random draws from a distribution"
+                    )
+            if self.num_arms is not None:
+                raise ValueError(f"num_arms needs design: random, got design: {self.design}")
         return self
 
     @model_validator(mode="after")

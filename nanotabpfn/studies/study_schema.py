@@ -8,10 +8,12 @@ from typing import Any
 from nanotabpfn.evaluation.baselines import BASELINES
 from nanotabpfn.evaluation.suites import SUITES
 from nanotabpfn.studies.spec import ArmSettings, ModelSettings, Ropes, Settings, Study, WarmStart
+from priors.distributions import DISTRIBUTIONS
 from priors.field_reference import field_docs
 from priors.json_schema import DRAFT, Schema, field_schemas, plain, settings_schema
 from priors.presets import PRESETS
 
+DRAWN_FROM = [name for name in DISTRIBUTIONS if name != "choice"]
 OPENML_SUITES = "^(tabarena|openml:.+)$"
 
 
@@ -37,7 +39,7 @@ def study_schema() -> Schema:
     settings = settings_schema()
     in_arm["set"] |= settings
     in_arm["vary"] |= settings | {
-        part: {name: {"type": "array", "items": one, "minItems": 1} for name, one in settings[part].items()}
+        part: {name: _varied(one) for name, one in settings[part].items()}
         for part in ("properties", "patternProperties")
     }
     return {
@@ -58,6 +60,26 @@ def study_schema() -> Schema:
                 for own in [schema["$defs"][part.__name__]]
             },
         },
+    }
+
+
+def _varied(value: Schema) -> Schema:
+    """Of a setting that varies: a list of its values, or a distribution, which a random design draws from."""
+    text = rf"^\s*({'|'.join(DRAWN_FROM)})\s*\([^()]*\)\s*$"
+    bounds = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    named = {"enum": DRAWN_FROM}
+    return {
+        "anyOf": [
+            {"type": "array", "items": value, "minItems": 1},
+            {"type": "string", "pattern": text},
+            {
+                "type": "object",
+                "propertyNames": named,
+                "additionalProperties": bounds,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
     }
 
 

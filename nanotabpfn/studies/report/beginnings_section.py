@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, metric_name, table, text
+from nanotabpfn.studies.report.effects_section import effect_words
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
 from nanotabpfn.training.beginning import FIRST_VERDICT, WINDOW
 from priors.audit.compare import holm
@@ -56,7 +57,7 @@ def late_shares(scores: Scores, records: "pd.DataFrame") -> dict[str, Share]:
         for arm, count in counts.items()
         if arm != scores.reference
     }
-    arms = [arm for arm in p_values if scores.roles[arm] == "arm"]
+    arms = [arm for arm in p_values if scores.roles[arm] != "control"]
     p_values |= dict(zip(arms, holm([p_values[arm] for arm in arms]), strict=True))
     return {arm: Share(*count, p_values.get(arm, np.nan)) for arm, count in counts.items()}
 
@@ -87,22 +88,38 @@ def late_words(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[
     late = {arm: share for arm, share in shares.items() if share.not_begun}
     if not late:
         return []
-    found = ", ".join(f"{arm} {share.words}" for arm, share in late.items())
+    found = ", ".join([*(f"{arm} {late[arm].words}" for arm in late if arm in scores.single_arms),
+                       *_late_by_design(scores, shares)])  # fmt: skip
     verdicts = [begun.words(arm) for arm in begun.comparisons if begun.roles[arm] == "arm"]
-    rest = "on the seeds whose trainings had begun in both arms:" if verdicts else "no seeds are left."
+    of_settings = effect_words(begun)
+    if verdicts:
+        rest = "on the seeds whose trainings had begun in both arms:"
+    else:
+        rest = "on the arms whose trainings had begun:" if of_settings else "no seeds are left."
     words = (
         f"Trainings that had not begun by {_deadline(scores)}: {found}. They are part of the differences "
         f"above. Without them, {rest}"
     )
-    lines = (*verdicts, *_different_shares(scores, shares))
+    lines = (*of_settings, *verdicts, *_different_shares(scores, shares))
     return [text(words), *([Block("list", items_=lines)] if lines else [])]
+
+
+def _late_by_design(scores: Scores, shares: dict[str, Share]) -> list[str]:
+    """The shares of all arms of each random design together."""
+    found = []
+    for design in scores.designs:
+        own = [shares[arm] for arm in design.values if arm in shares and arm not in scores.single_arms]
+        late = sum(share.not_begun for share in own)
+        if late:
+            found.append(f"{late} of {sum(share.known for share in own)} of the arms of {design.name}")
+    return found
 
 
 def _different_shares(scores: Scores, shares: dict[str, Share]) -> list[str]:
     """A sentence for each arm whose share is shown to differ from the reference's."""
     reference, found = shares.get(scores.reference), []
     for arm, share in shares.items():
-        if share.p_value < 1 - scores.study.level and scores.roles[arm] == "arm":
+        if share.p_value < 1 - scores.study.level and scores.roles[arm] != "control":
             more = share.not_begun * reference.known > reference.not_begun * share.known
             found.append(
                 f"Trainings of {arm} begin late {'more' if more else 'less'} often than those of "

@@ -20,6 +20,7 @@ COLOURS = [BLUE, RED]
 DASHES = [(4, 2), (1, 2), (6, 2, 1, 2), (9, 2), (2, 1), (6, 2, 1, 2, 1, 2)]  # of grey lines
 GREY = "#888888"
 MAX_NAME = 40  # of an arm in a figure; tables have the whole name
+MAX_EFFECT = 60  # characters of a setting and its change
 MAX_LABEL = 120  # of an axis, with the name of an arm in it
 
 
@@ -160,6 +161,34 @@ def intervals(
         axes.locator_params(axis="x", nbins=5)
     figure.supxlabel(_wrapped(label, 80, MAX_LABEL), fontsize=9)
     return _picture(figure)
+
+
+def effect_intervals(
+    panels: dict[str, tuple[dict[str, tuple[float, tuple[float, float], bool]], float]],
+) -> str:
+    """Main effects with their intervals, a filled mark for those that are shown, a grey band of those that
+    do not matter. It does not depend on colours.
+
+    Args:
+        panels: name of the metric -> (the same effects by name, each with its interval and whether it is
+            shown; the rope).
+    """
+    names = list(next(iter(panels.values()))[0])
+    figure, axes_of = _figure(8.2, 0.9 + 0.3 * len(names), len(panels))
+    for number, (axes, (metric, (rows, rope))) in enumerate(
+        zip(np.atleast_1d(axes_of), panels.items(), strict=True)
+    ):
+        axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
+        axes.axvline(0, color="black", linewidth=0.8)
+        for i, (mean, interval, is_shown) in enumerate(rows.values()):
+            axes.plot(interval, [i, i], color="black" if is_shown else GREY, linewidth=2)
+            axes.plot(mean, i, "o", color="black", markerfacecolor="black" if is_shown else "white")
+        axes.set_yticks(range(len(names)), [_short(name, MAX_EFFECT) for name in names] if not number else [])
+        axes.set(ylim=(len(names) - 0.5, -0.5))
+        axes.set_title(metric, fontsize=9)
+        axes.locator_params(axis="x", nbins=5)
+    figure.supxlabel("change of the score, right is better", fontsize=9)
+    return _svg(figure)
 
 
 def dose_response(

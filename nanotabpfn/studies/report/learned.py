@@ -13,6 +13,7 @@ import numpy as np
 from nanotabpfn.studies.report.beginnings_section import late_shares
 from nanotabpfn.studies.report.blocks import Block, warning
 from nanotabpfn.studies.report.scores import Scores, compare_complete, grid
+from nanotabpfn.studies.spec import DRAWN
 from nanotabpfn.studies.statistics import Comparison, shows_difference
 from priors.audit.compare import holm
 
@@ -35,7 +36,7 @@ def nothing_learned(scores: Scores, records: "pd.DataFrame") -> list[Block]:
     Args:
         scores: in ROC AUC.
     """
-    arms = [arm for arm in scores.arms if scores.roles[arm] == "arm"]
+    arms = [arm for arm in scores.arms if scores.roles[arm] in ("arm", DRAWN)]
     if UNTRAINED not in scores.of or not arms:
         return []
     level = scores.study.level
@@ -84,7 +85,9 @@ def _on_held_out(scores: Scores, records: "pd.DataFrame", arms: list[str]) -> li
 
 def _late(scores: Scores, records: "pd.DataFrame") -> str:
     """How many trainings had not begun, if there are any and it is known."""
-    shares = [share for arm, share in late_shares(scores, records).items() if scores.roles[arm] == "arm"]
+    shares = [
+        share for arm, share in late_shares(scores, records).items() if scores.roles[arm] in ("arm", DRAWN)
+    ]
     late = sum(share.not_begun for share in shares)
     if not late:
         return ""

@@ -29,13 +29,17 @@ def _smallest(scores: Scores, components: Components) -> Smallest:
 
 
 def _num_comparisons(scores: Scores) -> int:
-    return max(1, sum(scores.roles[arm] == "arm" for arm in scores.comparisons))
+    return max(1, _num_compared(scores))
+
+
+def _num_compared(scores: Scores) -> int:
+    return sum(scores.roles[arm] == "arm" for arm in scores.comparisons)
 
 
 def power_words(begun: Scores) -> list[Block]:
     """The smallest difference that such studies show, in a sentence."""
     components = own_components(begun)
-    if components is None:
+    if components is None or (begun.designs and not _num_compared(begun)):
         return []
     alone, adjusted = _smallest(begun, components)
     number = _num_comparisons(begun)

@@ -12,7 +12,7 @@ from nanotabpfn.studies.report.blocks import Block, figure, metric_name, table, 
 from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import DRAWN, Study
 from priors.audit.properties import PROPERTIES
 from priors.plots.sampled_datasets import sample_datasets
 from priors.sampling.structure import Structure
@@ -26,6 +26,7 @@ GRAPHS_CAPTION = (
     "Causal graphs: arrows lead from a cause to its effect; blue circles are features, with the number of "
     "their column, the orange diamond is the target, grey dots are not observed."
 )
+MOST_DRAWN = 3  # arms of random designs that the gallery shows
 
 
 def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
@@ -35,10 +36,12 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
     own = final[final["target"] == "prior"]
     if own.empty:
         return []
-    names = [arm.name for arm, _ in saved.arms]
+    names = [arm.name for arm, _ in saved.arms if arm.role != DRAWN]
     means = own.groupby(["arm", "suite"])["value"].mean().unstack()
     rows = [name for name in names if name in means.index]
     columns = [name for name in names if name in means.columns]
+    if not columns:
+        return []
     values = means.loc[rows, columns].to_numpy(float)
     sign = -1 if study.metric in LOWER_IS_BETTER else 1
     name = metric_name(study.metric)
@@ -139,7 +142,7 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 def priors_gallery(saved: SavedStudy) -> list[Block]:
     """Graphs and datasets of each prior."""
-    study, blocks = saved.study, []
+    study, blocks, num_drawn = saved.study, [], 0
     if saved.prior_version not in (None, PRIOR_VERSION):
         return [
             text(
@@ -149,6 +152,9 @@ def priors_gallery(saved: SavedStudy) -> list[Block]:
         ]
     for arm, _ in saved.arms:
         if not arm.has_prior or arm.own_data_seeds:
+            continue
+        num_drawn += arm.role == DRAWN
+        if arm.role == DRAWN and num_drawn > MOST_DRAWN:
             continue
         seed = study.data_seeds[0]
         if arm.config is None and not (arm.dump is not None and arm.dump.is_file()):

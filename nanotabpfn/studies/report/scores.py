@@ -10,7 +10,7 @@ import numpy as np
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.scoring import POOLED
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import DRAWN, Study
 from nanotabpfn.studies.statistics import Comparison, compare, verdict
 from priors.audit.compare import holm
 
@@ -31,7 +31,9 @@ class Scores:
         of: arm -> (D, M, T), the metric with all folds pooled; NaN where a cell is missing. With paired seeds
             (P, 1, T), P pairs.
         comparisons: arm -> its comparison with the reference, with the sign such that more is better, and its
-            p-value: adjusted for the number of arms, or of a control as it is.
+            p-value: adjusted for the number of arms, or of a control as it is. Arms of random designs have
+            none: their settings are compared.
+        designs: the arms that vary several settings at once.
 
     Args:
         saved: the study.
@@ -55,6 +57,7 @@ class Scores:
         self.tables = list(dict.fromkeys(self.on_suite["task"]))
         self.roles = {arm.name: arm.role for arm, _ in saved.arms}
         self.reference = saved.reference
+        self.designs = saved.designs
         final = self.on_suite[self.on_suite["is_final"]]
         self.baselines = self._of_baselines(final[final["role"] == "baseline"])
         grids = {arm: grid(study, final, arm, self.tables) for arm in self.roles}
@@ -69,11 +72,17 @@ class Scores:
         }
 
     def _compare(self) -> dict[str, tuple[Comparison, float]]:
-        others = {arm: self.compare_with(arm, self.reference) for arm in self.arms if arm != self.reference}
+        compared = [arm for arm in self.single_arms if arm != self.reference]
+        others = {arm: self.compare_with(arm, self.reference) for arm in compared}
         found = {arm: one for arm, one in others.items() if one is not None}
         arms = [arm for arm in found if self.roles[arm] == "arm"]
         adjusted = dict(zip(arms, holm([found[arm].p_value for arm in arms]), strict=True))
         return {arm: (one, adjusted.get(arm, one.p_value)) for arm, one in found.items()}
+
+    @property
+    def single_arms(self) -> list[str]:
+        """The arms that are shown one by one: without those of random designs."""
+        return [arm for arm in self.arms if self.roles[arm] != DRAWN]
 
     def compare_with(self, arm: str, other: str) -> Comparison | None:
         """An arm minus another, on the seeds that both have; None if there are none."""

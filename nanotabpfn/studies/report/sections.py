@@ -22,6 +22,7 @@ from nanotabpfn.studies.report.blocks import (
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses
+from nanotabpfn.studies.report.effects_section import effect_words, main_effects
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = "seconds", "cpu_seconds", "num_skipped", "begun"  # of a cell's notes; the others say what computed it
+
+MOST_NAMES = 12  # of arms in a caption
 
 
 def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> list[Section]:
@@ -60,6 +63,7 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
                 *power_words(begun),
             ],
         ),
+        Section("Main effects", main_effects(scores, second, begun, second_begun)),
         Section("What was compared", _arms(saved, scores)),
         Section("Real tables", real_tables(scores, second)),
         Section("Doses", doses(scores, second, begun, second_begun)),
@@ -85,18 +89,20 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
-    verdicts = dose_words(scores)
+    verdicts = [*effect_words(scores), *dose_words(scores)]
     verdicts += [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
     if verdicts:
         blocks.append(Block("list", items_=tuple(verdicts)))
+    is_drawn = any(design.design == "random" for design in scores.designs)
+    of_effects = ", of effects of drawn arms tables and arms" * is_drawn
     blocks.append(
         text(
             f"{metric_name(study.metric)} on the {len(scores.tables)} tables of the suite {scores.suite} "
             f"after {study.steps} steps of {study.batch_size} datasets{study.after_warm_start}; "
             f"{study.repetitions}. Differences are "
             f"positive where the arm is better. In brackets their {study.level:.0%} intervals, with tables "
-            "and seeds as units; claims are adjusted for the number of comparisons (Holm). A difference "
-            "that is not shown may still exist."
+            f"and seeds as units{of_effects}; claims are adjusted for the number of comparisons (Holm). A "
+            "difference that is not shown may still exist."
         )
     )
     return [*blocks, *differences_table(scores, second, records)]
@@ -198,6 +204,7 @@ def _variance(scores: Scores) -> list[Block]:
         return []
     found = variance_components(np.stack([scores.of[arm] for arm in arms]))
     whole = np.nansum(np.square(list(found.values())))
+    of_arms = ", ".join(arms) if len(arms) <= MOST_NAMES else f"{len(arms)} arms"
     rows = [
         [name, "" if np.isnan(value) else f"{value:.4f}", "" if np.isnan(value) or not whole
          else f"{value**2 / whole:.1%}"]
@@ -207,7 +214,7 @@ def _variance(scores: Scores) -> list[Block]:
         table(
             ["source", "standard deviation", "share of the variance"],
             rows,
-            f"The contribution of each source to the scores (analysis of variance over {', '.join(arms)}; "
+            f"The contribution of each source to the scores (analysis of variance over {of_arms}; "
             "components below zero are shown as 0). prior x table: different tables gain from different "
             "priors.",
         )

@@ -82,7 +82,7 @@ def _with_intervals(means: list[np.ndarray], level: float) -> list[str]:
 
 def _curves(scores: Scores) -> list[Block]:
     study, curves = scores.study, {}
-    for arm in scores.arms:
+    for arm in scores.single_arms:
         of_cells = scores.curve(arm)
         if np.isfinite(of_cells).any(axis=0).all():
             curves[arm] = tuple(f(of_cells, axis=0) for f in (np.nanmean, np.nanmin, np.nanmax))
@@ -179,8 +179,8 @@ def _test_row(scores: Scores, arm: str, wilcoxon: float) -> list[str]:
 
 def _ranks(scores: Scores) -> list[Block]:
     level = scores.study.level
-    ranked = {arm: scores.table_means(arm) * scores.sign for arm in _from_best(scores)}
-    ranked = {arm: means for arm, means in ranked.items() if arm not in LEARNS_NOTHING}
+    arms = [arm for arm in _from_best(scores) if arm in scores.single_arms and arm not in LEARNS_NOTHING]
+    ranked = {arm: scores.table_means(arm) * scores.sign for arm in arms}
     if len(ranked) < 2 or len(scores.tables) < 2:
         return []
     found = average_ranks(np.stack(list(ranked.values())), level)
@@ -208,7 +208,7 @@ def _differences_by_table(scores: Scores) -> list[Block]:
 
 
 def _scores_by_table(scores: Scores) -> Block:
-    columns = {arm: scores.table_means(arm) for arm in _from_best(scores)} | {
+    columns = {arm: scores.table_means(arm) for arm in _from_best(scores) if arm in scores.single_arms} | {
         plain(baseline): values for baseline, values in scores.baselines.items()
     }
     rows = [

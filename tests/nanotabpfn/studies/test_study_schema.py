@@ -55,6 +55,17 @@ RIGHT = [
     {"metric": "brier_score", "rope": {"brier_score": 0.002}},
     {"arms": {"a": {"config": "mine.json", "set": {"mechanisms": "mlp", "parameters.mlp.width": 8}}}},
     {"arms": {"a": {"preset": "default", "vary": {"num_nodes": [4, [16, 32]], "mechanisms": ["mlp"]}}}},
+    {
+        "arms": {
+            "a": {
+                "preset": "default",
+                "design": "random",
+                "num_arms": 9,
+                "design_seed": 1,
+                "vary": {"label_noise": "uniform(0, 0.3)", "mechanisms.mlp": {"uniform": [0, 4]}},
+            }
+        }
+    },
     {"arms": {"a": {"dump": "published.h5"}}, "model": {"num_layers": 2}},
 ]
 WRONG = [
@@ -72,6 +83,9 @@ WRONG = [
     {"arms": {"a": {"preset": "default", "set": {"mechanisms": "mpl"}}}},
     {"arms": {"a": {"preset": "default", "vary": {"num_nodes": 4}}}},
     {"arms": {"a": {"preset": "default", "vary": {"mix": ["column"]}}}},
+    {"arms": {"a": {"preset": "default", "vary": {"label_noise": "normal(0, 1)"}}}},
+    {"arms": {"a": {"preset": "default", "vary": {"label_noise": ["uniform(0, 1)", "half"]}}}},
+    {"arms": {"a": {"preset": "default", "num_arms": 0}}},
     {"model": {"layers": 2}},
     {"warm_start": {"step": 2}},
     {"warm_start": {"steps": 0}},

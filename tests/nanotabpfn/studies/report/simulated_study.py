@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER, METRICS
-from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms
+from nanotabpfn.studies.arms import cells_of, reference_of, resolve_arms, varied_arms
 from nanotabpfn.studies.properties import DISTANCES
 from nanotabpfn.studies.records import COLUMNS, TYPES
 from nanotabpfn.studies.saved import SavedArm, SavedCell, SavedStudy
@@ -16,6 +16,7 @@ from priors.audit.properties import PROPERTIES
 TABLES = [f"table {number}" for number in range(13)]
 TINY = {"num_datapoints": 24, "num_features": [3, 3], "num_nodes": [5, 8], "block_size": 4}
 ARM = {"preset": "linear", "set": TINY}
+ADDED = ("begun", "warm_start", "settings")  # columns
 SMALL = {
     "name": "simulated",
     "steps": 4,
@@ -74,11 +75,11 @@ def simulate(study: Study, means: dict[str, float], seed: int = 0) -> pd.DataFra
                 rows.append(row)
     for task, effect in zip(TABLES, of_table, strict=True):
         add("decision_tree", "baseline", None, None, None, True, "real", "builtin", task, 0.7 + effect)
-    frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("begun", "warm_start")])
+    frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ADDED])
     learns = frame["data_seed"].notna() & (frame["arm"] != "untrained")
     frame["begun"] = np.where(learns, frame["arm"] != "scrambled", None)
     frame["warm_start"] = np.where(learns, study.warm_start.steps if study.warm_start else None, None)
-    return frame.astype(TYPES)
+    return frame.reindex(columns=COLUMNS).astype(TYPES)
 
 
 def began_late(records: pd.DataFrame, arm: str, seeds: list[int], loss: float = 0.15) -> pd.DataFrame:
@@ -98,4 +99,4 @@ def saved_study(study: Study) -> SavedStudy:
         SavedCell(cell.arm.name, cell.data_seed, cell.model_seed, "", "waiting", {})
         for cell in cells_of(study)
     )
-    return SavedStudy(study, reference_of(study), arms, cells)
+    return SavedStudy(study, reference_of(study), arms, cells, designs=tuple(varied_arms(study)))

@@ -36,6 +36,7 @@ def test_names_are_text_in_every_figure(name):
         figures.learning_curves([1, 2], dict.fromkeys(names, (line, line, line)), "other", {name: 0.5}, name),
         figures.critical_differences(dict.fromkeys(names, 1.5), 1.0),
         figures.intervals({name: (dict.fromkeys(names, (0.1, (0.0, 0.2))), 0.01)}, name),
+        figures.effect_intervals({name: (dict.fromkeys(names, (0.1, (0.0, 0.2), True)), 0.01)}),
         figures.table_differences(names, dict.fromkeys(names, line), name),
         figures.heat_map(names, names, np.eye(2), 1, name),
         figures.scatter({name: dict.fromkeys(names, 0.5)}, dict.fromkeys(names, 0.5), {}, name),

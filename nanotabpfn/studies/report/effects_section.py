@@ -1,0 +1,280 @@
+"""The section on main effects: what each setting of a random or factorial design changes.
+
+Axis letters: A arms, D data seeds, M model seeds, T tables, E effects.
+"""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from nanotabpfn.studies.designs import Effect, VariedArms, design_matrix
+from nanotabpfn.studies.effects import Estimate, complete_grid, contrasts, estimates, interaction
+from nanotabpfn.studies.report.blocks import Block, estimate_cells, figure, metric_name, table, text
+from nanotabpfn.studies.report.figures import effect_intervals
+from nanotabpfn.studies.report.scores import Scores
+from priors.audit.compare import holm
+
+
+class Found(NamedTuple):
+    """An effect, or an interaction of two, with its p-value adjusted for the number of its kind."""
+
+    effects: tuple[Effect, ...]
+    estimate: Estimate
+    adjusted: float
+
+    def is_shown(self, level: float) -> bool:
+        """Whether it is claimed."""
+        low, high = self.estimate.interval
+        return not low <= 0 <= high and self.adjusted < 1 - level
+
+
+class Analysis(NamedTuple):
+    """The effects of one design in one metric, with the sign such that more is better."""
+
+    design: VariedArms
+    shape: tuple[int, int, int, int]  # (A, D, M, T) of the scores that are used
+    main: tuple[Found, ...]
+    interactions: tuple[Found, ...]
+
+
+def analyses(scores: Scores) -> dict[str, Analysis]:
+    """Name of the design -> its effects; of each design with enough arms.
+
+    Main effects of all designs are adjusted together (Holm), and so are interactions.
+    """
+    prepared = {design.name: one for design in scores.designs if (one := _grid(scores, design)) is not None}
+    names, level = list(prepared), scores.study.level
+    main = {
+        name: estimates(contrasts(values, columns, _is_sample(design)), level)
+        for name, (design, values, columns) in prepared.items()
+    }
+    of_pairs = {name: _interactions(*prepared[name], level) for name in names}
+    adjusted = iter(holm([one.p_value for name in names for one in main[name]]))
+    of_interactions = iter(holm([one.p_value for name in names for _, one in of_pairs[name]]))
+    return {
+        name: Analysis(
+            prepared[name][0],
+            prepared[name][1].shape,
+            tuple(
+                Found((effect,), one, next(adjusted))
+                for effect, one in zip(_effects(prepared[name][0]), main[name], strict=True)
+            ),
+            tuple(Found(pair, one, next(of_interactions)) for pair, one in of_pairs[name]),
+        )
+        for name in names
+    }
+
+
+def _is_sample(design: VariedArms) -> bool:
+    return design.design == "random"
+
+
+def _effects(design: VariedArms) -> list[Effect]:
+    return [effect for setting in design.settings for effect in setting.effects]
+
+
+def _grid(scores: Scores, design: VariedArms) -> tuple[VariedArms, np.ndarray, np.ndarray] | None:
+    """The scores (A, D, M, T) of a design without missing cells, and its matrix (A, E); None if the arms are
+    too few."""
+    arms = [arm for arm in design.values if arm in scores.of]
+    if not arms:
+        return None
+    values = np.stack([scores.of[arm] for arm in arms]) * scores.sign
+    kept = complete_grid(np.isfinite(values).all(axis=3))
+    values = values[np.ix_(*kept, range(values.shape[3]))]
+    columns = design_matrix(design.settings, [design.values[arms[number]] for number in kept[0]])
+    try:
+        contrasts(values, columns, _is_sample(design))
+    except ValueError:
+        return None
+    return design, values, columns
+
+
+def _interactions(
+    design: VariedArms, values: np.ndarray, columns: np.ndarray, level: float
+) -> list[tuple[tuple[Effect, Effect], Estimate]]:
+    """Every interaction of two settings that the arms suffice for."""
+    every = _effects(design)
+    of_settings = [
+        [number for number, effect in enumerate(every) if effect.path == setting.path]
+        for setting in design.settings
+    ]
+    found = []
+    for one, other in combinations(of_settings, 2):
+        both = interaction(values, columns, one, other, _is_sample(design))
+        if both is not None:
+            pairs = [(every[i], every[j]) for i in one for j in other]
+            found += zip(pairs, estimates(both, level), strict=True)
+    return found
+
+
+def effect_words(scores: Scores) -> list[str]:
+    """A sentence on each main effect and interaction that is shown, and one on the others."""
+    lines, level = [], scores.study.level
+    for name, analysis in analyses(scores).items():
+        shown = [one for one in analysis.main if one.is_shown(level)]
+        for one in sorted(shown, key=lambda one: -abs(one.estimate.mean)):
+            direction = "better" if one.estimate.mean > 0 else "worse"
+            lines.append(f"{name}, {one.effects[0].words}: {direction}, {_with_interval(one.estimate)}.")
+        others = [one.effects[0].words for one in analysis.main if not one.is_shown(level)]
+        if others:
+            lines.append(f"{name}: no effect was shown of {'; '.join(others)}.")
+        lines += [
+            f"{name}: the effect of {one.effects[0].words} depends on {one.effects[1].path}, by "
+            f"{_with_interval(one.estimate)} from {one.effects[1].start} to {one.effects[1].end}."
+            for one in analysis.interactions
+            if one.is_shown(level)
+        ]
+    return lines
+
+
+def _with_interval(estimate: Estimate) -> str:
+    mean, interval = estimate_cells(estimate.mean, estimate.interval)
+    return f"{mean} ({interval})"
+
+
+def main_effects(scores: Scores, second: Scores, begun: Scores, second_begun: Scores) -> list[Block]:
+    """The figure and the table of each design, in two metrics; nothing if the study has none.
+
+    Args:
+        begun: `scores` without trainings that had not begun; `second_begun` likewise.
+    """
+    found = {metric_name(one.metric): analyses(one) for one in (scores, second)}
+    without = {metric_name(one.metric): analyses(one) for one in (begun, second_begun)}
+    blocks = []
+    for number, design in enumerate(scores.designs, 1):
+        of_metrics = {metric: every[design.name] for metric, every in found.items() if design.name in every}
+        if len(of_metrics) < 2:
+            blocks.append(
+                text(f"{design.name}: the arms that have scores are too few for the effects of its settings.")
+            )
+            continue
+        of_begun = {metric: every.get(design.name) for metric, every in without.items()}
+        blocks += [
+            _summary(scores, next(iter(of_metrics.values()))),
+            _figure(f"effects-{number}", scores, second, of_metrics),
+            _table(scores, of_metrics, of_begun),
+            *_interaction_blocks(scores, of_metrics),
+        ]
+    return blocks
+
+
+def _summary(scores: Scores, analysis: Analysis) -> Block:
+    """What the effects are, and what they are estimated from."""
+    design, (num_arms, num_data, num_model, num_tables) = analysis.design, analysis.shape
+    left_out = len(design.values) - num_arms
+    num_cells, planned = num_arms * num_data * num_model, len(design.values) * len(scores.study.seeds)
+    words = (
+        f"{design.name}: {num_arms} arms, {'drawn at random' if _is_sample(design) else 'all combinations'}, "
+        f"with {len(design.settings)} settings; {num_cells} cells on {num_tables} tables. "
+        "An effect is the change of the score when one setting changes and the others keep the mixture that "
+        "they have in the design, by least squares. "
+    )
+    if _is_sample(design):
+        words += (
+            "The units of its interval are tables and arms: the residual of an arm has what the regression "
+            "leaves out, and the luck of its cells. Seeds are blocks; if effects differ between them more "
+            "than that, it is part of the interval."
+        )
+    else:
+        words += "The units of its interval are tables and seeds, as for differences between arms."
+    if num_cells < planned:
+        words += (
+            f" Only a complete grid of arms and seeds is used: {num_cells} of {planned} cells, without "
+            f"{left_out} of the arms."
+        )
+    return text(words)
+
+
+def _figure(file: str, scores: Scores, second: Scores, of_metrics: dict[str, Analysis]) -> Block:
+    level = scores.study.level
+    panels = {}
+    for one, (metric, analysis) in zip((scores, second), of_metrics.items(), strict=True):
+        rows = {}
+        for found in analysis.main:
+            [effect] = found.effects
+            name = f"{effect.path}: {effect.start} \N{RIGHTWARDS ARROW} {effect.end}"
+            rows[name] = found.estimate.mean, found.estimate.interval, found.is_shown(level)
+        panels[metric] = rows, one.rope
+    names, analysis = list(panels), next(iter(of_metrics.values()))
+    caption = (
+        f"{analysis.design.name}: change in {names[0]} and in {names[1]} from the first value of each "
+        f"setting to the second, right is better, with {level:.0%} intervals; {analysis.shape[0]} arms, "
+        f"{analysis.shape[3]} tables. A filled mark is a claim after Holm's adjustment. Changes within the "
+        f"grey bands, {scores.rope:g} and {second.rope:g} to either side, do not matter."
+    )
+    return figure(file, effect_intervals(panels), caption)
+
+
+def _table(scores: Scores, of_metrics: dict[str, Analysis], of_begun: dict[str, Analysis | None]) -> Block:
+    level = f"{scores.study.level:.0%}"
+    rows = []
+    for metric, analysis in of_metrics.items():
+        begun = of_begun[metric]
+        for number, found in enumerate(analysis.main):
+            [effect] = found.effects
+            without = begun.main[number].estimate if begun else None
+            rows.append(
+                [
+                    effect.path,
+                    f"{effect.start} to {effect.end}",
+                    metric,
+                    *estimate_cells(found.estimate.mean, found.estimate.interval),
+                    f"{found.adjusted:.2g}",
+                    "yes" if found.is_shown(scores.study.level) else "no",
+                    *(estimate_cells(without.mean, without.interval) if without else ["", ""]),
+                ]
+            )
+    header = [
+        "setting",
+        "change",
+        "metric",
+        "effect",
+        f"{level} interval",
+        "p (Holm)",
+        "shown",
+        "without late trainings",
+        f"{level} interval",
+    ]
+    caption = (
+        "Main effects, positive where the second value is better. Of a setting with a list of values each "
+        "one is compared with the first; of one with a distribution the change is over its whole range, "
+        "along a line, of log-uniform numbers on a log scale. Intervals are not adjusted for their number; p "
+        "is, within a metric."
+    )
+    return table(header, rows, caption, (1, 2, 6))
+
+
+def _interaction_blocks(scores: Scores, of_metrics: dict[str, Analysis]) -> list[Block]:
+    """The interactions that are shown, or that none is."""
+    level = scores.study.level
+    number = len(next(iter(of_metrics.values())).interactions)
+    if not number:
+        return []
+    shown = [
+        [
+            found.effects[0].words,
+            found.effects[1].words,
+            metric,
+            *estimate_cells(found.estimate.mean, found.estimate.interval),
+            f"{found.adjusted:.2g}",
+        ]
+        for metric, analysis in of_metrics.items()
+        for found in analysis.interactions
+        if found.is_shown(level)
+    ]
+    if not shown:
+        return [
+            text(
+                f"Interactions of two settings: none stands out of {number} tested in each metric (Holm). "
+                "Interactions need more arms than main effects do: smaller ones may exist."
+            )
+        ]
+    caption = (
+        f"Interactions of two settings that stand out of {number} tested in each metric (Holm): how much "
+        "larger the effect of the first change is at the end of the second than at its start. Main effects "
+        "of these settings are means over both."
+    )
+    header = ["change", "with", "metric", "difference of effects", f"{level:.0%} interval", "p (Holm)"]
+    return [table(header, shown, caption, (1, 2))]
