@@ -101,16 +101,15 @@ class ArmSettings(Settings):
         """The settings that vary."""
         return tuple(setting_of(path, values) for path, values in self.vary.items())
 
-    @field_validator("vary")
-    @classmethod
-    def _are_values(cls, vary: dict[str, Any]) -> dict[str, Any]:
-        check_paths(vary)
-        for path, values in vary.items():
+    @model_validator(mode="after")
+    def _has_values(self):
+        check_paths(self.vary)
+        for path, values in self.vary.items():
             if values == []:
                 raise ValueError(f"vary.{path}: needs at least one value, got []")
             if not isinstance(values, list):
                 setting_of(path, values)
-        return vary
+        return self
 
     @model_validator(mode="after")
     def _can_be_drawn(self):
