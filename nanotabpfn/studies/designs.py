@@ -41,7 +41,11 @@ class Setting(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A change of one setting, the others as they are."""
+    """A change of one setting, the others as they are.
+
+    >>> Effect("label_noise", "0", "0.3").words
+    'label_noise from 0 to 0.3'
+    """
 
     path: str
     start: str
@@ -49,7 +53,7 @@ class Effect(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The change in words."""
+        """The change as text."""
         return f"{self.path} from {self.start} to {self.end}"
 
 

@@ -165,7 +165,7 @@ def intervals(
 
 def effect_intervals(
     panels: dict[str, tuple[dict[str, tuple[float, tuple[float, float], bool]], float]],
-) -> str:
+) -> Picture:
     """Main effects with their intervals, a filled mark for those that are shown, a grey band of those that
     do not matter. It does not depend on colours.
 
@@ -188,7 +188,7 @@ def effect_intervals(
         axes.set_title(metric, fontsize=9)
         axes.locator_params(axis="x", nbins=5)
     figure.supxlabel("change of the score, right is better", fontsize=9)
-    return _svg(figure)
+    return _picture(figure)
 
 
 def dose_response(

@@ -7,7 +7,7 @@ from nanotabpfn.evaluation.protocol import MAX_ROWS, NUM_FOLDS
 from nanotabpfn.studies.report.blocks import Block, metric_name, plain, text
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
-from nanotabpfn.studies.spec import Study
+from nanotabpfn.studies.spec import DRAWN, Study
 from nanotabpfn.training.beginning import MARGIN, WINDOW
 from nanotabpfn.training.recipes import RECIPES
 
@@ -172,6 +172,13 @@ def _cite(*keys: str) -> str:
 def _on_training(saved: SavedStudy) -> str:
     study, model = saved.study, saved.study.model
     arms = [arm.name for arm, _ in saved.arms if arm.role == "arm"]
+    num_priors = len(arms) + sum(arm.role == DRAWN for arm, _ in saved.arms)
+    arms += [
+        f"{_count(len(design.values), 'prior')} whose settings "
+        f"{_listed([setting.path for setting in design.settings])} were drawn at random"
+        for design in saved.designs
+        if design.design == "random"
+    ]
     versions = sorted({cell.notes["nanotabpfn-priors"] for cell in saved.cells if cell.notes})
     package = f"nanotabpfn-priors {' and '.join(versions)}".strip()
     controls = f", with the controls {_listed(study.controls)}" if study.controls else ""
@@ -185,7 +192,7 @@ def _on_training(saved: SavedStudy) -> str:
         f"hidden size {model.mlp_hidden_size}",
     ]
     sentences = [
-        f"We compared {_count(len(arms), 'prior')} of synthetic tables, {_listed(arms)}, as {package} ",
+        f"We compared {_count(num_priors, 'prior')} of synthetic tables, {_listed(arms)}, as {package} ",
         f"samples them; {saved.reference} is the reference{controls}. ",
         f"Each was used to train {_count(len(study.seeds), 'model')} ({study.repetitions}) ",
         f"with the architecture of nanoTabPFN {_cite('pfefferle2025nanotabpfn')}: {_listed(sizes)}. ",
@@ -227,6 +234,12 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
         f"Differences below {scores.rope:g} in {metric_name(scores.metric)} count as practically equal ",
         f"in the Bayesian signed-rank test {_cite('benavoli2017time')}.",
     ]
+    if scores.designs:
+        sentences.append(
+            " Main effects of settings are estimated by least squares, with seeds as blocks, and adjusted "
+            "for their number as the others are. For arms that draw their settings at random, the units of "
+            "their intervals are tables and arms."
+        )
     if records["begun"].notna().any():
         sentences += [
             f" A training counts as late if the mean of its loss over {WINDOW} steps was not in time ",

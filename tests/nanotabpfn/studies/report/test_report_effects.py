@@ -164,6 +164,11 @@ def test_a_study_of_drawn_arms_alone_has_a_report(tmp_path):
     records = records[~records["arm"].isin(["base"])]
     sections = sections_of(alone, records, tmp_path)
     assert "Main effects" in sections
+    methods = sections["Methods"].blocks
+    assert "We compared 16 priors of synthetic tables, 16 priors whose settings label_noise, mechanisms" in (
+        methods[0].text
+    )
+    assert "Main effects of settings are estimated by least squares" in methods[2].text
     assert not [block for block in sections["In short"].blocks if "of such studies show" in block.text]
 
 
