@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -157,6 +159,18 @@ def test_parameters_are_shown_of_the_families_that_the_prior_draws():
     assert "mlp.width" not in panel(controls, elements, linear, {}).text
 
 
+def read_when_it_listens(address, server):
+    """The page at an address that marimo may print before it listens there."""
+    while True:
+        try:
+            with urllib.request.urlopen(address) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError as error:
+            assert isinstance(error.reason, ConnectionRefusedError)
+            assert server.poll() is None
+            time.sleep(0.1)
+
+
 def test_the_command_serves_the_page(tmp_path):
     server = subprocess.Popen(
         [sys.executable, "-m", "priors", "explore", "--no-browser", "--preset", "linear", "--seed", "3"],
@@ -167,8 +181,7 @@ def test_the_command_serves_the_page(tmp_path):
     )
     try:
         address = next(line.split()[-1] for line in server.stdout if "URL:" in line)
-        with urllib.request.urlopen(address) as answer:
-            text = answer.read().decode()
+        text = read_when_it_listens(address, server)
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate()
