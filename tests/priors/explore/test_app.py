@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import pytest
 from commands import assert_refused
@@ -161,14 +162,11 @@ def test_parameters_are_shown_of_the_families_that_the_prior_draws():
 
 def read_when_it_listens(address, server):
     """The page at an address that marimo may print before it listens there."""
-    while True:
-        try:
-            with urllib.request.urlopen(address) as answer:
-                return answer.read().decode()
-        except urllib.error.URLError as error:
-            assert isinstance(error.reason, ConnectionRefusedError)
-            assert server.poll() is None
-            time.sleep(0.1)
+    while server.poll() is None:
+        with suppress(urllib.error.URLError), urllib.request.urlopen(address) as answer:
+            return answer.read().decode()
+        time.sleep(0.1)
+    raise AssertionError("the server ended")
 
 
 def test_the_command_serves_the_page(tmp_path):
