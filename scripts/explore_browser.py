@@ -128,6 +128,12 @@ def try_page(page: Any, address: str, out: Path) -> list[float]:
     page.get_by_text("standard deviations").first.wait_for(timeout=PATIENCE)
     idle(page)
     shot(page, out / "intervention-1300.png", 1300, 1000)
+    last = page.locator("g[data-node][role=button]").last
+    last.press("Enter")
+    last.get_by_text("set", exact=True).wait_for(timeout=PATIENCE)
+    page.get_by_role("tab", name="Copy").click()
+    page.get_by_text("--preset default").first.wait_for(timeout=PATIENCE)
+    shot(page, out / "copy-1300.png", 1300, 1000)
 
     slider(page, "num_classes").press("End")
     slider(page, "num_datapoints").press("Home")

@@ -67,11 +67,11 @@ def _(controls_b, elements_b, settings_of, start_b, text_b, turned):
 
 
 @app.cell
-def _(compare, preset_a, preset_b, turned_a, turned_b):
-    _both = {"A": turned_a, "B": turned_b} if compare.value else {"A": turned_a}
+def _(compare, preset_a, preset_b, sections, seed, turned_a, turned_b):
     presets = {"A": preset_a.value, "B": preset_b.value}
-    priors = {_name: _found.config for _name, _found in _both.items() if _found.config is not None}
-    wrong = {_name: _found.errors for _name, _found in _both.items() if _found.errors}
+    priors, wrong = sections.usable(
+        {"A": turned_a, "B": turned_b} if compare.value else {"A": turned_a}, seed.value
+    )
     return presets, priors, wrong
 
 
@@ -105,8 +105,7 @@ def _(
 
 @app.cell
 def _(message, mo, view, wrong):
-    _lines = [f"prior {_name}: {_text}" for _name in wrong for _text in wrong[_name].values()]
-    mo.vstack([view, *map(message, _lines)])
+    mo.vstack([view, *map(message, wrong)])
     return
 
 

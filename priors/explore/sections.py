@@ -12,6 +12,7 @@ from priors.explore.graph_svg import graph_svg
 from priors.explore.intervention import Effect, effect_of
 from priors.explore.measured import measured, real_tables
 from priors.explore.pictures import COLOURS, picture, plot_properties, png
+from priors.explore.turned import Turned
 from priors.explore.widgets import image, message
 from priors.plots.sampled_datasets import SampledDataset, sample_in_block
 from priors.plots.style import BLUE, GREY, family_label
@@ -57,6 +58,28 @@ def drawn(config: PriorConfig, seed: int, block: int) -> SampledDataset | NoData
         return sample_in_block(config, seed, block)
     except NoDatasetError as error:
         return error
+
+
+def usable(turned: Mapping[str, Turned], seed: int) -> tuple[dict[str, PriorConfig], list[str]]:
+    """The priors of which datasets can be drawn, and what is wrong with the others.
+
+    A prior of which none can be drawn is found here, once: it may take a minute.
+
+    Examples:
+        >>> found = {"A": Turned(PriorConfig(), {}), "B": Turned(None, {"clip": "clip: is too low"})}
+        >>> usable(found, seed=0)
+        ({'A': PriorConfig()}, ['prior B: clip: is too low'])
+    """
+    priors: dict[str, PriorConfig] = {}
+    wrong = [f"prior {name}: {text}" for name, found in turned.items() for text in found.errors.values()]
+    for name, found in turned.items():
+        if found.config is not None:
+            first = drawn(found.config, seed, 0)
+            if isinstance(first, NoDatasetError):
+                wrong.append(f"prior {name}: {first}")
+            else:
+                priors[name] = found.config
+    return priors, wrong
 
 
 def each(priors: Priors, show: Callable[[str, PriorConfig], Any]) -> Any:

@@ -142,7 +142,10 @@ def panel(
 def _shown(control: Control, element: Any, errors: Mapping[str, str]) -> Any:
     """A control with its name above, its meaning on the name, and its message below."""
     name = control.path.removeprefix(f"{PARAMETERS}.")
-    parts = [mo.Html(f'<span title="{escape(control.meaning)}"><code>{escape(name)}</code></span>')]
+    heading = (
+        f'<span title="{escape(control.meaning)}" style="overflow-wrap:anywhere"><code>{name}</code></span>'
+    )
+    parts = [mo.Html(heading)]
     if control.kind == "weights":
         parts += [_weight(family, element[family]) for family in control.value]
     else:

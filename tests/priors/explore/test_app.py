@@ -26,7 +26,8 @@ from priors.presets import PRESETS
 from priors.sampling.dataset import NoDatasetError
 
 SMALL = PriorConfig(num_datapoints=30, num_features=2, num_nodes=(5, 5))
-HARD = PriorConfig(num_datapoints=20, num_features=2, learnability=(1, 1), label_noise=1)
+NO_EDGES = {"erdos_renyi": {"mean_parents": (0, 0)}}
+NONE = PriorConfig(graphs="erdos_renyi", relevant_fraction=1, parameters=NO_EDGES)  # of unrelated nodes
 
 
 class Chosen:
@@ -50,7 +51,7 @@ def page(view, priors, wrong=(), presets=("default", "mixed"), seed=0, place=-1)
         "number": Chosen(0),
         "quantile": Chosen(0.9),
     }
-    of_priors = {"presets": dict(zip("AB", presets, strict=True)), "priors": priors, "wrong": dict(wrong)}
+    of_priors = {"presets": dict(zip("AB", presets, strict=True)), "priors": priors, "wrong": list(wrong)}
     outputs, _ = app.run(defs=shown | start_cells() | of_priors)
     return " ".join(output.text for output in outputs if hasattr(output, "text"))
 
@@ -73,7 +74,7 @@ def start_cells():
 def test_all_cells_run_as_the_page_opens():
     outputs, defined = app.run()
     assert defined["priors"] == {"A": PRESETS["default"]}
-    assert defined["wrong"] == {}
+    assert defined["wrong"] == []
     text = " ".join(output.text for output in outputs if hasattr(output, "text"))
     assert text.count("<svg viewBox") == 3  # graphs; that to click is drawn by the browser
     assert text.count("data:image/png") == 2
@@ -114,21 +115,24 @@ def test_classification_and_regression_have_pictures_of_their_own():
 
 
 def test_settings_that_are_not_valid_are_shown_in_place_of_pictures():
-    text = page("Everything", {}, wrong={"A": {"clip": "clip: must be at least 1"}})
+    text = page("Everything", {}, wrong=["prior A: clip: must be at least 1"])
     assert "prior A: clip: must be at least 1" in text
     assert "data:image/png" not in text
 
 
 def test_a_prior_of_which_no_dataset_can_be_drawn_says_why():
-    found = sections.drawn(HARD, 0, 0)
+    found = sections.drawn(NONE, 0, 0)
     assert isinstance(found, NoDatasetError)
     for part in (
-        sections.graphs({"A": HARD, "B": SMALL}, 0, 1),
-        sections.pictures("datasets", {"A": HARD, "B": SMALL}, 0, 1),
-        sections.properties({"A": HARD, "B": SMALL}, 0, 1, ("skewness",), "Few"),
+        sections.graphs({"A": NONE, "B": SMALL}, 0, 1),
+        sections.pictures("datasets", {"A": NONE, "B": SMALL}, 0, 1),
+        sections.properties({"A": NONE, "B": SMALL}, 0, 1, ("skewness",), "Few"),
         sections.intervention(None, found, 0, 0.5),
     ):
-        assert "widen learnability or difficulty" in part.text
+        assert "widen relevant_fraction" in part.text
+    priors, [wrong] = sections.usable({"A": Turned(NONE, {}), "B": Turned(SMALL, {})}, 0)
+    assert priors == {"B": SMALL}
+    assert wrong.startswith("prior A: all of ")
 
 
 def test_a_click_on_a_node_draws_the_graph_again_and_shows_the_columns():
