@@ -94,7 +94,9 @@ def _(
             _preset,
             mo.md(f"<small>{PURPOSES[_preset.value]}</small>"),
             panel(_controls, _elements, _found.config or _start, _found.errors),
-            mo.md("<small>More settings, one `FIELD=VALUE` in each line:</small>"),
+            mo.md(
+                "<small>More settings, one `FIELD=VALUE` in each line; they win over the controls:</small>"
+            ),
             _text,
             *([message(_found.errors[TEXT])] if TEXT in _found.errors else []),
         ]

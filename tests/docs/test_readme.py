@@ -1,6 +1,7 @@
 """The README: its Python runs as shown, and its study file is valid."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch,
     assert float(output.split("accuracy")[1].split()[0]) > 0.8
     assert 0 <= float(output.split("ROC AUC")[1]) <= 1
     assert (tmp_path / "small.h5").exists()
+
+
+def test_the_entry_for_citing_is_that_of_the_package():
+    [entry] = blocks("bibtex")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^  (\w+) += \{(.*)\},$", entry, flags=re.MULTILINE))
+    assert fields["version"] == project["version"]
+    for field in ("author", "title"):
+        assert fields[field].replace("{", "").replace("}", "") in citation
 
 
 def test_the_study_of_the_readme_is_one(tmp_path):

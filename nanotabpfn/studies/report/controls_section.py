@@ -44,9 +44,16 @@ def _against_chance(control: str, scores: Scores, roc_auc: "pd.DataFrame") -> Bl
             "taught. In a study with a warm start this control shows no leak on real tables; its held-out "
             "datasets do."
         )
+    if means.mean() < 0.5:
+        return text(
+            f"{found}, below chance, which is no leak: with labels that are independent of the features "
+            "there is nothing to be right about, and a few models may be wrong together on a few tables. "
+            "Whether something leaks is seen on its held-out datasets."
+        )
     return warning(
-        f"{found}: not at chance, though its labels are independent of the features. Look for leakage before "
-        "you use any result of this study, or train for longer: the first steps are the same for any arm."
+        f"{found}: better than chance, though its labels are independent of the features. Look for leakage "
+        "before you use any result of this study, or train for longer: the first steps are the same for any "
+        "arm."
     )
 
 

@@ -46,7 +46,19 @@ def test_the_repeated_control_is_reported_as_noise(tmp_path, seed):
 def test_a_leak_in_the_scrambled_control_is_reported(tmp_path):
     study = study_of()
     said = words_of(report(tmp_path, study, simulate(study, {"scrambled": 0.8})), "Controls")
-    assert "not at chance, though its labels are independent of the features" in said
+    assert "better than chance, though its labels are independent of the features" in said
+
+
+def test_a_scrambled_control_below_chance_is_no_leak(tmp_path):
+    study = study_of()
+    blocks = next(
+        section.blocks
+        for section in report(tmp_path, study, simulate(study, {"scrambled": 0.3}))
+        if section.title == "Controls"
+    )
+    [said] = [block for block in blocks if block.text.startswith("scrambled: ROC AUC")]
+    assert said.kind == "text"
+    assert "below chance, which is no leak" in said.text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +79,7 @@ def test_a_failed_control_is_reported_first(tmp_path):
     study = study_of()
     first = report(tmp_path, study, simulate(study, {"scrambled": 0.8, "repeated": 0.7}))[0]
     warnings = "\n".join(block.text for block in first.blocks if block.kind == "warning")
-    assert "not at chance, though its labels are independent of the features" in warnings
+    assert "better than chance, though its labels are independent of the features" in warnings
     assert "repeated is worse than good" in warnings
     assert "trust no difference of this size" in warnings
 
