@@ -4,7 +4,7 @@ Axis letters: A arms, S steps, T tables.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -274,6 +274,7 @@ def scatter(
     scores: dict[str, float],
     real: dict[str, float],
     label: str,
+    drawn: Collection[str] = (),
 ) -> Picture:
     """A panel for each property: its value in each prior against the score of the models trained on it.
 
@@ -281,11 +282,13 @@ def scatter(
         properties: label of the property -> arm -> its value.
         scores: arm -> score.
         real: label of the property -> its value in real tables, a dotted line.
+        drawn: the arms that have grey marks without numbers: those of random designs.
     """
     columns = min(len(properties), 5)
     rows = -(-len(properties) // columns)
-    numbers = {name: str(number) for number, name in enumerate(scores, 1)}
-    figure, panels = _figure(1.9 * columns, 2.0 * rows + 0.2 * -(-len(scores) // 3), columns, rows)
+    named = [name for name in scores if name not in drawn]
+    numbers = {name: str(number) for number, name in enumerate(named, 1)}
+    figure, panels = _figure(1.9 * columns, 2.0 * rows + 0.2 * -(-(len(named) + 1) // 3), columns, rows)
     for axes in np.atleast_1d(panels).flat[len(properties) :]:
         axes.axis("off")
     handles: dict[str, Any] = {}
@@ -293,7 +296,11 @@ def scatter(
         if np.isfinite(real.get(name, np.nan)):
             axes.axvline(real[name], color=GREY, linestyle=":", linewidth=1)
         for arm, score in scores.items():
-            if np.isfinite(values.get(arm, np.nan)):
+            if not np.isfinite(values.get(arm, np.nan)):
+                continue
+            if arm in drawn:
+                [handles["arms drawn at random"]] = axes.plot(values[arm], score, "o", color=GREY, ms=3)
+            else:
                 [handles[f"{numbers[arm]}  {_short(arm)}"]] = axes.plot(
                     values[arm], score, "o", color=COLOURS[0], ms=4
                 )

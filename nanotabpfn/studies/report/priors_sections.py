@@ -82,6 +82,7 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
         reached,
         {labels[name]: float(of_suite[name]) for name in means.columns},
         score_name,
+        [arm for arm in arms if scores.roles[arm] == DRAWN],
     )
     return [
         figure(

@@ -12,6 +12,13 @@ def test_a_figure_has_every_property_and_every_arm(texts):
     assert {"forest", "coverage", "1 a", "2 b", "ROC AUC"} <= set(texts)
 
 
+def test_drawn_arms_have_marks_without_numbers(texts):
+    properties = {"forest": {"a": 0.6, "many 1": 0.5, "many 2": 0.7}}
+    scatter(properties, {"many 1": 0.8, "a": 0.8, "many 2": 0.9}, {}, "ROC AUC", ["many 1", "many 2"])
+    assert {"1 a", "arms drawn at random"} <= set(texts)
+    assert not [words for words in texts if "many" in words]
+
+
 def test_figures_of_the_smallest_studies():
     assert "svg" in critical_differences({"a": 1.0, "b": 2.0}, 5.0).svg
     assert "svg" in heat_map(["a"], ["a"], np.array([[0.5]]), 1, "ROC AUC").svg
