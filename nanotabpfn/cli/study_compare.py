@@ -18,6 +18,7 @@ def show_comparison(first: Path, second: Path, as_json: bool) -> None:
         "tables": found.tables,
         "level": found.level,
         "rows": [row._asdict() for row in found.rows],
+        "why_no_effects": found.why_no_effects,
     }
     report(as_json, printable("\n".join(lines(first, second, found))), document)
 
@@ -47,8 +48,10 @@ def lines(first: Path, second: Path, found: StudiesCompared) -> list[str]:
             f"  {row.arm:<{width}}  {row.a:{sign}8.4f}  {row.b:{sign}8.4f}  {row.difference:+8.4f}  "
             f"{low:+.4f} to {high:+.4f}  {row.p_value:.2g}"
         )
+    if found.why_no_effects:
+        text += ["", f"Effects are not compared: {found.why_no_effects}."]
     return [
         *text,
         "",
-        "Intervals have tables as units, paired, and the seeds of each study as units of their own.",
+        "Intervals have tables as units, paired, and seeds in each study that has several.",
     ]

@@ -68,6 +68,12 @@ def new_settings(options: dict[str, Any]) -> dict[str, Any]:
             f"{training['optimizer']}",
             param_hint="--schedule",
         )
+    if options["switch_at"] is not None and options["switch_at"][-1] >= training["steps"]:
+        raise click.BadParameter(
+            f"must be below --steps {training['steps']}, else the last dump or prior is never trained on, "
+            f"got {options['switch_at'][-1]}",
+            param_hint="--switch-at",
+        )
     if training["patience"] is not None and not (training["held_out"] and training["eval_every"]):
         raise click.UsageError("--patience needs --held-out and --eval-every above 0")
     training["schedule_steps"] = training["steps"]

@@ -167,9 +167,9 @@ class CurriculumDataLoader(_SeveralLoaders):
     """
 
     def __init__(self, loaders: Sequence[Loader], switch_at: Sequence[int], num_steps: int):
-        if len(switch_at) != len(loaders) - 1:
+        if loaders and len(switch_at) != len(loaders) - 1:
             raise ValueError(
-                f"switch_at must be {max(len(loaders) - 1, 0)}, one fewer than loaders, got {len(switch_at)}"
+                f"switch_at must be {len(loaders) - 1}, one fewer than loaders, got {len(switch_at)}"
             )
         check_switches(switch_at)
         self.switch_at = [int(step) for step in switch_at]

@@ -22,6 +22,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,7 +114,9 @@ def write_tabicl_batches(
                 raise found
             records, damaged = found
             num_damaged += len(damaged)
-            torch.save(_batch(dump, records), partial / f"batch_{number:06}.pt")
+            content = BytesIO()  # written to a full disk by PyTorch itself, it would be no OSError
+            torch.save(_batch(dump, records), content)
+            (partial / f"batch_{number:06}.pt").write_bytes(content.getbuffer())
         text = json.dumps(metadata, indent=2, default=str)
         (partial / METADATA_FILE).write_text(text + "\n", encoding="utf-8")
         os.replace(partial, folder)

@@ -246,13 +246,16 @@ def trained_range_words(model: NanoTabPFNModel) -> str:
     )
 
 
-def held_out_words(record: dict[str, float], num_datasets: Any, loss: str = "loss") -> str:
+def held_out_words(
+    record: dict[str, float], num_datasets: Any, loss: str = "loss", sources: str = "each prior"
+) -> str:
     """The scores on held-out datasets in a record of a run's history.
 
     Args:
         record: one that has them.
         num_datasets: held out of each prior or dump.
         loss: what the loss is called.
+        sources: whose datasets they are.
 
     Examples:
         >>> held_out_words({"step": 20, "held_out_loss": 0.61, "held_out_roc_auc": 0.8}, 32)
@@ -261,7 +264,7 @@ def held_out_words(record: dict[str, float], num_datasets: Any, loss: str = "los
     names = HELD_OUT | {"loss": loss}
     figures = {name: record[f"held_out_{name}"] for name in names if f"held_out_{name}" in record}
     listed = ", ".join(f"{names[name]} {figure:.4f}" for name, figure in figures.items())
-    return f"{listed} after {record['step']:,} steps, on {num_datasets} datasets of each prior"
+    return f"{listed} after {record['step']:,} steps, on {num_datasets} datasets of {sources}"
 
 
 def _training_facts(settings: dict[str, Any], records: Sequence[dict[str, float]]) -> dict[str, str]:
@@ -277,15 +280,27 @@ def _training_facts(settings: dict[str, Any], records: Sequence[dict[str, float]
     }
     scored = [record for record in records if "held_out_loss" in record]
     if scored:
-        facts["held out"] = held_out_words(scored[-1], as_code(training.get("held_out")))
+        sources = "the last prior" if _is_curriculum(settings) else "each prior"
+        number = as_code(training.get("held_out"))
+        facts["held out"] = held_out_words(scored[-1], number, sources=sources)
     return {name: value.replace("|", "\\|") for name, value in facts.items()}
+
+
+def _is_curriculum(settings: dict[str, Any]) -> bool:
+    return any("until" in source for source in settings.get("data", []))
 
 
 def _sources(settings: dict[str, Any]) -> list[str]:
     """The priors and dumps of a run, each with its config."""
     paragraphs = []
+    is_curriculum = _is_curriculum(settings)
+    if is_curriculum:
+        paragraphs.append("Trained on one after the other, in this order:")
     for source in settings.get("data", []):
         weight = f"weight {as_code(source.get('weight'))}"
+        if is_curriculum:
+            end = f"step {as_code(source['until'])}" if "until" in source else "the end"
+            weight = f"up to {end}"
         if "prior" in source:
             seed = as_code(settings.get("training", {}).get("seed"))
             name = as_code(Path(str(source["prior"])).name)

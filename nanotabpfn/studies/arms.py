@@ -301,8 +301,13 @@ def varied_arms(study: Study) -> list[VariedArms]:
     return [
         VariedArms(name, settings.design, settings.settings, dict(_variants(name, settings)))
         for name, settings in study.arms.items()
-        if settings.design == "random" or (settings.design == "factorial" and len(settings.vary) > 1)
+        if settings.design == "random" or (settings.design == "factorial" and _num_varied(settings) > 1)
     ]
+
+
+def _num_varied(settings: ArmSettings) -> int:
+    """How many settings have more than one value."""
+    return sum(len(setting.effects) > 0 for setting in settings.settings)
 
 
 def _variants(name: str, settings: ArmSettings) -> list[tuple[str, dict[str, Any]]]:

@@ -175,13 +175,17 @@ def draw(settings: tuple[Setting, ...], values: Mapping[str, Any], num_arms: int
             setting.path: values[setting.path][drawn] if setting.levels else drawn
             for setting, drawn in zip(settings, row, strict=True)
         }
-        for row in _draw(settings, num_arms, seed)
+        for row in _draw(settings, num_arms, seed, repr([setting.distribution for setting in settings]))
     ]
 
 
 @lru_cache
-def _draw(settings: tuple[Setting, ...], num_arms: int, seed: int) -> tuple[tuple[Any, ...], ...]:
-    """For each arm the number that each setting has, or the index of its level."""
+def _draw(settings: tuple[Setting, ...], num_arms: int, seed: int, kinds: str) -> tuple[tuple[Any, ...], ...]:
+    """For each arm the number that each setting has, or the index of its level.
+
+    Args:
+        kinds: of the distributions, for the cache: integers from 2 to 10 equal real numbers from 2 to 10.
+    """
     best, most = None, -np.inf
     for candidate in range(NUM_CANDIDATES):
         rng = stream(seed, STUDY, DESIGN, candidate)

@@ -186,7 +186,7 @@ def interaction(
     return Contrasts(found.means[..., number:], [(part[..., number:], own) for part, own in found.parts])
 
 
-def complete_grid(is_there: np.ndarray) -> tuple[np.ndarray, ...]:
+def complete_grid(is_there: np.ndarray, keeps_arms: bool = False) -> tuple[np.ndarray, ...]:
     """The indices of each axis of a grid without missing cells, for `np.ix_`.
 
     The arm, the data seed or the model seed of which the largest share is missing is left out, until nothing
@@ -194,18 +194,22 @@ def complete_grid(is_there: np.ndarray) -> tuple[np.ndarray, ...]:
 
     Args:
         is_there: (A, D, M), which cells have scores.
+        keeps_arms: leave out seeds alone: without one of its arms, a factorial design is none.
 
     Examples:
         >>> is_there = np.ones((4, 3, 1), bool)
         >>> is_there[1, 0], is_there[:, 2] = False, False  # one cell failed, the last seed is not done yet
         >>> [axis.tolist() for axis in complete_grid(is_there)]
         [[0, 2, 3], [0, 1], [0]]
+        >>> [axis.tolist() for axis in complete_grid(is_there, keeps_arms=True)]
+        [[0, 1, 2, 3], [1], [0]]
     """
     kept = [np.arange(size) for size in is_there.shape]
     while not (grid := is_there[np.ix_(*kept)]).all():
         shares = [
             1 - np.moveaxis(grid, axis, 0).reshape(len(kept[axis]), -1).mean(axis=1) for axis in range(3)
         ]
-        axis = int(np.argmax([share.max() for share in shares]))
+        first = 1 if keeps_arms else 0
+        axis = first + int(np.argmax([share.max() for share in shares[first:]]))
         kept[axis] = np.delete(kept[axis], shares[axis].argmax())
     return tuple(kept)

@@ -10,6 +10,7 @@ import click
 from priors.cli.options import seed_option, set_option
 from priors.config import with_overrides
 from priors.console import Choice, PlainError, interruptible, parse_override
+from priors.explore.start import LARGEST_SEED
 from priors.presets import PRESETS
 
 APP = Path(__file__).parents[1] / "explore" / "app.py"
@@ -42,6 +43,10 @@ def explore(
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise PlainError(f"the page needs {missing[0]}: pip install 'nanotabpfn-priors[explore]'")
+    if seed > LARGEST_SEED:
+        raise click.BadParameter(
+            f"must be at most {LARGEST_SEED}, the largest number of the page, got {seed}", param_hint="--seed"
+        )
     with_overrides(PRESETS[preset], dict(map(parse_override, overrides)))  # raises what is wrong with them
     serving = [
         f"--host={host}",

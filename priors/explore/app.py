@@ -12,22 +12,22 @@ def _():
     from priors.explore import sections
     from priors.explore.controls import controls_of, settings_of
     from priors.explore.measured import MODELS, TABLE
-    from priors.explore.start import start_of
+    from priors.explore.start import LARGEST_SEED, start_of
     from priors.explore.turned import TEXT, turned
     from priors.explore.views import VIEWS
     from priors.explore.widgets import clickable, elements_of, message, panel, text_area
     from priors.presets import PRESETS, PURPOSES
 
     return (
-        MODELS, PRESETS, PURPOSES, TABLE, TEXT, VIEWS, clickable, controls_of, elements_of, message, mo,
-        panel, sections, settings_of, start_of, text_area, turned,
+        LARGEST_SEED, MODELS, PRESETS, PURPOSES, TABLE, TEXT, VIEWS, clickable, controls_of, elements_of,
+        message, mo, panel, sections, settings_of, start_of, text_area, turned,
     )  # fmt: skip
 
 
 @app.cell
-def _(PRESETS, VIEWS, mo, start_of):
+def _(LARGEST_SEED, PRESETS, VIEWS, mo, start_of):
     start = start_of(mo.cli_args().to_dict())
-    seed = mo.ui.number(0, 2**31 - 1, 1, start.seed, label="seed", debounce=True)
+    seed = mo.ui.number(0, LARGEST_SEED, 1, start.seed, label="seed", debounce=True)
     compare = mo.ui.switch(label="a second prior beside it")
     which = mo.ui.radio(["A", "B"], "A", inline=True, label="settings of prior")
     preset_a = mo.ui.dropdown(list(PRESETS), start.preset, allow_select_none=False, full_width=True)

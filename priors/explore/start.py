@@ -7,6 +7,9 @@ from priors.config import PriorConfig, with_overrides
 from priors.presets import PRESETS
 from priors.settings import read_setting
 
+LARGEST_SEED = 2**31 - 1
+"""Of the page, whose numbers are those of a browser."""
+
 
 class Start(NamedTuple):
     """The first prior of the page, and the seed."""

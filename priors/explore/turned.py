@@ -1,12 +1,12 @@
 """A prior after its settings were moved: the config, or what is wrong with which setting."""
 
-import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from priors.config import PriorConfig, with_overrides
-from priors.registry import OWN_MODULE, ConfigError, UntrustedNameError, imports_allowed
+from priors.registry import ConfigError, UntrustedNameError, imports_allowed
 from priors.settings import REPLACE, explain_by_field, read_setting
 
 TEXT = "text"
@@ -39,7 +39,7 @@ too few for num_classes=(2, 10)'}
     """
     try:
         written = dict(read_setting(line) for line in text.splitlines() if line.strip())
-        with imports_allowed(OWN_MODULE.search(json.dumps(written)) is None):
+        with imports_allowed(not any(":" in word for word in _words(written))):
             return Turned(with_overrides(start, settings | written), {})
     except UntrustedNameError as error:
         return Turned(None, {TEXT: f"the page takes families of this package alone: {error}"})
@@ -53,3 +53,16 @@ too few for num_classes=(2, 10)'}
         place = TEXT if field in in_text else field or TEXT
         errors[place] = f"{errors[place]}; {message}" if place in errors else message
     return Turned(None, errors)
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All texts in a setting: names, and keys of dicts. With a colon, one may name a module."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, own in value.items():
+            yield str(key)
+            yield from _words(own)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _words(one)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores, complete_seeds
 from nanotabpfn.studies.saved import SavedStudy, read_records, read_saved
-from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.spec import DRAWN, StudyError
 from nanotabpfn.studies.statistics import mean_interval, mean_p_value, seed_parts
 from priors.audit.compare import holm
 from priors.settings import differences
@@ -40,6 +40,8 @@ class StudiesCompared(NamedTuple):
     tables: list[str]
     level: float
     rows: list[Compared]
+    why_no_effects: str
+    """Empty if effects are compared."""
 
 
 class _Means(NamedTuple):
@@ -70,7 +72,7 @@ def compare_studies(first: str | Path, second: str | Path) -> StudiesCompared:
     folders = Path(first), Path(second)
     saved = [read_saved(folder) for folder in folders]
     records = [read_records(folder) for folder in folders]
-    study, rows, tables = saved[0].study, [], []
+    study, rows, tables, why_no_effects = saved[0].study, [], [], ""
     for metric in (study.metric, study.second_metric):
         a, b = (Scores(one, own, metric) for one, own in zip(saved, records, strict=True))
         for scores, folder in ((a, folders[0]), (b, folders[1])):
@@ -79,17 +81,25 @@ def compare_studies(first: str | Path, second: str | Path) -> StudiesCompared:
         tables = [name for name in a.tables if name in b.tables]
         if not tables:
             raise StudyError(f"{first} and {second} have no table in common: {a.suite} and {b.suite}")
-        arms = [arm for arm in a.arms if arm in b.arms]
+        # Drawn arms of two studies may have the same names, and be other priors.
+        arms = [arm for arm in a.arms if arm in b.arms and DRAWN not in (a.roles[arm], b.roles[arm])]
         if not arms:
             raise StudyError(
                 f"{first} and {second} have no arm in common: {', '.join(a.arms)} and {', '.join(b.arms)}"
             )
         rows += _compared("score", {arm: (_score(a, arm, tables), _score(b, arm, tables)) for arm in arms}, a)
-        if a.reference == b.reference and a.reference in arms:
+        if a.reference != b.reference:
+            why_no_effects = f"the reference of A is {a.reference}, that of B {b.reference}"
+        elif a.reference not in arms:
+            why_no_effects = f"the reference {a.reference} is not scored in both"
+        else:
             others = [arm for arm in arms if arm not in (a.reference, *LEARNS_NOTHING)]
             effects = {arm: (_effect(a, arm, tables), _effect(b, arm, tables)) for arm in others}
             rows += _compared("effect", effects, a)
-    return StudiesCompared(differences(*map(_settings_of, saved)), tables, study.level, rows)
+    if not rows:
+        raise StudyError(f"{first} and {second} have no arm with scores on all of their common tables")
+    settings = differences(*map(_settings_of, saved))
+    return StudiesCompared(settings, tables, study.level, rows, why_no_effects)
 
 
 def _settings_of(saved: SavedStudy) -> dict[str, Any]:

@@ -78,11 +78,13 @@ def _grid(scores: Scores, design: VariedArms) -> tuple[VariedArms, np.ndarray, n
     """The scores (A, D, M, T) of a design without missing cells, and its matrix (A, E); None if the arms are
     too few."""
     arms = [arm for arm in design.values if arm in scores.of]
-    if not arms:
+    if not arms or (not _is_sample(design) and len(arms) < len(design.values)):
         return None
     values = np.stack([scores.of[arm] for arm in arms]) * scores.sign
-    kept = complete_grid(np.isfinite(values).all(axis=3))
+    kept = complete_grid(np.isfinite(values).all(axis=3), keeps_arms=not _is_sample(design))
     values = values[np.ix_(*kept, range(values.shape[3]))]
+    if not values.size:
+        return None
     columns = design_matrix(design.settings, [design.values[arms[number]] for number in kept[0]])
     try:
         contrasts(values, columns, _is_sample(design))
@@ -180,10 +182,8 @@ def _summary(scores: Scores, analysis: Analysis) -> Block:
     else:
         words += "The units of its interval are tables and seeds, as for differences between arms."
     if num_cells < planned:
-        words += (
-            f" Only a complete grid of arms and seeds is used: {num_cells} of {planned} cells, without "
-            f"{left_out} of the arms."
-        )
+        words += f" Only a complete grid of arms and seeds is used: {num_cells} of {planned} cells"
+        words += f", without {left_out} of the arms." if left_out else ", all arms with fewer seeds."
     return text(words)
 
 

@@ -1,7 +1,9 @@
 """Dumps for other programs and from them: their loaders' reading logic finds our datasets, and we theirs."""
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -215,6 +217,16 @@ def test_what_tabicl_cannot_train_on_is_refused_and_leaves_nothing(tiny_dump, tm
     with pytest.raises(DumpError, match="there is no folder"):
         write_tabicl_batches(tiny_dump, tmp_path / "absent" / "batches", batch_size=8)
     assert [file.name for file in tmp_path.iterdir()] == ["missing.h5"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tiny_dump, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DumpError, match="batches: cannot be written: No space left on device"):
+        write_tabicl_batches(tiny_dump, tmp_path / "batches", batch_size=8)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_says_how_to_train_and_keeps_what_is_there(tiny_dump, tmp_path):

@@ -97,6 +97,20 @@ def test_a_prior_that_was_sampled_while_training_has_its_config_and_seed(tmp_pat
     assert "`10` steps planned" in text
 
 
+def test_a_curriculum_is_described_as_one():
+    records = [{"step": 10, "loss": 0.6, "held_out_loss": 0.5}]
+    settings = {
+        "data": [{"prior": "linear", "until": 4, "config": {}}, {"prior": "default", "config": {}}],
+        "training": {"seed": 7, "steps": 10, "held_out": 32},
+    }
+    text = model_card(NanoTabPFNModel(8, 2, 8, 1), "Tiny", settings=settings, records=records)
+    assert "one after the other" in text
+    assert "The prior `linear`, up to step `4`" in text
+    assert "The prior `default`, up to the end" in text
+    assert "weight" not in text.split("## ", 1)[1].replace("weights", "")
+    assert "on `32` datasets of the last prior" in text
+
+
 def test_a_file_alone_is_described_by_what_it_holds(tmp_path):
     model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=20, bin_edges=standard_edges(20))
     model.trained_range = TrainedRange(rows=(10, 20), features=(2, 4))

@@ -28,6 +28,17 @@ def drawn(num_arms=30, seed=0, vary=VARY):
     return settings, draw(settings, vary, num_arms, seed)
 
 
+def test_real_numbers_and_integers_of_one_range_are_drawn_each_in_their_way():
+    for distribution, kind in [("integers(2, 10)", int), ("uniform(2, 10)", float), ("integers(2, 10)", int)]:
+        _, arms = drawn(num_arms=8, vary={"clip": distribution, "mix": ["dataset", "node"]})
+        assert {type(arm["clip"]) for arm in arms} == {kind}
+
+
+def test_settings_with_one_value_are_no_design():
+    one = {"preset": "default", "vary": {"label_noise": [0.1], "num_features": [5]}}
+    assert varied_arms(study_of({"a": one})) == []
+
+
 def test_levels_are_balanced_and_numbers_are_stratified():
     settings, arms = drawn()
     for path in ("num_nodes", "mix", "graphs"):

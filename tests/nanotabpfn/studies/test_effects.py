@@ -148,3 +148,6 @@ def test_the_grid_leaves_out_as_little_as_it_needs_to():
     assert [len(axis) for axis in kept] == [9, 3, 1]
     assert is_there[np.ix_(*kept)].all()
     assert 0 in [len(axis) for axis in complete_grid(np.zeros((2, 2, 1), bool))]
+    one_missing = np.ones((8, 6, 1), bool)
+    one_missing[0, 2] = False
+    assert [len(axis) for axis in complete_grid(one_missing, keeps_arms=True)] == [8, 5, 1]

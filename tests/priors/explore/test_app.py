@@ -196,5 +196,6 @@ def test_mistakes_are_found_before_anything_is_served(monkeypatch):
     assert_refused(run("explore", "--set", "num_features=0"), "num_features: needs at least 1 feature")
     assert_refused(run("explore", "--preset", "defualt"), "defualt")
     assert_refused(run("explore", "--port", "0"), "--port")
+    assert_refused(run("explore", "--seed", "3000000000"), "--seed", "at most 2147483647")
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "marimo" else name)
     assert_refused(run("explore"), "marimo", "pip install 'nanotabpfn-priors[explore]'")

@@ -42,7 +42,15 @@ def test_all_that_is_wrong_is_shown():
 
 
 @pytest.mark.parametrize(
-    "value", ["own_for_page:mine", '"own_for_page\\u003amine"', "{own_for_page:mine: 2}"]
+    "value",
+    [
+        "own_for_page:mine",
+        '"own_for_page\\u003amine"',
+        "{own_for_page:mine: 2}",
+        '{"own_for_page:mine": 2}',
+        '{"own_for_page:": 2}',
+        '["linear", "own_for_page:\u00e9"]',
+    ],
 )
 def test_a_text_imports_no_code(value, tmp_path, monkeypatch):
     (tmp_path / "own_for_page.py").write_text("mine = print")

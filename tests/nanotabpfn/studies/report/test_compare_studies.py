@@ -96,6 +96,14 @@ def test_studies_with_nothing_in_common(first, tmp_path):
         compare_studies(first, write(tmp_path / "c", other, {}))
 
 
+def test_effects_against_other_references_are_not_compared(first, tmp_path):
+    second = write(tmp_path / "b", study_of(reference="same"), {})
+    found = compare_studies(first, second)
+    assert {row.kind for row in found.rows} == {"score"}
+    result = CliRunner().invoke(main, ["study", "compare", str(first), str(second)])
+    assert "Effects are not compared: the reference of A is good, that of B same." in result.output
+
+
 def test_the_command_prints_both_and_as_json(first, tmp_path):
     second = write(tmp_path / "b", study_of(steps=8), {"same": 0.88})
     result = CliRunner().invoke(main, ["study", "compare", str(first), str(second)])

@@ -45,6 +45,24 @@ def strong(values):
     return -0.4 * values["label_noise"] + 0.1 * (values["mechanisms"] == "mlp")
 
 
+def test_a_missing_cell_of_a_factorial_design_gives_no_false_effect(tmp_path):
+    """Without an arm its grid would be unbalanced, and the interaction would look like main effects."""
+    vary = {"mechanisms": ["linear", "mlp"], "mix": ["dataset", "node"], "label_noise": [0, 0.2]}
+    study = study_with(ARM | {"vary": vary}, "all", seed_design="paired")
+    both = {"mechanisms": "mlp", "mix": "node"}
+    records = records_of(study, lambda values: 0.1 * (both.items() <= values.items()))
+    [design] = varied_arms(study)
+    missing = (records["arm"] == next(iter(design.values))) & (records["data_seed"] == 1)
+    scores = Scores(saved_study(study), records[~missing])
+    [analysis] = analyses(scores).values()
+    assert analysis.shape[:2] == (8, 2)
+    [noise] = [one for one in analysis.main if one.effects[0].path == "label_noise"]
+    assert not noise.is_shown(0.95)
+    assert abs(noise.estimate.mean) < 0.01
+    without_an_arm = records[records["arm"] != next(iter(design.values))]
+    assert analyses(Scores(saved_study(study), without_an_arm)) == {}
+
+
 def test_known_effects_are_shown_with_their_size(tmp_path):
     study = study_with()
     sections = sections_of(study, records_of(study, strong), tmp_path)

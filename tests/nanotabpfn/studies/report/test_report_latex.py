@@ -11,7 +11,7 @@ from nanotabpfn.studies.report.latex import escaped, to_latex
 MARKS = {
     r"\&": "&", r"\%": "%", r"\$": "$", r"\#": "#", r"\_": "_", r"\{": "{", r"\}": "}", "$-$": "\u2212",
     r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\ldots{}": "\u2026",
-    r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|",
+    "{[}": "[", "{*}": "*", r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|",
 }  # fmt: skip
 
 
@@ -21,7 +21,7 @@ def read(latex: str) -> str:
     return re.sub(pattern, lambda found: MARKS[found[0]], latex)
 
 
-@given(st.text(st.sampled_from("ab &%$#_{}\\~^<>|\u2212\u2026-")))
+@given(st.text(st.sampled_from("ab [*&%$#_{}\\~^<>|\u2212\u2026-")))
 def test_text_is_shown_as_it_is(words):
     assert read(escaped(words)) == words
 
