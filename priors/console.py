@@ -48,6 +48,24 @@ class Seed(click.ParamType):
         return seed
 
 
+def line_of_text(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The callback of an option whose value must be a line of text.
+
+    Examples:
+        >>> title = click.Option(["--title"], callback=line_of_text)
+        >>> line_of_text(click.Context(click.Command("card")), title, " ")
+        Traceback (most recent call last):
+        click.exceptions.UsageError: --title must be a line of text, got ' '
+    """
+    from priors.arguments import check_line  # with numpy, which no help page needs
+
+    try:
+        check_line(param.opts[0], value)
+    except ValueError as error:
+        raise click.UsageError(str(error), ctx) from error
+    return value
+
+
 class Choice(click.Choice):
     """One of some names, as click's; a wrong one is answered with those that are similar.
 

@@ -83,7 +83,7 @@ def write_pages(folder: Path) -> None:
 
 
 def write_notebook(path: Path, name: str, names: dict[Path, str], folder: Path) -> None:
-    """Write a notebook with its outputs as a page, with its figures and the notebook itself beside it."""
+    """Write a notebook with its outputs as a page, with its figures and the notebook itself."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -143,7 +143,7 @@ def try_page(page: Any, address: str, out: Path) -> list[float]:
 
     page.goto(address)
     page.locator(GRAPH).first.wait_for(timeout=PATIENCE)
-    page.get_by_role("switch", name="a second prior beside it").click()
+    page.get_by_role("switch", name="a second prior next to it").click()
     page.get_by_text("prior B").first.wait_for(timeout=PATIENCE)
     idle(page)
     shot(page, out / "overview-1300.png", 1300, 2350)

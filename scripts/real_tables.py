@@ -1,4 +1,4 @@
-"""Writes the properties of real tables beside which `priors explore` shows those of a prior.
+"""Writes the properties of real tables, next to which `priors explore` shows those of a prior.
 
     python scripts/real_tables.py       # priors/explore/real_tables.json, in about a minute
 

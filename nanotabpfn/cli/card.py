@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from priors.console import Choice, json_option, refuse_existing, report
+from priors.console import Choice, json_option, line_of_text, refuse_existing, report
 from priors.dumps.licenses import LICENSES
 
 
 @click.command("card")
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
-@click.option("--title", required=True, help="Name of the model.")
+@click.option("--title", required=True, callback=line_of_text, help="Name of the model.")
 @click.option(
     "--license",
     "license_name",
@@ -22,7 +22,7 @@ from priors.dumps.licenses import LICENSES
 @click.option("--overwrite", is_flag=True, help="Replace a README.md that exists.")
 @json_option
 def card_command(model: Path, title: str, license_name: str, overwrite: bool, as_json: bool) -> None:
-    """Write README.md beside a model: a card with the header that the Hugging Face Hub reads.
+    """Write README.md next to a model: a card with the header that the Hugging Face Hub reads.
 
     MODEL is the directory of a run, or the file of a model. The card says what the model is, how it was
     trained and on which priors or dumps, as far as the run records it, and how to load it.
@@ -32,8 +32,6 @@ def card_command(model: Path, title: str, license_name: str, overwrite: bool, as
     """
     from nanotabpfn.hub.card import CARD, write_model_card
 
-    if not title.strip() or not title.isprintable():
-        raise click.UsageError(f"--title must be a line of text, got {title!r}")
     refuse_existing((model if model.is_dir() else model.parent) / CARD, overwrite)
     written = write_model_card(model, title, license_name)
     report(as_json, str(written), {"card": written})

@@ -21,7 +21,7 @@ from priors.console import json_option, report
 def convert_command(dump: Path, folder: Path, batch_size: int, as_json: bool) -> None:
     """Write the datasets of DUMP into FOLDER as the files that TabICL trains on.
 
-    They are PyTorch's, batch_000000.pt and so on, with a metadata.json beside them. FOLDER must be new or
+    They are PyTorch's, batch_000000.pt and so on, and a metadata.json. FOLDER must be new or
     empty. Datasets with cells that are not finite are replaced by others of their block, as `nanotabpfn
     train` does. For HDF5, npz and Parquet: `priors convert`.
 

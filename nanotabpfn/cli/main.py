@@ -16,7 +16,7 @@ COMMANDS = {
     ),
     "card": Lazy(
         "nanotabpfn.cli.card:card_command",
-        "Write README.md beside a model: a card with the header that the Hugging Face Hub reads.",
+        "Write README.md next to a model: a card with the header that the Hugging Face Hub reads.",
     ),
     "convert": Lazy(
         "nanotabpfn.cli.convert:convert_command",

@@ -255,7 +255,7 @@ def compare_command(first: Path, second: Path, as_json: bool) -> None:
     """Show in what the finished studies in the folders A and B differ: their settings, scores and effects.
 
     Of the arms that both have, by name: the final score in A and in B, and how far each differs from the
-    reference, with the interval of the difference between the studies. So a second study tells whether an
+    reference, with the interval of the difference between the studies. So a second study shows whether an
     effect is found again with other seeds, more steps or another recipe.
 
     \b

@@ -297,22 +297,21 @@ def _sources(settings: dict[str, Any]) -> list[str]:
     if is_curriculum:
         paragraphs.append("Trained on one after the other, in this order:")
     for source in settings.get("data", []):
-        weight = f"weight {as_code(source.get('weight'))}"
+        part = f"weight {as_code(source.get('weight'))}"
         if is_curriculum:
-            end = f"step {as_code(source['until'])}" if "until" in source else "the end"
-            weight = f"up to {end}"
+            part = f"up to step {as_code(source['until'])}" if "until" in source else "up to the end"
         if "prior" in source:
             seed = as_code(settings.get("training", {}).get("seed"))
             name = as_code(Path(str(source["prior"])).name)
             paragraphs += [
-                f"The prior {name}, {weight}: sampled during the training, from the seed {seed} and this "
+                f"The prior {name}, {part}: sampled during the training, from the seed {seed} and this "
                 "config.",
                 f"```json\n{indented_config(json.dumps(source.get('config')))}\n```",
             ]
             continue
         known = source.get("attributes", {})
         name, content = as_code(Path(str(source.get("dump"))).name), as_code(source.get("content_hash"))
-        text = f"The dump {name}, {weight}, with the content hash {content}"
+        text = f"The dump {name}, {part}, with the content hash {content}"
         if "config" not in known:
             paragraphs.append(f"{text}, which does not say its prior.")
             continue

@@ -21,7 +21,7 @@ from priors.streams import STUDY, stream
 if TYPE_CHECKING:
     from nanotabpfn.data.loaders import Loader
 
-LEARNS_NOTHING = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
+SCRAMBLED = {"label_noise": (1.0, 1.0), "learnability": None, "difficulty": None}
 REPEATED, COMMON, WARM = 0, 2, 3  # stream(seed, STUDY, ...)
 COMMON_PRIOR = "mixed"
 """The preset whose held-out datasets are the same for all cells of all studies: the richest."""
@@ -361,5 +361,5 @@ def _control(control: str, reference: Arm) -> Arm:
             f"controls: scrambled needs a reference with a config, and {reference.name!r} is a dump, whose "
             "labels cannot be scrambled: choose another reference, or remove scrambled from controls"
         )
-    config = replace(reference.config, **LEARNS_NOTHING)
+    config = replace(reference.config, **SCRAMBLED)
     return reference._replace(name=control, role="control", config=config)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from priors.cli.options import EXISTING, NEW, overwrite_option
-from priors.console import Choice, Seed, json_option, printable, refuse_existing, report
+from priors.console import Choice, Seed, json_option, line_of_text, printable, refuse_existing, report
 from priors.dumps.card import CARD, CROISSANT, write_card
 from priors.dumps.formats.convert import ENDINGS
 from priors.dumps.formats.convert import convert as convert_dump
@@ -111,7 +111,7 @@ def shuffle(dump: Path, out: Path, seed: int, overwrite: bool, as_json: bool) ->
 
 @click.command()
 @click.argument("files", type=EXISTING, nargs=-1, required=True)
-@click.option("--title", required=True, help="Name of the collection.")
+@click.option("--title", required=True, callback=line_of_text, help="Name of the collection.")
 @click.option(
     "--license",
     "license_name",
@@ -134,8 +134,6 @@ def card(files: tuple[Path, ...], title: str, license_name: str, overwrite: bool
     priors card hub/mine.parquet --title "Tables of my prior"
     """
     _check_endings(files)
-    if not title.strip() or not title.isprintable():
-        raise click.UsageError(f"--title must be a line of text, got {title!r}")
     for name in (CARD, CROISSANT):
         refuse_existing(files[0].parent / name, overwrite)
     written = write_card(files, title, license_name)

@@ -31,7 +31,7 @@ def explore(
 ) -> None:
     """Turn a prior by hand on a page in the browser: its settings are sliders, its pictures follow.
 
-    The page shows causal graphs, datasets, properties beside those of real tables, mechanisms, and how much
+    The page shows causal graphs, datasets, properties next to those of real tables, mechanisms, and how much
     there is to learn, of one prior or of two side by side. A click on a node sets it, and the page shows
     which columns move. A prior can be copied as options, as JSON, or as the arm of a study. Needs the extra
     `explore`. Ctrl-C ends it.

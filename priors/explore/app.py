@@ -28,7 +28,7 @@ def _():
 def _(LARGEST_SEED, PRESETS, VIEWS, mo, start_of):
     start = start_of(mo.cli_args().to_dict())
     seed = mo.ui.number(0, LARGEST_SEED, 1, start.seed, label="seed", debounce=True)
-    compare = mo.ui.switch(label="a second prior beside it")
+    compare = mo.ui.switch(label="a second prior next to it")
     which = mo.ui.radio(["A", "B"], "A", inline=True, label="settings of prior")
     preset_a = mo.ui.dropdown(list(PRESETS), start.preset, allow_select_none=False, full_width=True)
     preset_b = mo.ui.dropdown(list(PRESETS), "mixed", allow_select_none=False, full_width=True)
@@ -143,7 +143,7 @@ def _(drawn, graph_a, graph_b, mo, number, quantile, sections, shown):
     sections.section(
         "Intervention: click a node to set it, and see which columns move",
         mo.hstack([number, quantile], justify="start", wrap=True),
-        sections.beside(_effects),
+        sections.side_by_side(_effects),
     )
     return
 

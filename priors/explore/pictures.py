@@ -1,4 +1,4 @@
-"""What the page draws: figures as images, and the properties of priors beside those of real tables."""
+"""What the page draws: figures as images, and the properties of priors next to those of real tables."""
 
 from collections.abc import Mapping
 from functools import lru_cache

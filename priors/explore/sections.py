@@ -22,11 +22,11 @@ Priors = Mapping[str, PriorConfig]
 """A, or A and B -> its config."""
 
 
-def beside(parts: Mapping[str, Any]) -> Any:
+def side_by_side(parts: Mapping[str, Any]) -> Any:
     """The parts of the priors in columns, or below each other where the window is narrow.
 
     Examples:
-        >>> beside({"A": mo.Html("one"), "B": mo.Html("two")}).text.count("prior ")
+        >>> side_by_side({"A": mo.Html("one"), "B": mo.Html("two")}).text.count("prior ")
         2
     """
     columns = (
@@ -95,7 +95,7 @@ def each(priors: Priors, show: Callable[[str, PriorConfig], Any]) -> Any:
             shown[name] = show(name, config)
         except NoDatasetError as error:
             shown[name] = message(str(error))
-    return beside(shown)
+    return side_by_side(shown)
 
 
 def graphs(priors: Priors, seed: int, num_draws: int) -> Any:
@@ -138,7 +138,7 @@ def pictures(kind: str, priors: Priors, seed: int, num_draws: int) -> Any:
 
 
 def properties(priors: Priors, seed: int, num_datasets: int, names: tuple[str, ...], title: str) -> Any:
-    """The properties of datasets of the priors, beside those of real tables.
+    """The properties of datasets of the priors, next to those of real tables.
 
     Classification and regression have pictures of their own: their scores and real tables differ.
 
