@@ -7,4 +7,4 @@ ruff check .
 ruff format --check .
 mypy  # of tests/public_types.py, see pyproject.toml
 # A few processes: most tests are short, and some start processes of their own.
-python -m pytest --numprocesses auto --maxprocesses 4 "$@"
+python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup "$@"

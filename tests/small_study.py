@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from nanotabpfn.evaluation.suites import SUITES
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model
+from nanotabpfn.studies import properties
 from nanotabpfn.studies.arms import resolve_arms
 from nanotabpfn.studies.run import run_study
 from nanotabpfn.studies.spec import Study
+from priors.audit import measure
 from priors.generation.generate import generate_dump
 
 TINY = {"num_datapoints": 24, "num_features": [3, 3], "num_nodes": [5, 8], "block_size": 4}
@@ -36,6 +39,8 @@ SMALL = {
 }
 
 LOGISTIC = ["logistic_regression"]
+WHOLE_FORESTS = {measure: measure.NUM_TREES, properties: properties.NUM_TREES}
+"""The modules that grow forests, and of how many trees."""
 
 
 def prior(**changes):
@@ -46,14 +51,21 @@ def study_of(arms, **changes) -> Study:
     return Study(**{**SMALL, "arms": arms, **changes})
 
 
-def add_toy_suites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The suite `toy`: a table that its first column decides, and one of noise. The suite `many` of six."""
+def make_studies_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite `toy`: a table that its first column decides, and one of noise. The suite `many` of six.
+    Forests that measure datasets have 5 trees, so they take a tenth of the time or less."""
+    set_forests(monkeypatch, dict.fromkeys(WHOLE_FORESTS, 5))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 3))
     tables = {"easy": (x, x[:, 0] > 0), "noise": (x, rng.permutation(40) > 19)}
     monkeypatch.setitem(SUITES, "toy", {name: lambda table=table: table for name, table in tables.items()})
     many = {str(n): lambda n=n: (x[:, : 2 + n % 2] ** n, x[:, 0] > 0.1 * n) for n in range(2, 8)}
     monkeypatch.setitem(SUITES, "many", many)
+
+
+def set_forests(monkeypatch: pytest.MonkeyPatch, num_trees: dict[ModuleType, int]) -> None:
+    for module, number in num_trees.items():
+        monkeypatch.setattr(module, "NUM_TREES", number)
 
 
 def run(arms, folder, **changes):

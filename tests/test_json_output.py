@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from commands import TINY_MODEL
-from small_study import add_toy_suites, write_study
+from small_study import make_studies_small, write_study
 
 import nanotabpfn.cli.main
 import priors.cli.main
@@ -84,7 +84,7 @@ def folder(tmp_path, monkeypatch, server):
     from priors.dumps import download
 
     monkeypatch.chdir(tmp_path)
-    add_toy_suites(monkeypatch)
+    make_studies_small(monkeypatch)
     published = download.Published(server.url, server.url, (640, 150, 5))
     monkeypatch.setitem(download.PUBLISHED, "300k_150x5_2", published)
     rows = [f"{row % 5},{row % 7},{row * row % 11},{'ab'[row % 5 > 2]}" for row in range(30)]

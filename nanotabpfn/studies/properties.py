@@ -21,6 +21,9 @@ DISTANCES = {
 }
 """The distances of a prior from the tables of a suite."""
 
+NUM_TREES = 100
+"""Trees of the discriminator's forest."""
+
 COVERED = 0.95
 """Quantile of the distances of a prior's datasets to their nearest neighbours. A table is within the prior if
 it is no farther than that from one of its datasets."""
@@ -83,7 +86,9 @@ def distances(prior: np.ndarray, real: np.ndarray) -> dict[str, float]:
     is_real = np.arange(len(both)) >= len(prior)
     looks_real = np.empty(len(both))
     for train, test in StratifiedKFold(folds, shuffle=True, random_state=SEED).split(both, is_real):
-        forest = RandomForestClassifier(class_weight="balanced", min_samples_leaf=3, random_state=SEED)
+        forest = RandomForestClassifier(
+            NUM_TREES, class_weight="balanced", min_samples_leaf=3, random_state=SEED
+        )
         looks_real[test] = forest.fit(both[train], is_real[train]).predict_proba(both[test])[:, 1]
     neighbours = NearestNeighbors(n_neighbors=1).fit(both[~is_real])
     own = neighbours.kneighbors()[0]  # each one's nearest other

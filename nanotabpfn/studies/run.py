@@ -1,5 +1,6 @@
 """Runs a study: plans it, does all jobs that are left, and writes its records."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,10 @@ from nanotabpfn.studies.saved import saved_of, write_saved
 from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.studies.workers import Workers
 from priors.generation.engines import run_tasks
+
+SAVE_EVERY = 60.0
+"""Seconds from one writing of the records to the next while a study runs. Each reads all scores, so after
+every job of a large study of quick jobs it would take longer than the jobs."""
 
 
 def run_study(
@@ -83,11 +88,15 @@ def run_study(
         check_first_batches(plan, folder)
         keep_fuller_records(folder, collect_records(plan, folder))
         _save(plan, folder)
-        outcomes = []
+        outcomes, saved_at = [], time.monotonic()
         try:
             for outcome in _outcomes(plan, jobs, folder, workers):
                 outcomes.append(outcome)
-                _save(plan, folder)  # so that a study that is killed can be reported
+                if (
+                    time.monotonic() - saved_at >= SAVE_EVERY
+                ):  # so that a study that is killed can be reported
+                    _save(plan, folder)
+                    saved_at = time.monotonic()
                 if on_outcome is not None:
                     on_outcome(outcome)
         finally:  # a study that was stopped has records too

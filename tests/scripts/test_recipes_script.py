@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from small_study import add_toy_suites
+from small_study import make_studies_small
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "recipes.py"))
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    add_toy_suites(monkeypatch)
+    make_studies_small(monkeypatch)
     monkeypatch.setitem(SCRIPT["SETTINGS"], "suites", ["toy"])
     monkeypatch.setitem(SCRIPT["SETTINGS"], "held_out", 4)
 

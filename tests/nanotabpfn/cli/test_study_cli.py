@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from small_study import add_toy_suites, damaged_dump, prior, study_of, write_study
+from small_study import damaged_dump, make_studies_small, prior, study_of, write_study
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.cli.study_run import ProgressView
@@ -19,8 +19,8 @@ from nanotabpfn.studies.run import run_study
 
 
 @pytest.fixture(autouse=True)
-def toy_suites(monkeypatch):
-    add_toy_suites(monkeypatch)
+def small_studies(monkeypatch):
+    make_studies_small(monkeypatch)
 
 
 def invoke(*words):

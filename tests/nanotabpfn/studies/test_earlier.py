@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from small_study import add_toy_suites, digests, prior, run, sorted_records, study_of, write_study
+from small_study import digests, prior, run, sorted_records, study_of, write_study
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.model.checkpoint import load_model
@@ -17,11 +17,6 @@ from nanotabpfn.training.run import checkpoints
 
 ONE = {"a": prior()}
 MORE_CLASSES = ONE | {"b": prior(num_classes=[2, 3], train_fraction=[0.4, 0.6])}
-
-
-@pytest.fixture(autouse=True)
-def _toy_suites(monkeypatch):
-    add_toy_suites(monkeypatch)
 
 
 def models_of(folder, study):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from small_study import TINY, add_toy_suites, run, write_study
+from small_study import TINY, run, write_study
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.studies.arms import varied_arms
@@ -34,8 +34,7 @@ def test_the_draws_are_in_study_json_and_in_the_records(tmp_path):
     assert read_saved(tmp_path).designs[0].values["many 1"]["label_noise"] == 0.25
 
 
-def test_the_plan_counts_arms_and_says_the_smallest_effects(tmp_path, monkeypatch):
-    add_toy_suites(monkeypatch)
+def test_the_plan_counts_arms_and_says_the_smallest_effects(tmp_path):
     arms = {
         "base": MANY | {"vary": {}, "design": "factorial", "num_arms": None},
         "many": MANY | {"num_arms": 6},
@@ -68,8 +67,7 @@ def test_more_arms_show_smaller_effects_and_a_factorial_has_them_too(tmp_path):
     assert alone[0] == pytest.approx(alone[1])
 
 
-def test_few_of_the_drawn_arms_are_timed(tmp_path, monkeypatch):
-    add_toy_suites(monkeypatch)
+def test_few_of_the_drawn_arms_are_timed(tmp_path):
     file = write_study(tmp_path / "study.json", arms={"many": MANY | {"num_arms": 9}})
     found = estimate(plan_study(load_study(file)), tmp_path)
     assert len(found.step_seconds) == TIMED_DRAWN

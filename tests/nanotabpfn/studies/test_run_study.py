@@ -81,6 +81,17 @@ def test_a_finished_study_does_nothing(tmp_path):
     assert digests(tmp_path) == before
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(60, 0), (0, 1)])
+def test_records_are_written_while_it_runs_but_not_after_every_job(tmp_path, monkeypatch, seconds, expected):
+    monkeypatch.setattr("nanotabpfn.studies.run.SAVE_EVERY", seconds)
+    written, so_far = [], []
+    monkeypatch.setattr("nanotabpfn.studies.run.write_records", lambda *_: written.append(1))
+    outcomes = run_study(study_of({"a": prior()}), tmp_path, on_outcome=lambda _: so_far.append(len(written)))
+    assert len(outcomes) > 1
+    assert so_far == [1 + expected * (number + 1) for number in range(len(outcomes))]
+    assert len(written) == so_far[-1] + 1
+
+
 def test_a_cell_is_trained_by_the_recipe(tmp_path, monkeypatch):
     given = {}
 
@@ -147,6 +158,7 @@ def test_a_damaged_cell_is_made_again(tmp_path):
     assert run({"a": prior()}, tmp_path).equals(records)
 
 
+@pytest.mark.usefixtures("whole_forests")
 def test_killed_at_any_moment_it_resumes(tmp_path):
     """The same records as without a kill; one kill is while training, one while scoring."""
     file = write_study(tmp_path / "s.json", suites=["builtin"], steps=20, eval_every=10)
@@ -193,6 +205,7 @@ def dask_cluster(tmp_path_factory):
         process.wait()
 
 
+@pytest.mark.usefixtures("whole_forests")
 def test_a_dask_cluster_of_two_gives_the_same_records(dask_cluster, tmp_path):
     arms = {"a": prior(), "b": prior(num_nodes=[4, 5])}
     study = study_of(arms, suites=["builtin"], steps=3)

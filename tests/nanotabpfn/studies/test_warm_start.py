@@ -14,7 +14,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 from small_study import (
-    add_toy_suites,
     assert_untrained,
     digests,
     prior,
@@ -47,11 +46,6 @@ from priors.presets import PRESETS
 WARM = {"warm_start": {"steps": 3}}
 ONE = {"a": prior()}
 TWO = ONE | {"b": prior(noise_scale=[0.4, 0.5])}
-
-
-@pytest.fixture(autouse=True)
-def _toy_suites(monkeypatch):
-    add_toy_suites(monkeypatch)
 
 
 def train_all(study, folder):
@@ -148,6 +142,7 @@ def test_an_equal_arm_has_the_scores_of_the_reference(tmp_path):
     assert set(of["a"]["warm_start"].dropna()) == {3}
 
 
+@pytest.mark.usefixtures("whole_forests")
 def test_the_same_records_after_a_kill_in_the_warm_start_and_one_in_a_cell(tmp_path):
     changes = {"suites": ["builtin"], "steps": 20, "eval_every": 20, "warm_start": {"steps": 20}}
     file = write_study(tmp_path / "s.json", **changes)

@@ -21,7 +21,8 @@ import torch
 import torch._dynamo  # which the first step would import, in each fork
 
 import nanotabpfn
-import nanotabpfn.cli.train  # which the command would import, in each fork
+import nanotabpfn.cli.train  # these two the command would import, in each fork: seconds
+import nanotabpfn.cli.train_run
 from nanotabpfn.cli.main import errors_for_users
 from nanotabpfn.cli.main import main as command
 from nanotabpfn.model.checkpoint import load_state

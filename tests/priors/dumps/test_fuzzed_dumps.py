@@ -18,6 +18,8 @@ import h5py
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.xdist_group("fuzzed dumps")  # on one process: all tests read the same long run
+
 VERBS = {
     "validate": ["validate", "FILE"],
     "verify": ["verify", "FILE", "--sample", "2"],
