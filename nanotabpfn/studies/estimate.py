@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.device import find_device
 from nanotabpfn.studies.arms import Arm, Cell, architecture
@@ -26,7 +25,7 @@ from nanotabpfn.studies.jobs import jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.properties import properties_of_batches
 from nanotabpfn.studies.real_tables import suite_tasks
-from nanotabpfn.studies.scoring import score_datasets, score_tables
+from nanotabpfn.studies.scoring import score_datasets, score_suite
 from nanotabpfn.studies.spec import DRAWN, WARM_START, Study
 from nanotabpfn.training.loop import train
 
@@ -176,8 +175,7 @@ def _time_suites(model: NanoTabPFNModel, study: Study, device: str) -> float:
     sizes = [len(suite_tasks(name, study.row_samples)) for name in study.suites]
     begun = time.perf_counter()
     for name in study.suites:
-        classifier = NanoTabPFNClassifier(model, device, n_estimators=1)
-        list(score_tables(classifier, suite_tasks(name, study.row_samples)[:TIMED_TABLES]))
+        list(score_suite(model, name, study.row_samples, device, TIMED_TABLES))
     num_timed = sum(min(TIMED_TABLES, size) for size in sizes)
     return (time.perf_counter() - begun) * sum(sizes) / num_timed
 

@@ -1,4 +1,4 @@
-"""The real tables of a suite as studies score them: prepared, measured and hashed once in each process."""
+"""The real tables of a suite as studies score them: prepared, encoded, measured, hashed once per process."""
 
 import hashlib
 from functools import lru_cache
@@ -6,8 +6,10 @@ from itertools import chain
 
 import numpy as np
 
+from nanotabpfn.estimators.columns import Column
+from nanotabpfn.estimators.encoding import TableEncoder
 from nanotabpfn.evaluation.metrics import METRICS
-from nanotabpfn.evaluation.protocol import Task, prepare_samples
+from nanotabpfn.evaluation.protocol import Fold, Task, prepare_samples
 from nanotabpfn.evaluation.suites import load_suite
 from nanotabpfn.studies.properties import properties_of_tables
 
@@ -20,6 +22,29 @@ def suite_tasks(name: str, row_samples: int = 1) -> tuple[tuple[Task, ...], ...]
     ['breast_cancer', 'iris_versicolor', 'wine_class_1', 'diabetes_median']
     """
     return tuple(prepare_samples(table, row_samples=row_samples) for table in load_suite(name))
+
+
+@lru_cache
+def encoded_suite(name: str, row_samples: int = 1) -> tuple[tuple[tuple[np.ndarray, ...], ...], ...]:
+    """What models read of `suite_tasks`, the same for all of them: of each fold (R, G) float32, its training
+    rows first.
+
+    >>> [folds[0].shape for folds, in encoded_suite("builtin")]
+    [(200, 30), (150, 4), (178, 13), (200, 10)]
+    """
+    return tuple(
+        tuple(tuple(map(_encode, task.folds)) for task in samples)
+        for samples in suite_tasks(name, row_samples)
+    )
+
+
+def _encode(fold: Fold) -> np.ndarray:
+    """As the estimators do it."""
+    train, test = (
+        [Column(str(number), cells) for number, cells in enumerate(x.T)] for x in (fold.x_train, fold.x_test)
+    )
+    encoder = TableEncoder().fit(train)
+    return np.concatenate([encoder.transform(train), encoder.transform(test)])
 
 
 @lru_cache

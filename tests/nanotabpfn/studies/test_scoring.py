@@ -6,10 +6,12 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from nanotabpfn.data.loaders import PriorDumpDataLoader
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.baselines import BASELINES
+from nanotabpfn.evaluation.protocol import predict_out_of_fold
 from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.studies.real_tables import suite_key, suite_tasks
-from nanotabpfn.studies.scoring import score_datasets, score_tables
+from nanotabpfn.studies.real_tables import encoded_suite, suite_key, suite_tasks
+from nanotabpfn.studies.scoring import predict_folds, score_datasets, score_suite, score_tables
 
 
 def test_fold_scores_are_those_of_the_fold_alone():
@@ -37,6 +39,36 @@ def test_scores_are_means_over_samples_of_rows():
         assert mean[:3] == first[:3] == second[:3]
         assert mean[3] == pytest.approx((first[3] + second[3]) / 2, nan_ok=True)
     assert suite_key("toy", 2) != suite_key("toy", 1) == suite_key("toy")
+
+
+@pytest.mark.parametrize(
+    ("suite", "samples", "most_batches"), [("builtin", 2, 11), ("open-missing", 1, 20), ("toy", 1, 2)]
+)
+def test_folds_in_one_batch_have_the_probabilities_of_the_classifier(suite, samples, most_batches):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(8, 2, 8, 2, num_outputs=4).eval()
+    batches, encode_training = [], model.encode_training
+
+    def counted(x, y):
+        batches.append(len(x))
+        return encode_training(x, y)
+
+    model.encode_training = counted
+    tables, encoded = suite_tasks(suite, samples), encoded_suite(suite, samples)
+    found = [
+        predict_folds(model, task, folds)
+        for both in zip(tables, encoded, strict=True)
+        for task, folds in zip(*both, strict=True)
+    ]
+    del model.encode_training
+    classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=1)
+    tasks = [task for table in tables for task in table]
+    for task, probabilities in zip(tasks, found, strict=True):
+        np.testing.assert_allclose(probabilities, predict_out_of_fold(classifier, task), atol=2e-6)
+    assert sum(batches) == 5 * len(tasks)
+    assert len(batches) <= most_batches
+    names = {name for name, *_ in score_suite(model, suite, samples, "cpu", num_tables=2)}
+    assert names == {samples[0].name for samples in tables[:2]}
 
 
 def test_held_out_datasets_of_fewer_classes_than_the_model_has(tiny_dump):
