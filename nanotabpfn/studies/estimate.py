@@ -24,7 +24,7 @@ from nanotabpfn.studies.folder import (
 from nanotabpfn.studies.jobs import jobs_of
 from nanotabpfn.studies.keys import Plan, PlannedCell
 from nanotabpfn.studies.properties import properties_of_batches
-from nanotabpfn.studies.real_tables import suite_tasks
+from nanotabpfn.studies.real_tables import encoded_suite
 from nanotabpfn.studies.scoring import score_datasets, score_suite
 from nanotabpfn.studies.spec import DRAWN, WARM_START, Study
 from nanotabpfn.training.loop import train
@@ -172,7 +172,7 @@ def _time_steps(model: NanoTabPFNModel, cell: Cell, study: Study, device: str) -
 
 def _time_suites(model: NanoTabPFNModel, study: Study, device: str) -> float:
     """Seconds to score a model on all tables of all suites, from the first few of each."""
-    sizes = [len(suite_tasks(name, study.row_samples)) for name in study.suites]
+    sizes = [len(encoded_suite(name, study.row_samples)) for name in study.suites]  # once, for all models
     begun = time.perf_counter()
     for name in study.suites:
         list(score_suite(model, name, study.row_samples, device, TIMED_TABLES))
