@@ -137,8 +137,7 @@ class PriorConfig:
     noises: Annotated[Weights, weights_of(NOISES)] = Field(
         default_factory=lambda: {"normal": 3.0, "uniform": 1.0, "laplace": 1.0, "student_t": 1.0}
     )
-    """How often each distribution is drawn for the noise of a node that has parents. The default prefers the
-    normal."""
+    """How often each distribution is drawn for the noise of a node that has parents; mostly the normal."""
     noise_kinds: Annotated[Weights, weights_of(NOISE_KINDS)] = Field(
         default_factory=lambda: {"additive": 1.0}
     )
@@ -147,8 +146,7 @@ class PriorConfig:
     """Standard deviation of a node's noise, where the values of its mechanism have 1; log-uniform. Large
     values make all columns harder to predict."""
     mix: Literal["node", "dataset"] = "node"
-    """Whether families (mechanisms, noise, converters) are drawn anew for each node, or once for a
-    dataset."""
+    """Whether families (mechanisms, noise, converters) are drawn for each node, or once for a dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
     """How alike the nodes of one dataset are in a setting (noise scale, depth, activation ...): each node
     draws its own value (`independent`), all have the same one (`shared`), or the values are correlated
@@ -168,8 +166,7 @@ class PriorConfig:
     """How the target's real values become classes; one per dataset. It decides how balanced the classes are,
     and whether a class is one side of a threshold."""
     ordered_labels: Share = 0.0
-    """How often labels keep the order of the classes along the target's values; otherwise they are
-    permuted."""
+    """How often labels keep the order of the classes along the target's values, and are not permuted."""
     label_noise: ShareRange = uniform(0.0, 0.0)
     """Share of the labels that are replaced by random ones (in regression, share of the target's variance
     that is noise); drawn per dataset. 1 makes the target independent of the features."""
@@ -199,12 +196,14 @@ class PriorConfig:
     """Whether each dataset has a twin (`Dataset.twin`), its counterfactual: the same rows with the same
     noise, but one feature, drawn at random, is set in all rows to the value that it has in a random row."""
 
+    duplicate_fraction: ShareRange = uniform(0.0, 0.0)
+    """Share of the rows that repeat an earlier row, target included; drawn per dataset. A test row may repeat
+    a training row. Label noise, outliers and missing cells come after it, so repeats may differ in them."""
     warp_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the real columns that go through a monotone function, which makes them skewed; drawn per
     dataset."""
     quantized_fraction: ShareRange = uniform(0.0, 0.0)
-    """Share of the real columns that are rounded to 4 to 40 levels, as counts and scores are; drawn per
-    dataset."""
+    """Share of the real columns that are rounded to 4 to 40 levels, as counts are; drawn per dataset."""
     outlier_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the cells that are moved by 5 to 20 standard deviations; drawn per dataset."""
     missing_fraction: ShareRange = uniform(0.0, 0.0)

@@ -23,7 +23,7 @@ GROUPS = {
     ],
     "Columns": [
         "categorical_fraction", "converters", "warp_fraction", "quantized_fraction", "outlier_fraction",
-        "missing_fraction", "missing_kinds", "clip",
+        "missing_fraction", "missing_kinds", "duplicate_fraction", "clip",
     ],
     "Shift and drift": ["drift_fraction", "shift", "shift_nodes", "shift_size"],
 }  # fmt: skip

@@ -45,8 +45,7 @@ def effect_of(sampled: SampledDataset, node: Hashable, quantile: float) -> Effec
     after = table.sample.under({node: np.full(len(values), value, np.float32)})
     with np.errstate(all="ignore"):  # what is not finite is NaN below
         moved = {other: _distance(table.sample.values(other), after.values(other)) for other in scm.nodes}
-        columns = [after.values(feature) for feature in structure.features]
-        target = after.values(structure.target)
+        columns, target = table.observed(structure, after)
         found = dict.fromkeys([f"x{column}" for column in range(len(columns))], np.nan) | {"y": np.nan}
         if all_finite(target) and all(map(all_finite, columns)):
             x = table.features.apply(columns, table.features.is_missing)

@@ -12,7 +12,7 @@ import numpy as np
 from priors.arguments import check_generator, check_integer
 from priors.config import PriorConfig
 from priors.dataset import Dataset, Twin
-from priors.families.classes import CLASS_METHODS
+from priors.families.classes import CLASS_METHODS, has_every_class
 from priors.presets import check_config
 from priors.sampling.column_treatments import fitted_columns
 from priors.sampling.features_and_target import Classifier, Features, Target, fit_features, fit_target
@@ -65,11 +65,29 @@ class Streams(NamedTuple):
 
 
 class Table(NamedTuple):
-    """An accepted draw of the values of nodes, and the columns made of them."""
+    """An accepted draw of the values of nodes, and the columns made of them.
+
+    Examples:
+        >>> from priors.streams import stream
+        >>> dataset, structure, model, table = sample_with_table(PriorConfig(num_datapoints=50), stream(0))
+        >>> columns, target = table.observed(structure, table.sample)
+        >>> len(columns), bool((table.target.apply(target) == dataset.y).all())
+        (5, True)
+    """
 
     sample: Sample
     features: Features
     target: Target
+    rows: np.ndarray | slice
+    """(R,) the row of the sample that each row of the table shows; a slice of all if none repeats another."""
+
+    def observed(self, structure: Structure, sample: Sample) -> tuple[list[np.ndarray], np.ndarray]:
+        """The values (R,) of the features and of the target in a sample of the same rows.
+
+        Args:
+            sample: that of the table, or its counterfactual under an intervention.
+        """
+        return _observed(structure, sample, self.rows)
 
 
 class NoDatasetError(RuntimeError):
@@ -282,6 +300,8 @@ def _sample_rows(
     }
     if config.drift_fraction[1] > 0:
         properties["num_drifting_nodes"] = model.num_drifting
+    if config.duplicate_fraction[1] > 0:
+        properties["num_duplicates"] = int(np.count_nonzero(table.rows != np.arange(len(y))))
     if sizes.scores is not None:
         score = out_of_bag_score(x, y, streams.score)
         if not sizes.scores[0] <= score <= sizes.scores[1]:
@@ -315,19 +335,41 @@ def _sample_table(
         classes = classifier.classes
     if classifier is not None and classes is None:
         raise Refused("values")
-    target = fit_target(config, of_target, classes, sizes.num_train, streams.target)
+    rows = _draw_rows(config, streams.table)
+    target = fit_target(config, of_target[rows], classes, sizes.num_train, streams.target)
     if target is None:
         raise Refused("values")
-    values = [sample.values(node) for node in structure.features]
+    may_lack_a_class = classes is not None and isinstance(rows, np.ndarray)
+    if may_lack_a_class and not has_every_class(target.y, sizes.num_classes, sizes.num_train):
+        raise Refused("values")
+    values, _ = _observed(structure, sample, rows)
     is_categorical = [node in model.categorical for node in structure.features]
     for attempt in range(TABLE_DRAWS):
         features = fit_features(config, values, is_categorical, sizes.num_train, streams.table)
         if features is not None:
-            return Table(sample, features, target)
+            return Table(sample, features, target, rows)
         if attempt == 0 and fitted_columns(np.array(values), sizes.num_train) is None:
             break  # no treatment can make different columns of these values
         redrawn["columns"] += 1
     raise Refused("values")
+
+
+def _draw_rows(config: PriorConfig, rng: np.random.Generator) -> np.ndarray | slice:
+    """For each row (R,) of a table the sampled row that it shows: its own, or an earlier one.
+
+    Which row a training row repeats does not depend on test rows, since those come later.
+    """
+    if config.duplicate_fraction[1] == 0:
+        return slice(None)
+    share, (repeats, places) = (
+        config.duplicate_fraction.at(rng.random()),
+        rng.random((2, config.num_datapoints)),
+    )
+    repeats = repeats < share
+    repeats[0] = False
+    originals = (~repeats).nonzero()[0]
+    num_before = (~repeats).cumsum()  # of a row that repeats another: the originals before it
+    return np.where(repeats, originals[(places * num_before).astype(int)], np.arange(len(repeats)))
 
 
 def _sample_twin(
@@ -337,10 +379,10 @@ def _sample_twin(
     for _ in range(INTERVENTION_DRAWS):
         feature, place = rng.random(2).tolist()
         feature = int(feature * len(structure.features))
-        values = table.sample.values(structure.features[feature])
+        values = table.sample.values(structure.features[feature])[table.rows]
         do = {structure.features[feature]: values[int(place * len(values))]}
         after = table.sample.under(do)
-        columns, target = _observed(structure, after)
+        columns, target = table.observed(structure, after)
         if all_finite(target) and all(map(all_finite, columns)):
             x = table.features.apply(columns, table.features.is_missing)
             return Twin(x, table.target.apply(target)), feature
@@ -368,7 +410,9 @@ def _sample_shifted(
     values = {node: table.sample.values(node) for node in nodes if node != structure.target}
     for _ in range(INTERVENTION_DRAWS):
         do = sample_shift(values, model.categorical, num_nodes, size, rng)
-        before, after = _observed(structure, table.sample), _observed(structure, table.sample.under(do))
+        before, after = (
+            table.observed(structure, sample) for sample in (table.sample, table.sample.under(do))
+        )
         columns = [np.append(a[:num_train], b[num_train:]) for a, b in zip(before[0], after[0], strict=True)]
         target = np.append(before[1][:num_train], after[1][num_train:])
         if all_finite(target) and all(map(all_finite, columns)):
@@ -379,9 +423,11 @@ def _sample_shifted(
     raise Refused("values")
 
 
-def _observed(structure: Structure, sample: Sample) -> tuple[list[np.ndarray], np.ndarray]:
-    """The values (R,) of the features and of the target."""
-    return [sample.values(node) for node in structure.features], sample.values(structure.target)
+def _observed(
+    structure: Structure, sample: Sample, rows: np.ndarray | slice
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The values (R,) of the features and of the target in these rows."""
+    return [sample.values(node)[rows] for node in structure.features], sample.values(structure.target)[rows]
 
 
 REMEDIES = {

@@ -99,6 +99,7 @@ BAD = [
         for name in (
             "categorical_fraction",
             "label_noise",
+            "duplicate_fraction",
             "warp_fraction",
             "quantized_fraction",
             "outlier_fraction",

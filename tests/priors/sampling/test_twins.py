@@ -38,6 +38,7 @@ SETTINGS = {
     "missing": {"missing_fraction": (0.1, 0.3)},
     "drawn classes": {"class_methods": {"softmax_draw": 1}},
     "drifting": {"drift_fraction": (1, 1)},
+    "duplicates": {"duplicate_fraction": (0.3, 0.3)},
 }
 
 
