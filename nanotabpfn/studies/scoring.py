@@ -40,8 +40,11 @@ def score_suite(
     """
     tables, encoded = suite_tasks(name, row_samples), encoded_suite(name, row_samples)
     yield from _score_predictions(
-        [(task, predict_folds(model, task, folds, device)) for task, folds in zip(*both, strict=True)]
-        for both in zip(tables[:num_tables], encoded[:num_tables], strict=True)
+        [
+            (task, predict_folds(model, task, folds, device))
+            for task, folds in zip(samples, encoded_samples, strict=True)
+        ]
+        for samples, encoded_samples in zip(tables[:num_tables], encoded[:num_tables], strict=True)
     )
 
 

@@ -1,5 +1,7 @@
 """Scores: of each fold and of all pooled, and on held-out datasets."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -55,14 +57,10 @@ def test_folds_in_one_batch_have_the_probabilities_of_the_classifier(suite, samp
 
     model.encode_training = counted
     tables, encoded = suite_tasks(suite, samples), encoded_suite(suite, samples)
-    found = [
-        predict_folds(model, task, folds)
-        for both in zip(tables, encoded, strict=True)
-        for task, folds in zip(*both, strict=True)
-    ]
+    tasks, folds_of_tasks = (list(chain.from_iterable(samples)) for samples in (tables, encoded))
+    found = [predict_folds(model, task, folds) for task, folds in zip(tasks, folds_of_tasks, strict=True)]
     del model.encode_training
     classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=1)
-    tasks = [task for table in tables for task in table]
     for task, probabilities in zip(tasks, found, strict=True):
         np.testing.assert_allclose(probabilities, predict_out_of_fold(classifier, task), atol=2e-6)
     assert sum(batches) == 5 * len(tasks)
