@@ -115,8 +115,8 @@ def choose_columns(
     num_nodes = len(parents)
     if num_nodes < num_features + 1:
         raise ValueError(f"a graph of {num_nodes} nodes has no {num_features} features and a target")
-    ancestors = _ancestor_bits(parents)
-    relatives_of = _relative_bits(parents, ancestors)
+    descendants = _descendant_bits(parents)
+    relatives_of = _relative_bits(parents, descendants)
     num_relevant = ceil(relevant_fraction * num_features)
     nodes = rng.permutation(num_nodes).tolist()
     third = -(-num_nodes // 3)
@@ -125,11 +125,7 @@ def choose_columns(
     for target in nodes:
         if target not in candidates[target_position]:
             continue
-        possible = everything ^ (1 << target)
-        if not allow_descendants:
-            for node in range(target + 1, num_nodes):
-                if ancestors[node] >> target & 1:
-                    possible ^= 1 << node
+        possible = everything ^ (1 << target if allow_descendants else descendants[target])
         relatives = relatives_of[target] & possible
         if relatives.bit_count() >= num_relevant and possible.bit_count() >= num_features:
             required = [node for node in nodes if relatives >> node & 1][:num_relevant]
@@ -140,41 +136,21 @@ def choose_columns(
     return None
 
 
-def _ancestor_bits(parents: Sequence[Sequence[int]]) -> list[int]:
-    """The ancestors of each node 0..V-1, itself included, as the bits of an integer."""
-    ancestors = []
+def _descendant_bits(parents: Sequence[Sequence[int]]) -> list[int]:
+    """The descendants of each node 0..V-1, itself included, as the bits of an integer."""
+    descendants = [1 << node for node in range(len(parents))]
+    for node in reversed(range(len(parents))):
+        for cause in parents[node]:
+            descendants[cause] |= descendants[node]
+    return descendants
+
+
+def _relative_bits(parents: Sequence[Sequence[int]], descendants: list[int]) -> list[int]:
+    """The nodes that share an ancestor with each node: the descendants of its roots."""
+    relatives = []
     for node, causes in enumerate(parents):
-        bits = 1 << node
+        bits = 0 if causes else descendants[node]
         for cause in causes:
-            bits |= ancestors[cause]
-        ancestors.append(bits)
-    return ancestors
-
-
-def _relative_bits(parents: Sequence[Sequence[int]], ancestors: list[int]) -> list[int]:
-    """The nodes that share an ancestor with each node: those that share a root."""
-    roots = 0
-    for node, causes in enumerate(parents):
-        if not causes:
-            roots |= 1 << node
-    roots_of = [bits & roots for bits in ancestors]
-    descendants = {}  # of each root, itself included
-    for node, bits in enumerate(roots_of):
-        for root in _elements(bits):
-            descendants[root] = descendants.get(root, 0) | 1 << node
-    relatives = {}
-    for bits in roots_of:
-        if bits not in relatives:
-            union = 0
-            for root in _elements(bits):
-                union |= descendants[root]
-            relatives[bits] = union
-    return [relatives[bits] for bits in roots_of]
-
-
-def _elements(bits: int) -> Iterator[int]:
-    """The bits of an integer, each as an integer of its own."""
-    while bits:
-        lowest = bits & -bits
-        yield lowest
-        bits ^= lowest
+            bits |= relatives[cause]
+        relatives.append(bits)
+    return relatives
