@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -310,25 +311,21 @@ class PriorConfig:
         return frozen(checked)
 
     @cached_property
-    def parameter_slots(self) -> dict[tuple[str, str], int]:
-        """A number from 1 for each (family, parameter) of `parameters` that a node may have.
+    def parameter_slots(self) -> dict[str, dict[str, int]]:
+        """By family, a number from 1 for each parameter in `parameters` that a node may have.
 
         It is the parameter's column among a dataset's named draws; column 0 is the noise scale. The first
         `num_drawn_slots` columns are all that nodes draw; a graph of one's own may name other families.
         """
-        names = [
-            (family, name)
-            for family, ranges in self.parameters.items()
-            if family not in GRAPHS
-            for name in ranges
-        ]
-        names.sort(key=lambda name: not self._is_drawn(name[0]))
-        return {name: slot for slot, name in enumerate(names, start=1)}
+        families = [family for family in self.parameters if family not in GRAPHS]
+        families.sort(key=lambda family: not self._is_drawn(family))
+        slots = count(1)
+        return {family: dict(zip(self.parameters[family], slots, strict=False)) for family in families}
 
     @cached_property
     def num_drawn_slots(self) -> int:
         """1 and the number of parameters of the families that nodes draw."""
-        return 1 + sum(self._is_drawn(family) for family, _ in self.parameter_slots)
+        return 1 + sum(len(slots) for family, slots in self.parameter_slots.items() if self._is_drawn(family))
 
     def _is_drawn(self, family: str) -> bool:
         if family in self.converters:
@@ -340,7 +337,8 @@ class PriorConfig:
         """The number of choices of each slot of `parameter_slots` whose parameter has a list of them."""
         return {
             slot: len(self.parameters[family][name])
-            for (family, name), slot in self.parameter_slots.items()
+            for family, slots in self.parameter_slots.items()
+            for name, slot in slots.items()
             if isinstance(self.parameters[family][name][0], str)
         }
 

@@ -1,6 +1,6 @@
 """Random streams: where a seed becomes a generator, and how a generator is split."""
 
-from numbers import Integral
+from operator import index
 
 import numpy as np
 
@@ -32,9 +32,12 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     >>> stream(0, DATASET, 7).random() == stream(0, DATASET, 7).random()
     True
     """
-    if not all(isinstance(part, Integral) for part in (seed, *key)):
-        raise TypeError(f"seed and the parts of key must be integers, got seed={seed!r}, key={key}")
-    if not 0 <= seed < 2**128 or not all(0 <= part < 2**32 for part in key):
+    try:
+        seed, *words = map(index, (seed, *key))
+    except TypeError:
+        message = f"seed and the parts of key must be integers, got seed={seed!r}, key={key}"
+        raise TypeError(message) from None
+    if not 0 <= seed < 2**128 or not all(0 <= word < 2**32 for word in words):
         raise ValueError(
             f"seed must be in 0..2**128-1 and each part of key in 0..2**32-1, got seed={seed}, key={key}"
         )

@@ -41,11 +41,11 @@ def coherent_uniforms(
     """
     # Name after name, so that further names leave the draws of those before them.
     normals = rng.standard_normal((num_names, num_nodes + 2))
-    common, own = normals[:, 1, None], normals[:, 2:]
+    common, own = normals[:, 1:2], normals[:, 2:]
     if coherence == "shared":
         own = np.broadcast_to(common, own.shape)
     elif coherence == "meta":
-        correlation = ndtr(normals[:, 0, None])
+        correlation = ndtr(normals[:, :1])
         correlation[list(free)] = 0
         own = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
     return np.minimum(ndtr(own), BELOW_1).T
@@ -90,21 +90,24 @@ def coherent_names(
     """
     one_for_all = mix == "dataset" or coherence == "shared"
     states = draw_states(rng, len(choices))
-    all_uniforms = rng.random((len(choices), num_nodes)).tolist()
-    all_factors = rng.standard_exponential((len(choices), MOST_NAMES)).tolist() if coherence == "meta" else []
+    all_uniforms = rng.random((len(choices), num_nodes))
+    all_factors = rng.standard_exponential((len(choices), MOST_NAMES)) if coherence == "meta" else []
     drawn = []
     for place, weights in enumerate(choices):
-        choice, uniforms = choice_of(weights), all_uniforms[place]
+        choice = choice_of(weights)
         names = choice.names
         if len(names) == 1:
             drawn.append([*names] * num_nodes)
-        elif one_for_all:
+            continue
+        uniforms = all_uniforms[place].tolist()
+        if one_for_all:
             drawn.append([choice.at(uniforms[0])] * num_nodes)
         elif coherence == "independent":
-            drawn.append([choice.at(uniform) for uniform in uniforms])
+            drawn.append([*map(choice.at, uniforms)])
         else:
-            factors = all_factors[place][: len(names)]
-            if len(factors) < len(names) or min(choice.shares) < max(choice.shares):
+            if choice.are_equal and len(names) <= MOST_NAMES:
+                factors = all_factors[place, : len(names)].tolist()
+            else:
                 factors = _dirichlet(choice.shares, generator_of(states[place]))
             *ends, total = accumulate(factors)
             drawn.append([names[bisect(ends, uniform * total)] for uniform in uniforms])
@@ -113,5 +116,5 @@ def coherent_names(
 
 def _dirichlet(means: Sequence[float], rng: np.random.Generator) -> Sequence[float]:
     """A draw in proportion to a Dirichlet distribution of these means; its parameters sum to their number."""
-    gammas = rng.standard_gamma([len(means) * mean for mean in means]).tolist()
+    gammas = [rng.standard_gamma(len(means) * mean) for mean in means]
     return gammas if sum(gammas) > 0 else means  # tiny weights can all underflow

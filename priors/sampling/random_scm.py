@@ -1,7 +1,8 @@
 """A random structural causal model: drawn from a config and a graph, node by node."""
 
+from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -25,7 +26,6 @@ from priors.presets import check_config
 from priors.registry import nearest_or_all
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
 from priors.sampling.own_families import find_family
-from priors.sampling.ranges_and_weights import from_range
 from priors.sampling.scm import SCM
 from priors.streams import draw_states, generator_of
 
@@ -121,20 +121,26 @@ def sample_scm(
                 f"mechanisms: node {node!r} has no parents; noises gives the values of such a node"
             )
     draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
+    find_noise = cache(partial(find_family, NOISES))  # few families, many nodes
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, noise_scales, converters = {}, [], {}
     for place, (node, parents) in enumerate(parents_of.items()):
         known = attributes.get(node, {})
-        if parents and node not in mechanisms:
-            weights = weights_into(graph, node) if attributes else []
-            mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
-        if node not in noises:
-            noises[node] = _noise(draws, place, known, is_root=not parents)
-            if parents:
-                noise_scales.append(_noise_scale(draws, place, known))
-        if parents and draws.noise_kind[place] != "additive":
-            noise_kinds[node] = find_family(NOISE_KINDS, draws.noise_kind[place])
-        if node != target and _is_category(draws, place, known):
+        if not parents:
+            if node not in noises:  # a root is its noise alone, of standard deviation 1
+                noises[node] = find_noise(known.get("noise", draws.root[place]))
+        else:
+            if node not in mechanisms:
+                weights = weights_into(graph, node) if attributes else []
+                mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
+            if node not in noises:
+                noise_scales.append(known.get("noise_scale", draws.noise_scale[place]))
+                family = find_noise(known.get("noise", draws.noise[place]))
+                noises[node] = partial(_scaled, family, noise_scales[-1])
+            if draws.noise_kind[place] != "additive":
+                noise_kinds[node] = find_family(NOISE_KINDS, draws.noise_kind[place])
+        is_category = known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
+        if is_category and node != target:
             converters[node] = _converter(config, draws, place, known)
     categorical = set(converters)
     relative = frozenset()
@@ -162,7 +168,8 @@ def _draw_nodes(
     parameter_state, name_state, category_state = draw_states(rng, 3)
     num_slots, choices_of = config.num_drawn_slots, config.drawn_choice_slots
     if has_attributes:
-        num_slots, choices_of = 1 + len(config.parameter_slots), config.choice_slots
+        num_slots = 1 + sum(map(len, config.parameter_slots.values()))
+        choices_of = config.choice_slots
     uniforms = coherent_uniforms(  # (V, slots)
         config.coherence, num_nodes, num_slots, generator_of(parameter_state), free=[*choices_of]
     )
@@ -213,22 +220,6 @@ def _mechanism(
     return partial(drifting, mechanism) if draws.drifts[place] else mechanism
 
 
-def _noise(draws: NodeDraws, place: int, known: Node, is_root: bool) -> Noise:
-    """The exogenous noise of a node; a root is its noise alone, of standard deviation 1."""
-    if is_root:
-        return find_family(NOISES, known.get("noise", draws.root[place]))
-    family = find_family(NOISES, known.get("noise", draws.noise[place]))
-    return partial(_scaled, family, _noise_scale(draws, place, known))
-
-
-def _noise_scale(draws: NodeDraws, place: int, known: Node) -> float:
-    return known.get("noise_scale", draws.noise_scale[place])
-
-
-def _is_category(draws: NodeDraws, place: int, known: Node) -> bool:
-    return known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
-
-
 def _converter(config: PriorConfig, draws: NodeDraws, place: int, known: Node) -> Callable:
     number = {"num_categories": known["num_categories"]} if "num_categories" in known else {}
     name = known.get("converter", draws.converter[place])
@@ -247,12 +238,15 @@ def _with_parameters(
     family, ranges = find_family(registry, name), config.parameters.get(name)
     if not ranges and not known:
         return family
-    slots, uniforms, drawn = config.parameter_slots, draws.uniforms[place], {}
-    for parameter, values in (ranges or {}).items():
-        if parameter not in known:
-            slot = slots[name, parameter]
-            drawn[parameter] = from_range(values, uniforms[slot], draws.ends.get(slot))
-    return partial(family, **drawn, **known)
+    parameters = dict(known)
+    if ranges:
+        slots, uniforms, all_ends = config.parameter_slots[name], draws.uniforms[place], draws.ends
+        for parameter, values in ranges.items():
+            if parameter not in known:
+                slot = slots[parameter]
+                uniform, ends = uniforms[slot], all_ends.get(slot)
+                parameters[parameter] = values.at(uniform) if ends is None else values[bisect(ends, uniform)]
+    return partial(family, **parameters)
 
 
 def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:

@@ -37,6 +37,8 @@ class WeightedNames(NamedTuple):
     """They sum to one."""
     ends: tuple[float, ...]
     """Cumulated shares of all names but the last: a number past the last end stands for the last name."""
+    are_equal: bool
+    """Whether all names have the same share."""
 
     def at(self, uniform: float) -> str:
         """The name at a number in [0, 1)."""
@@ -47,7 +49,7 @@ def choice_of(weights: dict[str, float]) -> WeightedNames:
     """The choice among weighted names; those of a config are prepared once.
 
     >>> choice_of({"b": 3, "a": 1, "never": 0})
-    WeightedNames(names=('a', 'b'), shares=(0.25, 0.75), ends=(0.25,))
+    WeightedNames(names=('a', 'b'), shares=(0.25, 0.75), ends=(0.25,), are_equal=False)
     """
     return _prepared(weights if isinstance(weights, FrozenDict) else FrozenDict(weights))
 
@@ -57,7 +59,7 @@ def _prepared(weights: FrozenDict) -> WeightedNames:
     names = tuple(sorted(name for name, weight in weights.items() if weight > 0))
     total = sum(weights[name] for name in names)
     shares = tuple(weights[name] / total for name in names)
-    return WeightedNames(names, shares, tuple(accumulate(shares[:-1])))
+    return WeightedNames(names, shares, tuple(accumulate(shares[:-1])), len(set(shares)) == 1)
 
 
 def sample_name(weights: dict[str, float], rng: np.random.Generator) -> str:
