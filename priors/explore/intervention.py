@@ -47,7 +47,7 @@ def effect_of(sampled: SampledDataset, node: Hashable, quantile: float) -> Effec
         moved = {other: _distance(table.sample.values(other), after.values(other)) for other in scm.nodes}
         columns, target = table.observed(structure, after)
         found = dict.fromkeys([f"x{column}" for column in range(len(columns))], np.nan) | {"y": np.nan}
-        if all_finite(target) and all(map(all_finite, columns)):
+        if all_finite(target) and all_finite(columns):
             x = table.features.apply(columns, table.features.is_missing)
             y = table.target.apply(target)
             found = {

@@ -154,19 +154,32 @@ def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None
     >>> scale.apply(np.float32([[1, 3, 5]])).tolist()
     [[-1.0, 1.0, 3.0]]
     """
+    if is_missing is None:
+        fitted = scaled_columns(columns, num_train)
+        return fitted and fitted[0]
     origin = columns[:, :1].copy()
     train = columns[:, :num_train] - origin
-    if is_missing is None:
-        mean = np.add.reduce(train, axis=1, keepdims=True) / np.float32(num_train)
-        train -= mean
-        count = np.float32(num_train)
-    else:
-        is_present = ~is_missing[:, :num_train]
-        count = np.maximum(is_present.sum(axis=1), 1).astype(np.float32)
-        mean = np.add.reduce(train * is_present, axis=1, keepdims=True) / count[:, None]
-        train = (train - mean) * is_present
+    is_present = ~is_missing[:, :num_train]
+    count = np.maximum(is_present.sum(axis=1), 1).astype(np.float32)
+    mean = np.add.reduce(train * is_present, axis=1, keepdims=True) / count[:, None]
+    train = (train - mean) * is_present
     std = np.sqrt(np.vecdot(train, train) / count)
     return Scale(origin, mean, std[:, None]) if std.min() > 1e-6 else None
+
+
+def scaled_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarray] | None:
+    """`fit_scale` and what its scale makes of the columns (F, R), in one pass."""
+    origin = columns[:, :1].copy()
+    scaled = columns - origin
+    train, count = scaled[:, :num_train], np.float32(num_train)
+    mean = np.add.reduce(train, axis=1, keepdims=True) / count
+    scaled -= mean  # `train` is part of it
+    std = np.sqrt(np.vecdot(train, train) / count)
+    if not std.min() > 1e-6:
+        return None
+    scale = Scale(origin, mean, std[:, None])
+    scaled *= 1 / scale.std
+    return scale, scaled
 
 
 def _are_distinct(columns: np.ndarray) -> bool:
@@ -184,7 +197,7 @@ def clipped(values: np.ndarray, bound: float) -> np.ndarray:
         >>> clipped(np.array([-50.0, 0.5, np.nan]), 10.0).tolist()
         [-10.0, 0.5, nan]
     """
-    return np.clip(values, -bound, bound, out=values)
+    return values.clip(-bound, bound, out=values)
 
 
 def with_noise_share(values: np.ndarray, noise: np.ndarray, share: float) -> np.ndarray:
@@ -214,8 +227,5 @@ def fitted_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarr
     """
     if not all_finite(columns):
         return None
-    scale = fit_scale(columns, num_train)
-    if scale is None:
-        return None
-    scaled = scale.apply(columns)
-    return (scale, scaled) if _are_distinct(scaled) else None
+    fitted = scaled_columns(columns, num_train)
+    return fitted if fitted and _are_distinct(fitted[1]) else None

@@ -81,8 +81,8 @@ class Table(NamedTuple):
     rows: np.ndarray | slice
     """(R,) the row of the sample that each row of the table shows; a slice of all if none repeats another."""
 
-    def observed(self, structure: Structure, sample: Sample) -> tuple[list[np.ndarray], np.ndarray]:
-        """The values (R,) of the features and of the target in a sample of the same rows.
+    def observed(self, structure: Structure, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """The values (F, R) of the features and (R,) of the target in a sample of the same rows.
 
         Args:
             sample: that of the table, or its counterfactual under an intervention.
@@ -348,7 +348,7 @@ def _sample_table(
         features = fit_features(config, values, is_categorical, sizes.num_train, streams.table)
         if features is not None:
             return Table(sample, features, target, rows)
-        if attempt == 0 and fitted_columns(np.array(values), sizes.num_train) is None:
+        if attempt == 0 and fitted_columns(values, sizes.num_train) is None:
             break  # no treatment can make different columns of these values
         redrawn["columns"] += 1
     raise Refused("values")
@@ -383,7 +383,7 @@ def _sample_twin(
         do = {structure.features[feature]: values[int(place * len(values))]}
         after = table.sample.under(do)
         columns, target = table.observed(structure, after)
-        if all_finite(target) and all(map(all_finite, columns)):
+        if all_finite(target) and all_finite(columns):
             x = table.features.apply(columns, table.features.is_missing)
             return Twin(x, table.target.apply(target)), feature
         redrawn["intervention"] += 1
@@ -413,9 +413,9 @@ def _sample_shifted(
         before, after = (
             table.observed(structure, sample) for sample in (table.sample, table.sample.under(do))
         )
-        columns = [np.append(a[:num_train], b[num_train:]) for a, b in zip(before[0], after[0], strict=True)]
-        target = np.append(before[1][:num_train], after[1][num_train:])
-        if all_finite(target) and all(map(all_finite, columns)):
+        columns = np.concatenate([before[0][:, :num_train], after[0][:, num_train:]], axis=1)
+        target = np.concatenate([before[1][:num_train], after[1][num_train:]])
+        if all_finite(target) and all_finite(columns):
             x, y = table.features.apply(columns), table.target.apply(target)
             if config.problem_type == "regression" or set(y[num_train:]) == set(y[:num_train]):
                 return x, y, len(do), size
@@ -425,9 +425,12 @@ def _sample_shifted(
 
 def _observed(
     structure: Structure, sample: Sample, rows: np.ndarray | slice
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """The values (R,) of the features and of the target in these rows."""
-    return [sample.values(node)[rows] for node in structure.features], sample.values(structure.target)[rows]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The values (F, R) of the features and (R,) of the target in these rows."""
+    columns = sample.columns(structure.features)
+    if isinstance(rows, np.ndarray):
+        columns = columns.take(rows, axis=1)
+    return columns, sample.values(structure.target)[rows]
 
 
 REMEDIES = {

@@ -161,10 +161,10 @@ def _fit_real_target(
 
 def _exchanged_within_sides(is_chosen: np.ndarray, num_train: int, rng: np.random.Generator) -> np.ndarray:
     """Row numbers (R,) in which the chosen training rows are permuted, and the chosen test rows."""
-    rows = np.arange(len(is_chosen))
-    for begin, side in ((0, is_chosen[:num_train]), (num_train, is_chosen[num_train:])):
-        chosen = begin + side.nonzero()[0]
-        rows[chosen] = rng.permutation(chosen)
+    rows, chosen = np.arange(len(is_chosen)), is_chosen.nonzero()[0]
+    num_chosen_train = np.count_nonzero(is_chosen[:num_train])
+    for side in (chosen[:num_chosen_train], chosen[num_chosen_train:]):
+        rows[side] = rng.permutation(side)
     return rows
 
 
@@ -182,8 +182,8 @@ class Features(NamedTuple):
     scale: Scale
     clip: float
 
-    def apply(self, values: list[np.ndarray], is_missing: np.ndarray | None = None) -> np.ndarray:
-        """The columns (R, F) of counterfactual values, (R,) for each column, with the same treatment.
+    def apply(self, values: np.ndarray, is_missing: np.ndarray | None = None) -> np.ndarray:
+        """The columns (R, F) of counterfactual values (F, R), with the same treatment.
 
         Args:
             is_missing: (F, R); by default the missing cells follow from the values.
@@ -196,18 +196,18 @@ class Features(NamedTuple):
 
 def fit_features(
     config: PriorConfig,
-    values: list[np.ndarray],
+    values: np.ndarray,
     is_categorical: list[bool],
     num_train: int,
     rng: np.random.Generator,
 ) -> Features | None:
-    """The columns of the values (R,) of their nodes: warped, rounded, coded, cut, scaled, clipped.
+    """The columns of the values (F, R) float32 of their nodes: warped, rounded, coded, cut, scaled, clipped.
 
     Returns:
         None if a column does not vary among the training rows, or is another column.
 
     Examples:
-        >>> values, rng = [np.float32([0, 2, 7]), np.float32([3, 3, 4])], np.random.default_rng(0)
+        >>> values, rng = np.float32([[0, 2, 7], [3, 3, 4]]), np.random.default_rng(0)
         >>> fit_features(PriorConfig(), values, [False, False], 2, rng)  # equal in the training rows
         >>> fit_features(PriorConfig(), values, [False, False], 3, rng).x.shape
         (3, 2)
@@ -240,7 +240,7 @@ def fit_features(
 
 
 def _fit_treatments(
-    values: list[np.ndarray],
+    values: np.ndarray,
     is_categorical: list[bool],
     warped: float,
     quantized: float,
@@ -304,13 +304,15 @@ def _fit_missing(
 
 
 def _treated(
-    values: list[np.ndarray], treatments: list[ColumnTreatment | None], outliers: Outliers | None
+    values: np.ndarray, treatments: list[ColumnTreatment | None], outliers: Outliers | None
 ) -> np.ndarray:
-    """Columns (F, R) float32."""
-    columns = np.array(values, np.float32)
-    for row, treatment in zip(columns, treatments, strict=True):
-        if treatment is not None:
-            row[:] = treatment(row)
+    """Columns (F, R) float32; the values themselves where nothing changes them."""
+    columns = values
+    if any(treatments):
+        columns = values.copy()
+        for row, treatment in zip(columns, treatments, strict=True):
+            if treatment is not None:
+                row[:] = treatment(row)
     return columns if outliers is None else np.where(outliers.is_outlier, outliers.values, columns)
 
 

@@ -308,8 +308,18 @@ class Sample:
         """
         place = self.scm.places[node]
         if place not in self.computed:
-            self._compute_with_ancestors(place)
+            self._compute_with_ancestors([place])
         return self.rows[place]
+
+    def columns(self, nodes: Sequence[Hashable]) -> np.ndarray:
+        """The values (N, R) float32 of several nodes: a copy.
+
+        Raises:
+            ValueError: as `values`.
+        """
+        places = [self.scm.places[node] for node in nodes]
+        self._compute_with_ancestors(places)
+        return self.rows[places]
 
     def under(self, given: Mapping[Hashable, np.ndarray]) -> "Sample":
         """The counterfactual of this sample in which nodes are set to the values (R,) that are given.
@@ -320,9 +330,9 @@ class Sample:
         """
         return Sample(self.scm, self.num_datapoints, self.states, given, self)
 
-    def _compute_with_ancestors(self, place: int) -> None:
+    def _compute_with_ancestors(self, places: list[int]) -> None:
         scm, computed = self.scm, self.computed
-        parents, stack, needed = scm.parent_places, [place], []
+        parents, stack, needed = scm.parent_places, [*places], []
         while stack:
             found = stack.pop()
             if found not in computed:
@@ -342,21 +352,24 @@ class Sample:
                 return
             self.changed.add(place)
         scm, node, rng = self.scm, self.scm.nodes[place], generator_of(self.states[place])
-        noise = scm.noises[node](self.num_datapoints, rng) if node in scm.noises else None
-        if noise is not None and np.shape(noise) != (self.num_datapoints,):
-            raise ValueError(
-                f"the noise of node {node!r} must return ({self.num_datapoints},), got {np.shape(noise)}"
-            )
+        draw_noise, noise = scm.noises.get(node), None
+        if draw_noise is not None:
+            noise = np.asarray(draw_noise(self.num_datapoints, rng))
+            if noise.shape != (self.num_datapoints,):
+                raise ValueError(
+                    f"the noise of node {node!r} must return ({self.num_datapoints},), got {noise.shape}"
+                )
         value = noise
         if parents:
             value = self._signal(place, parents, rng)
             if noise is not None:
                 kind = scm.noise_kinds.get(node)
                 value = value + noise if kind is None else kind(value, noise)
-        self.unconverted[place] = value
-        if node in scm.converters:
+        convert = scm.converters.get(node)
+        if convert is not None:
+            self.unconverted[place] = value
             reference = value if factual is None else factual.unconverted[place]
-            value = scm.converters[node](value, rng, *[reference] * (node in scm.relative))
+            value = convert(value, rng, *[reference] * (node in scm.relative))
         self.rows[place] = value
 
     def _signal(self, place: int, parents: list[int], rng: np.random.Generator) -> np.ndarray:

@@ -52,8 +52,8 @@ def test_noisy_labels_come_from_rows_of_the_same_side(problem_type):
 def test_values_of_test_rows_never_change_training_rows(fields):
     config, is_categorical = PriorConfig(**fields), [bool(fields.get("categorical_fraction"))] * 3
     for index in range(10):
-        values = list(np.floor(3 * stream(0, index).standard_normal((3, 100), dtype=np.float32)))
-        other = [np.append(column[:60], 5 * column[60:] + 1) for column in values]
+        values = np.floor(3 * stream(0, index).standard_normal((3, 100), dtype=np.float32))
+        other = np.concatenate([values[:, :60], 5 * values[:, 60:] + 1], axis=1)
         first, second = (
             fit_features(config, columns, is_categorical, 60, stream(1, index)).x
             for columns in (values, other)
@@ -84,6 +84,6 @@ def test_no_cell_is_beyond_the_clip():
 
 def test_every_preset_has_a_clip_like_those_of_real_pipelines():
     assert {config.clip for config in PRESETS.values()} == {100}
-    values = np.append(stream(0).standard_normal((1, 50)), [[1e6]], axis=1)
-    [[cell]] = fit_features(PriorConfig(), list(values), [False], 50, stream(0)).x[50:]
+    values = np.append(stream(0).standard_normal((1, 50)), [[1e6]], axis=1).astype(np.float32)
+    [[cell]] = fit_features(PriorConfig(), values, [False], 50, stream(0)).x[50:]
     assert cell == 100
