@@ -311,8 +311,8 @@ class PriorConfig:
         return frozen(checked)
 
     @cached_property
-    def parameter_slots(self) -> dict[str, dict[str, int]]:
-        """By family, a number from 1 for each parameter in `parameters` that a node may have.
+    def parameter_slots(self) -> dict[str, dict[str, tuple[int, ParameterRange]]]:
+        """By family, a number from 1 for each parameter in `parameters` that a node may have, and its range.
 
         It is the parameter's column among a dataset's named draws; column 0 is the noise scale. The first
         `num_drawn_slots` columns are all that nodes draw; a graph of one's own may name other families.
@@ -320,7 +320,10 @@ class PriorConfig:
         families = [family for family in self.parameters if family not in GRAPHS]
         families.sort(key=lambda family: not self._is_drawn(family))
         slots = count(1)
-        return {family: dict(zip(self.parameters[family], slots, strict=False)) for family in families}
+        return {
+            family: {name: (next(slots), values) for name, values in self.parameters[family].items()}
+            for family in families
+        }
 
     @cached_property
     def num_drawn_slots(self) -> int:
@@ -336,10 +339,10 @@ class PriorConfig:
     def choice_slots(self) -> dict[int, int]:
         """The number of choices of each slot of `parameter_slots` whose parameter has a list of them."""
         return {
-            slot: len(self.parameters[family][name])
-            for family, slots in self.parameter_slots.items()
-            for name, slot in slots.items()
-            if isinstance(self.parameters[family][name][0], str)
+            slot: len(values)
+            for slots in self.parameter_slots.values()
+            for slot, values in slots.values()
+            if isinstance(values[0], str)
         }
 
     @cached_property
@@ -352,7 +355,7 @@ class PriorConfig:
         """Most classes of any dataset; None in regression."""
         return self.num_classes[1] if self.problem_type == "classification" else None
 
-    @property
+    @cached_property
     def split_range(self) -> Range:
         """The distribution of `single_eval_pos`: at least one row on each side."""
         most = self.num_datapoints - 1

@@ -213,9 +213,9 @@ def fit_features(
         (3, 2)
     """
     shares = config.warp_fraction, config.quantized_fraction, config.outlier_fraction, config.missing_fraction
-    warped, quantized, outlier_share, missing_share = (
-        share.at(u) for share, u in zip(shares, rng.random(4).tolist(), strict=True)
-    )
+    warped, quantized, outlier_share, missing_share = [
+        share.at(uniform) for share, uniform in zip(shares, rng.random(4).tolist(), strict=True)
+    ]
     outlier_state, missing_state = draw_states(rng, 2)
     treatments = _fit_treatments(values, is_categorical, warped, quantized, num_train, rng)
     columns = _treated(values, treatments, None)

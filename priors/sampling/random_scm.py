@@ -2,7 +2,7 @@
 
 from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -121,21 +121,20 @@ def sample_scm(
                 f"mechanisms: node {node!r} has no parents; noises gives the values of such a node"
             )
     draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
-    find_noise = cache(partial(find_family, NOISES))  # few families, many nodes
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, noise_scales, converters = {}, [], {}
     for place, (node, parents) in enumerate(parents_of.items()):
         known = attributes.get(node, {})
         if not parents:
             if node not in noises:  # a root is its noise alone, of standard deviation 1
-                noises[node] = find_noise(known.get("noise", draws.root[place]))
+                noises[node] = find_family(NOISES, known.get("noise", draws.root[place]))
         else:
             if node not in mechanisms:
                 weights = weights_into(graph, node) if attributes else []
                 mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
             if node not in noises:
                 noise_scales.append(known.get("noise_scale", draws.noise_scale[place]))
-                family = find_noise(known.get("noise", draws.noise[place]))
+                family = find_family(NOISES, known.get("noise", draws.noise[place]))
                 noises[node] = partial(_scaled, family, noise_scales[-1])
             if draws.noise_kind[place] != "additive":
                 noise_kinds[node] = find_family(NOISE_KINDS, draws.noise_kind[place])
@@ -235,17 +234,15 @@ def _with_parameters(
     known: Mapping[str, Any],
 ) -> Callable:
     """A family with its known parameters, and the others drawn from their ranges."""
-    family, ranges = find_family(registry, name), config.parameters.get(name)
-    if not ranges and not known:
+    family, slots = find_family(registry, name), config.parameter_slots.get(name)
+    if not slots and not known:
         return family
-    parameters = dict(known)
-    if ranges:
-        slots, uniforms, all_ends = config.parameter_slots[name], draws.uniforms[place], draws.ends
-        for parameter, values in ranges.items():
-            if parameter not in known:
-                slot = slots[parameter]
-                uniform, ends = uniforms[slot], all_ends.get(slot)
-                parameters[parameter] = values.at(uniform) if ends is None else values[bisect(ends, uniform)]
+    uniforms, all_ends, parameters = draws.uniforms[place], draws.ends, dict(known)
+    for parameter, (slot, values) in slots.items() if slots else ():
+        if parameter not in parameters:
+            ends = all_ends.get(slot)
+            uniform = uniforms[slot]
+            parameters[parameter] = values.at(uniform) if ends is None else values[bisect(ends, uniform)]
     return partial(family, **parameters)
 
 

@@ -434,7 +434,7 @@ def standardized(values: np.ndarray, reference: np.ndarray | None = None) -> np.
     deviation = (float(centred.dot(centred)) / len(whole)) ** 0.5
     if reference is not None:
         centred = values - mean
-    if deviation <= 1e-6 * max(1, abs(mean)):  # the mean of equal values is off by rounding
+    if deviation <= 1e-6 or deviation <= 1e-6 * abs(mean):  # the mean of equal values is off by rounding
         return np.zeros_like(centred)
     centred *= 1 / deviation if isfinite(deviation) else nan
     return centred
