@@ -166,29 +166,40 @@ def predict(
 ) -> None:
     """Time of `fit` and `predict_proba`, compared with one forward pass of the plain form; memory.
 
-    The model has the published size. Memory is the peak of a process that fits and predicts once.
+    One member is a model of the published size, with which the plain form shares its weights. The default
+    ensemble is what `NanoTabPFNClassifier()` gives: the model in the package, several members. Memory is the
+    peak of a process that fits and predicts once.
     """
     import torch
+
+    from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 
     if threads is not None:
         torch.set_num_threads(threads)
     rows, features, test_rows = shape
     x, y = _table(rows + test_rows, features)
     forward, classifier = _plain_and_classifier(x, y, rows)
+    ensemble = NanoTabPFNClassifier(device="cpu")
     calls = {
         "plain, all rows": lambda _: forward(),
-        "fit": lambda _: classifier.fit(x[:rows], y[:rows]),
-        "predict_proba": lambda _: classifier.predict_proba(x[rows:]),
+        "one member: fit": lambda _: classifier.fit(x[:rows], y[:rows]),
+        "one member: predict_proba": lambda _: classifier.predict_proba(x[rows:]),
+        "default ensemble: fit": lambda _: ensemble.fit(x[:rows], y[:rows]),
+        "default ensemble: predict_proba": lambda _: ensemble.predict_proba(x[rows:]),
     }
     for call in list(calls.values()) * 2:
         call(0)
     seconds = _timed([*calls.values()], repeats, "predict")
     difference = np.abs(classifier.predict_proba(x[rows:]) - forward()).max()
-    kept = sum(part.nbytes for layer in classifier.ensemble_.training_rows.keys_and_values for part in layer)
+    kept = [
+        sum(part.nbytes for layer in fitted.ensemble_.training_rows.keys_and_values for part in layer) / 1e6
+        for fitted in (classifier, ensemble)
+    ]
     click.echo(
         f"{rows:,} training rows x {features} features, {test_rows:,} test rows, {torch.get_num_threads()} "
-        f"threads, median [quartiles] of {repeats};\n{kept / 1e6:.1f} MB of keys and values; probabilities "
-        f"differ by at most {difference:.0e}:\n"
+        f"threads, median [quartiles] of {repeats};\n{kept[0]:.1f} MB of keys and values, of the "
+        f"{len(ensemble.members_)} members of the default ensemble {kept[1]:.1f} MB;\nprobabilities of one "
+        f"member and of the plain form differ by at most {difference:.0e}:\n"
     )
     click.echo("| | ms | plain / this | CPU-ms | plain / this |")
     click.echo("|---|---|---|---|---|")
