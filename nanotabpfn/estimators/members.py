@@ -14,14 +14,14 @@ O outputs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from nanotabpfn.estimators.views import VIEWS, Components, Normalizer, fit_normalizer, rotate
+from nanotabpfn.estimators.views import VIEWS, Components, Normalizer, fit_components, fit_normalizer, rotate
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainingRows
 
 MAX_MEMBERS = 32
@@ -193,19 +193,60 @@ def _is_complete(members: Sequence[Member], features: np.ndarray, num_classes: i
     return len(words) == num_classes and len(read) == len(features)
 
 
+class Forms(NamedTuple):
+    """What the members read of rows: fitted on the training rows, each different table once."""
+
+    normalizer: Normalizer | None  # None: no member has a view with powers
+    distinct: list[Member]  # one for each pair of view and features
+    components: list[Components | None]  # of each of these
+    places: list[int]  # (M,) which of these each member reads
+
+    def tables(self, x: np.ndarray) -> torch.Tensor:
+        """Rows (N, F) as each member reads them, (M, N, f)."""
+        columns = _columns(self.distinct, self.normalizer, x)
+        return torch.from_numpy(rotate(columns, self.components)[self.places])
+
+
+def fit_forms(members: Sequence[Member], x: np.ndarray) -> Forms:
+    """Fit the views of all members to the training rows (T, F).
+
+    Members that differ in the codes of the classes alone read the same table.
+
+    >>> x = np.arange(12, dtype=np.float32).reshape(6, 2)
+    >>> members = draw_members(8, np.arange(2), np.random.default_rng(0), num_classes=2, num_outputs=2)
+    >>> fit_forms(members, x).places
+    [0, 1, 2, 3, 0, 1, 2, 3]
+    """
+    distinct: dict[tuple, Member] = {}
+    for member in members:
+        distinct.setdefault((member.view, *member.features), member)
+    found = list(distinct)
+    powered = [member.features for member in distinct.values() if VIEWS[member.view].power]
+    normalizer = fit_normalizer(x, np.unique(np.concatenate(powered))) if powered else None
+    components = [
+        fit_components(table) if VIEWS[member.view].components else None
+        for member, table in zip(distinct.values(), _columns(distinct.values(), normalizer, x), strict=True)
+    ]
+    places = [found.index((member.view, *member.features)) for member in members]
+    return Forms(normalizer, list(distinct.values()), components, places)
+
+
+def _columns(members: Iterable[Member], normalizer: Normalizer | None, x: np.ndarray) -> list[np.ndarray]:
+    """What each member reads (N, f) of rows (N, F), before it is rotated."""
+    normal = x if normalizer is None else normalizer.transform(x)
+    return [(normal if VIEWS[member.view].power else x)[:, member.features] for member in members]
+
+
 class Ensemble(NamedTuple):
     """Members whose training rows have been through the model."""
 
     model: NanoTabPFNModel
-    members: list[Member]
-    normalizer: Normalizer | None  # None: no member has a view with powers
-    components: list[Components | None]  # of each member
+    forms: Forms
     training_rows: TrainingRows  # a batch of M tables
 
     def predict(self, x: np.ndarray) -> torch.Tensor:
         """The model's outputs (M, N, O) for test rows (N, F), all members in one batch."""
-        tables = rotate(_columns(self.members, self.normalizer, x), self.components)
-        batch = torch.from_numpy(tables).to(self.training_rows.mean.device)  # (M, N, f)
+        batch = self.forms.tables(x).to(self.training_rows.mean.device)  # (M, N, f)
         return self.model.predict(self.training_rows, batch)
 
 
@@ -229,24 +270,12 @@ def fit_ensemble(
         >>> ensemble.predict(x[:3]).shape
         torch.Size([2, 3, 2])
     """
-    powered = [member.features for member in members if VIEWS[member.view].power]
-    normalizer = fit_normalizer(x, np.unique(np.concatenate(powered))) if powered else None
-    columns = _columns(members, normalizer, x)
-    components = [
-        Components().fit(table) if VIEWS[member.view].components else None
-        for member, table in zip(members, columns, strict=True)
-    ]
+    forms = fit_forms(members, x)
     training_rows = model.encode_training(
-        torch.from_numpy(rotate(columns, components)).to(device),  # (M, T, f)
+        forms.tables(x).to(device),  # (M, T, f)
         torch.from_numpy(np.asarray(targets, dtype=np.float32)).to(device),
     )
-    return Ensemble(model, members, normalizer, components, training_rows)
-
-
-def _columns(members: Sequence[Member], normalizer: Normalizer | None, x: np.ndarray) -> list[np.ndarray]:
-    """What each member reads (N, f) of rows (N, F), before it is rotated."""
-    normal = x if normalizer is None else normalizer.transform(x)
-    return [(normal if VIEWS[member.view].power else x)[:, member.features] for member in members]
+    return Ensemble(model, forms, training_rows)
 
 
 def class_probabilities(

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning, warn_outside
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.encoding import FARTHEST
-from nanotabpfn.estimators.members import MAX_MEMBERS, class_probabilities, draw_members, fit_ensemble
+from nanotabpfn.estimators.members import (
+    MAX_MEMBERS,
+    class_probabilities,
+    draw_members,
+    fit_ensemble,
+    fit_forms,
+)
 from nanotabpfn.estimators.views import VIEWS
 from nanotabpfn.model.architecture import NanoTabPFNModel, TrainedRange
 
@@ -61,6 +67,20 @@ def test_one_batch_gives_what_the_members_give_one_by_one(most):
     logits = together[0][:, :3].double()
     got = class_probabilities(together[:1], members[:1], 3, temperature=2.0)
     np.testing.assert_allclose(got, torch.softmax(logits / 2, dim=1).numpy())
+
+
+def test_members_that_differ_in_codes_alone_share_a_table_that_is_computed_once():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 5)).astype(np.float32)
+    members = draw_members(24, np.arange(5), rng, num_classes=3, num_outputs=4)
+    forms = fit_forms(members, x)
+    assert len(forms.distinct) == len(VIEWS)
+    tables = forms.tables(x)
+    assert len(tables) == len(members) == 24
+    for member, table in zip(members, tables, strict=True):
+        assert torch.equal(table, fit_forms([member], x).tables(x)[0])
+    some = draw_members(6, np.arange(5), rng, num_classes=2, num_outputs=4, max_features=2)
+    assert len(fit_forms(some, x).distinct) == 6  # each reads other features
 
 
 def test_views_follow_each_other_and_are_finite_far_from_the_training_rows():
