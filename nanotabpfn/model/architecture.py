@@ -7,7 +7,7 @@ last layer in a cheaper order.
 
 Axis letters: B datasets in a batch, R rows, T training rows, N test rows, F features, C = F + 1 columns (the
 target is the last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding,
-H heads, D = E / H, P = H (S - 1) + S coordinates of a cell in the first layer, K outputs.
+H heads, D = E / H, K outputs.
 """
 
 import math
@@ -24,7 +24,7 @@ from nanotabpfn.model.encoders import NumberEncoder, encode_scalars, feature_sta
 from nanotabpfn.model.layers import Decoder, TransformerLayer
 from nanotabpfn.model.precision import in_float32, without_autocast
 
-CHUNK_BYTES = 2**25
+CHUNK_BYTES = 2**26
 """Memory that one chunk of rows needs, approximately, in `encode_training` and `predict`."""
 
 
@@ -47,16 +47,14 @@ class TrainingRows(NamedTuple):
     Examples:
         >>> model = NanoTabPFNModel(8, 2, 8, num_layers=3, num_outputs=2)
         >>> rows = model.encode_training(torch.zeros(1, 4, 2), torch.zeros(1, 4))
-        >>> [len(kept) for kept in rows.layers], rows.mean.shape
-        ([1, 2, 2], torch.Size([1, 1, 2]))
+        >>> len(rows.keys_and_values), rows.mean.shape
+        (3, torch.Size([1, 1, 2]))
     """
 
     mean: torch.Tensor  # (B, 1, F) of each feature
     deviation: torch.Tensor  # (B, 1, F) standard deviation of each feature, infinite if it does not vary
     target_mean: torch.Tensor  # (B, 1)
-    # Of each layer its keys and values, (B, CH, T, D) each; of the first one without `pre_norm` its
-    # coordinates, (B, C, T, P).
-    layers: tuple[tuple[torch.Tensor, ...], ...]
+    keys_and_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]  # of each layer, (B, CH, T, D) each
 
 
 class NanoTabPFNModel(nn.Module):
@@ -195,46 +193,28 @@ class NanoTabPFNModel(nn.Module):
         The last layer returns only the columns that the decoder reads; the others are keys and values alone.
         That is the target, (B, R, 1, E), which saves most of the layer; or the features, (B, R, F, E).
         """
-        if number == 0 and self._has_coordinates:
-            return self.transformer_blocks[0].norm1(self._first_sums(cells)[0])
         layer = self.transformer_blocks[number]
         attention, is_last = layer.self_attention_between_features, number == len(self.transformer_blocks) - 1
+        target_alone = is_last and not self.config["mean_pooling"]
         if number == 0:
-            with without_autocast(cells):
-                cells = cells @ self._basis()  # (B, R, C, E)
-        if self.config["pre_norm"]:
-            cells = cells * self.config["residual_decay"] ** number
-        read = layer.before(layer.norm1, cells)
-        if is_last and not self.config["mean_pooling"]:
-            cells = cells[:, :, -1:] + attention.of_target(read)  # (B, R, 1, E)
+            basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (S, E)
+        if number == 0 and not self.config["pre_norm"]:
+            cells = attention.between_encoded_cells(cells, basis)  # (B, R, C, E)
+            cells = cells[:, :, -1:] if target_alone else cells
         else:
-            cells = self._read_columns(number, cells + attention.between_columns(read))
+            if number == 0:
+                with without_autocast(cells):
+                    cells = cells @ basis  # (B, R, C, E)
+            if self.config["pre_norm"]:
+                cells = cells * self.config["residual_decay"] ** number
+            read = layer.before(layer.norm1, cells)
+            if target_alone:
+                cells = cells[:, :, -1:] + attention.of_target(read)  # (B, R, 1, E)
+            else:
+                cells = cells + attention.between_columns(read)  # (B, R, C, E)
+        if is_last and not target_alone:
+            cells = cells[:, :, :-1]  # (B, R, F, E)
         return layer.after(layer.norm1, cells)
-
-    @property
-    def _has_coordinates(self) -> bool:
-        """Whether the cells of the first layer are products of few numbers and weights (`layers.py`)."""
-        return not self.config["pre_norm"]
-
-    def _basis(self) -> torch.Tensor:
-        """(S, E): the scalars of a cell (S,) @ basis are its embedding."""
-        return torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])
-
-    def _first_sums(self, scalars: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, R, C, S) -> the first layer's cells before their norm, (B, R, C, E), and the terms (B, R, C, P)
-        of which these are products with weights.
-        """
-        attention = self.transformer_blocks[0].self_attention_between_features
-        to_scores, weights = attention.encoded_weights(self._basis())
-        terms = self._read_columns(0, attention.between_encoded_cells(scalars, to_scores))
-        with without_autocast(scalars):
-            return terms @ weights, terms
-
-    def _read_columns(self, number: int, cells: torch.Tensor) -> torch.Tensor:
-        """The columns of (B, R, C, ...) that the rest of a layer computes; of the last one, the decoded."""
-        if number < len(self.transformer_blocks) - 1:
-            return cells
-        return cells[:, :, :-1] if self.config["mean_pooling"] else cells[:, :, -1:]
 
     def _decode(self, cells: torch.Tensor) -> torch.Tensor:
         """The columns of the last layer, (B, R, 1, E) or (B, R, F, E) -> (B, R, K)."""
@@ -247,10 +227,9 @@ class NanoTabPFNModel(nn.Module):
         """The cache that `predict` needs of the training rows, for any number of calls.
 
         Training rows never attend to test rows, so the keys and values of each layer do not depend on them.
-        For each training row in float32 the cache holds 8 E ((L - 2) C + 1) bytes of keys and values, L being
-        the number of layers, at least 2 (with `mean_pooling` F instead of the 1), and 4 P C bytes of the
-        first layer's coordinates, P = H (G + 2) + G + 3 (with `pre_norm` 8 E C bytes of keys and values).
-        Rows are processed in chunks: beyond the cache and a table of embedded cells, the memory is bounded.
+        The cache holds 8 E ((L - 1) C + 1) bytes for each training row in float32, L being the number of
+        layers (with `mean_pooling` F instead of the 1). Rows are processed in chunks: beyond the cache and a
+        table of embedded cells, the memory is bounded.
 
         Args:
             x_train: features (B, T, F).
@@ -267,52 +246,22 @@ class NanoTabPFNModel(nn.Module):
         """
         mean, std = feature_statistics(x_train)
         features = normalize_features(x_train, mean, std)
-        scalars = encode_scalars(features, y_train, self.config["feature_group_size"])  # (B, T, C, S)
-        num_datasets, rows = self._chunk_size(scalars)
-        layers: list[tuple[torch.Tensor, ...]] = []
-        for start in range(0, len(scalars), num_datasets):
-            datasets = slice(start, start + num_datasets)
-            cells = scalars[datasets]
-            for number in range(len(self.transformer_blocks)):
-                cells, found = self._encode_columns(number, cells, rows)
-                if start == 0:
-                    layers.append(tuple(part.new_empty(len(scalars), *part.shape[1:]) for part in found))
-                for kept, part in zip(layers[number], found, strict=True):
-                    kept[datasets] = part  # contiguous: each head is read many times
-                if number < len(self.transformer_blocks) - 1:
-                    found = tuple(kept[datasets] for kept in layers[number])
-                    for chunk in cells.split(rows, dim=1):  # in place: keys and values are computed already
-                        chunk.copy_(self._attend_to_training(number, chunk, found))
-        return TrainingRows(mean, std, y_train.mean(dim=1, keepdim=True), tuple(layers))
-
-    def _encode_columns(
-        self, number: int, cells: torch.Tensor, rows: int
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """The first half of a layer for training rows, and what all rows will read of them; in chunks."""
-        layer, chunks = self.transformer_blocks[number], cells.split(rows, dim=1)
-        if number > 0 or not self._has_coordinates:
+        cells = encode_scalars(features, y_train, self.config["feature_group_size"])  # (B, T, C, S)
+        size = self._rows_per_chunk(cells)
+        keys_and_values = []
+        for number, layer in enumerate(self.transformer_blocks):
+            chunks = cells.split(size, dim=1)
             cells = torch.cat([self._attend_between_columns(number, chunk) for chunk in chunks], dim=1)
-            return cells, layer.keys_and_values(cells)
-        encoded, coordinates = [], []
-        for chunk in chunks:
-            sums, terms = self._first_sums(chunk)
-            encoded.append(layer.norm1(sums))  # (B, R, C, E)
-            coordinates.append(layer.coordinates(terms, sums))  # (B, C, R, P)
-        return torch.cat(encoded, dim=1), (torch.cat(coordinates, dim=2),)
-
-    def _attend_to_training(
-        self, number: int, cells: torch.Tensor, kept: tuple[torch.Tensor, ...]
-    ) -> torch.Tensor:
-        """The second half of a layer, with what `_encode_columns` has kept: (B, R, C, E) -> (B, R, C, E)."""
-        layer = self.transformer_blocks[number]
-        if number > 0 or not self._has_coordinates:
-            return layer.attend_between_rows(cells, *kept)
-        weights = layer.self_attention_between_features.encoded_weights(self._basis())[1]
-        return layer.attend_to_coordinates(cells, *kept, weights)
+            k, v = layer.keys_and_values(cells)  # (B, CH, T, D)
+            keys_and_values.append((k.contiguous(), v.contiguous()))  # each head is read many times
+            if number < len(self.transformer_blocks) - 1:
+                for chunk in cells.split(size, dim=1):  # in place: keys and values are computed already
+                    chunk.copy_(layer.attend_between_rows(chunk, k, v))
+        return TrainingRows(mean, std, y_train.mean(dim=1, keepdim=True), tuple(keys_and_values))
 
     @torch.no_grad()
     def predict(self, training_rows: TrainingRows, x_test: torch.Tensor) -> torch.Tensor:
-        """Logits (B, N, K) of test rows (B, N, F), equal to those of `forward`; in chunks.
+        """Logits (B, N, K) of test rows (B, N, F), equal to those of `forward`; in chunks of rows.
 
         Args:
             training_rows: of `encode_training` with the same weights.
@@ -321,33 +270,23 @@ class NanoTabPFNModel(nn.Module):
         features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
         targets = training_rows.target_mean.expand(-1, x_test.shape[1])
         scalars = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, N, C, S)
-        num_datasets, rows = self._chunk_size(scalars)
-        logits = scalars.new_empty(*scalars.shape[:2], self.num_outputs)
-        for start in range(0, len(scalars), num_datasets):
-            datasets = slice(start, start + num_datasets)
-            kept = [tuple(part[datasets] for part in layer) for layer in training_rows.layers]
-            for cells, found in zip(
-                scalars[datasets].split(rows, dim=1), logits[datasets].split(rows, dim=1), strict=True
+        logits = []
+        for cells in scalars.split(self._rows_per_chunk(scalars), dim=1):
+            for number, (layer, (k, v)) in enumerate(
+                zip(self.transformer_blocks, training_rows.keys_and_values, strict=True)
             ):
-                for number in range(len(self.transformer_blocks)):
-                    cells = self._attend_between_columns(number, cells)
-                    cells = self._attend_to_training(number, cells, kept[number])
-                found.copy_(self._decode(cells))
-        return logits
+                cells = layer.attend_between_rows(self._attend_between_columns(number, cells), k, v)
+            logits.append(self._decode(cells))
+        return torch.cat(logits, dim=1)
 
-    def _chunk_size(self, scalars: torch.Tensor) -> tuple[int, int]:
-        """Datasets and rows of (B, R, C, S) for which a layer needs about CHUNK_BYTES.
-
-        Several datasets are taken together only where all their rows fit: one dataset's keys and values are
-        read from the CPU's cache, those of all datasets are not.
-        """
-        _, num_rows, num_columns, _ = scalars.shape
+    def _rows_per_chunk(self, scalars: torch.Tensor) -> int:
+        """Rows of (B, R, C, S) for which a layer needs about CHUNK_BYTES."""
+        num_datasets, _, num_columns, _ = scalars.shape
         # For a cell: its embedding, queries, keys, values, the attention's output and the normalized sum; the
         # hidden layer before and after its activation; the scores before and after the softmax.
         numbers = 6 * self.config["embedding_size"] + 2 * self.config["mlp_hidden_size"]
         numbers += 2 * self.config["num_attention_heads"] * num_columns
-        rows = max(1, CHUNK_BYTES // (num_columns * numbers * scalars.element_size()))
-        return max(1, rows // num_rows), rows
+        return max(1, CHUNK_BYTES // (num_datasets * num_columns * numbers * scalars.element_size()))
 
 
 def _checked_config(**config: int | float | bool | Sequence[float] | None) -> dict:

@@ -1,8 +1,8 @@
 """The layers of the transformer: attention between columns, attention between rows, MLP; and the decoder.
 
 Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns (the target is the
-last), S scalars of a cell, E embedding, H heads, D = E / H, P = H (S - 1) + S coordinates of a cell in the
-first layer, K outputs. In `attend`: N pairs of dataset and column (or row), Q queries, S keys.
+last), S scalars of a cell, E embedding, H heads, D = E / H, K outputs. In `attend`: N pairs of dataset and
+column (or row), Q queries, S keys.
 """
 
 import math
@@ -50,36 +50,7 @@ class TransformerLayer(nn.Module):
         Training and test rows attend to the training rows, and to no others.
         """
         read = self.before(self.norm2, rows)
-        return self._after_attention(rows, self.self_attention_between_datapoints(read, k, v))
-
-    def coordinates(self, terms: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
-        """Training rows as `attend_to_coordinates` reads them, in the first layer without `pre_norm`.
-
-        The norm divides each cell by one number. So what `norm1` makes of terms @ weights are the terms,
-        divided by that number, times weights that are the same for all cells.
-
-        Args:
-            terms: (B, T, C, P) of `Attention.between_encoded_cells`.
-            sums: (B, T, C, E) terms @ weights.
-
-        Returns:
-            (B, C, T, P).
-        """
-        variance = sums.var(dim=-1, correction=0, keepdim=True)
-        return (terms * torch.rsqrt(variance + self.norm1.eps)).transpose(1, 2)
-
-    def attend_to_coordinates(
-        self, rows: torch.Tensor, coordinates: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        """As `attend_between_rows`, for `coordinates` (B, C, T, P) of training rows, weights (P, E)."""
-        to_cells = (weights - weights.mean(dim=1, keepdim=True)) * self.norm1.weight
-        attention = self.self_attention_between_datapoints
-        return self._after_attention(
-            rows, attention.to_coordinates(rows, coordinates, to_cells, self.norm1.bias)
-        )
-
-    def _after_attention(self, rows: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        rows = self.after(self.norm2, rows + attended)
+        rows = self.after(self.norm2, rows + self.self_attention_between_datapoints(read, k, v))
         read = self.before(self.norm3, rows)
         return self.after(self.norm3, rows + self.linear2(F.gelu(self.linear1(read))))
 
@@ -154,78 +125,29 @@ class Attention(nn.Module):
         v = torch.einsum("brhe,hde->brhd", mixed, v_weight.unflatten(0, heads)).flatten(2) + v_bias
         return self.out_proj(v).unsqueeze(2)
 
-    def between_encoded_cells(self, scalars: torch.Tensor, to_scores: torch.Tensor) -> torch.Tensor:
-        """The first layer's attention between columns, residual included: (B, R, C, S) -> terms (B, R, C, P).
+    def between_encoded_cells(self, scalars: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+        """The first layer's attention between columns, residual included: (B, R, C, S) -> (B, R, C, E).
 
         The embedded cells, scalars (B, R, C, S) @ basis (S, E), have rank S, as have their queries, keys and
-        values. So the attention runs on the scalars, with the basis multiplied into the weights of
-        `encoded_weights`; terms @ weights are the cells (B, R, C, E).
+        values. So the attention runs on the scalars, with the basis multiplied into the weights.
         """
-        is_feature = scalars.shape[-1] - 3
         with without_autocast(scalars):
-            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, S)
-            values = torch.cat([scalars[..., :is_feature], scalars[..., is_feature + 1 :]], dim=-1)
-            mixed = attend_explicitly(q, scalars, values)  # (B, R, CH, S - 1)
-            return torch.cat([mixed.reshape(*scalars.shape[:3], -1), scalars], dim=-1)  # (B, R, C, P)
-
-    def encoded_weights(self, basis: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weights of `between_encoded_cells`, for the basis (S, E) of the embedding.
-
-        Of the two scalars that say whether a cell is a feature or a target, one is enough in what a head
-        mixes, since its weights add up to 1: so there are P = H (S - 1) + S terms.
-
-        Returns:
-            (S, HS) from the scalars of a cell to the queries of its heads, and (P, E) from terms to cells.
-        """
-        is_feature = len(basis) - 3
-        with without_autocast(basis):
             # The bias multiplies the two scalars that are 1 in the cells of features and of targets.
-            has_bias = basis.new_tensor([0] * is_feature + [1, 0, 1]).unsqueeze(1)  # (S, 1)
+            has_bias = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, 1]).unsqueeze(1)
             qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (S, 3E)
             heads = (3, self.num_heads, basis.shape[1] // self.num_heads)
             q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, S, D) each
             to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (S, HS)
             to_output = v @ self.out_proj.weight.t().unflatten(0, heads[1:])  # (H, S, E)
-            numbers, of_feature, target, of_target = to_output.split([is_feature, 1, 1, 1], dim=1)
-            to_output = torch.cat([numbers, target, of_target - of_feature], dim=1)  # (H, S - 1, E)
-            of_scalars = basis + has_bias * (of_feature.sum(dim=0) + self.out_proj.bias)  # (S, E)
-            return to_scores, torch.cat([to_output.flatten(0, 1), of_scalars])
-
-    def to_coordinates(
-        self, rows: torch.Tensor, coordinates: torch.Tensor, to_cells: torch.Tensor, origin: torch.Tensor
-    ) -> torch.Tensor:
-        """As `forward`, for training cells that are `coordinates @ to_cells + origin`; -> (B, R, C, E).
-
-        With P coordinates, fewer than the numbers of all heads' keys and values, the heads read these: the
-        weights of keys and values are multiplied into those of queries and output. What the origin and the
-        bias add to the keys is the same for all keys of a query, which the softmax cancels.
-
-        Args:
-            rows: (B, R, C, E) that attend.
-            coordinates: (B, C, T, P) of the training rows.
-            to_cells: (P, E).
-            origin: (E,).
-        """
-        with without_autocast(rows):
-            heads = (self.num_heads, rows.shape[-1] // self.num_heads)
-            q_weight, k_weight, v_weight = (part.unflatten(0, heads) for part in self.in_proj_weight.chunk(3))
-            q_bias, _, v_bias = self.in_proj_bias.chunk(3)
-            to_keys = to_cells @ k_weight.transpose(1, 2) / math.sqrt(heads[1])  # (H, P, D)
-            q_bias = to_keys @ q_bias.view(*heads, 1)  # (H, P, 1)
-            q = F.linear(rows, (to_keys @ q_weight).flatten(0, 1), q_bias.flatten())  # (B, R, C, HP)
-            q = q.transpose(1, 2).unflatten(3, (heads[0], -1)).flatten(2, 3)  # (B, C, RH, P)
-            mixed = attend(q, coordinates, coordinates, scale=1.0)  # (B, C, RH, P)
-            mixed = mixed.unflatten(2, (-1, heads[0])).flatten(3).transpose(1, 2)  # (B, R, C, HP)
-            to_values = to_cells @ v_weight.transpose(1, 2)  # (H, P, D)
-            to_output = to_values @ self.out_proj.weight.t().unflatten(0, heads)  # (H, P, E)
-            bias = self.out_proj(F.linear(origin, v_weight.flatten(0, 1), v_bias))  # (E,)
-            return F.linear(mixed, to_output.flatten(0, 1).t(), bias)
+            q = (scalars @ to_scores).unflatten(-1, (self.num_heads, -1)).flatten(2, 3)  # (B, R, CH, S)
+            mixed = attend_explicitly(q, scalars, scalars)  # (B, R, CH, S)
+            mixed = mixed.reshape(*scalars.shape[:3], -1)  # (B, R, C, HS)
+            terms = torch.cat([mixed, scalars], dim=-1)  # (B, R, C, HS + S)
+            return F.linear(terms, torch.cat([to_output.flatten(0, 1), basis]).t(), self.out_proj.bias)
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None = None) -> torch.Tensor:
-    """softmax(scale q k') v for q (N, H, Q, D), k and v (N, H, S, D), by the fastest kernel.
-
-    The scale is 1 / sqrt(D) unless it is given.
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """softmax(q k' / sqrt(D)) v for q (N, H, Q, D), k and v (N, H, S, D), by the fastest kernel.
 
     Examples:
         >>> q, k = torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 7, 4)
@@ -233,12 +155,12 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | Non
         torch.Size([1, 2, 5, 4])
     """
     if k.shape[2] <= MAX_KEYS_EXPLICIT:
-        return attend_explicitly(q, k, v, scale=1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+        return attend_explicitly(q, k, v, scale=1 / math.sqrt(q.shape[-1]))
     if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return F.scaled_dot_product_attention(q, k, v)
     with without_autocast(q):  # the CPU's fused kernel is slow in bfloat16
         q, k, v = map(in_float32, (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 def attend_explicitly(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float = 1.0) -> torch.Tensor:

@@ -192,7 +192,7 @@ def predict(
     seconds = _timed([*calls.values()], repeats, "predict")
     difference = np.abs(classifier.predict_proba(x[rows:]) - forward()).max()
     kept = [
-        sum(part.nbytes for layer in fitted.ensemble_.training_rows.layers for part in layer) / 1e6
+        sum(part.nbytes for layer in fitted.ensemble_.training_rows.keys_and_values for part in layer) / 1e6
         for fitted in (classifier, ensemble)
     ]
     click.echo(

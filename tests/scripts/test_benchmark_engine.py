@@ -70,9 +70,8 @@ def test_predict_compares_equal_probabilities_and_shows_the_memory():
         "30 training rows x 3 features, 2 test rows, 1 threads, median [quartiles] of 2;"
     )
     assert float(output.split("differ by at most ")[1].split(":")[0]) < 1e-5
-    # Each of 30 rows has 8 bytes x 96 for 5 columns (one layer of 4 and one of the target alone) and 16
-    # numbers for each of the 4 columns in the first layer.
-    assert f"{30 * (8 * 96 * 5 + 4 * 16 * 4) / 1e6:.1f} MB of keys and values" in output
+    # 8 bytes x 96 x (2 layers of 4 columns and one of the target alone) for each of 30 rows.
+    assert f"{30 * 8 * 96 * 9 / 1e6:.1f} MB of keys and values" in output
     assert "of the 8 members of the default ensemble" in output
     parts = ["fit", "predict_proba"]
     assert [row[0] for row in table(output)[2:]] == [

@@ -242,7 +242,7 @@ def test_a_pickle_is_small_and_works_where_its_device_is_missing(model, monkeypa
     x = rng.normal(size=(500, 10))
     classifier = NanoTabPFNClassifier(model, "cpu", n_estimators=8).fit(x, x[:, 0] > 0)
     expected = classifier.predict_proba(x[:20])
-    cache = sum(part.nbytes for layer in classifier.ensemble_.training_rows.layers for part in layer)
+    cache = sum(part.nbytes for layer in classifier.ensemble_.training_rows.keys_and_values for part in layer)
     classifier.device = "cuda"  # as if it had been fitted there
     pickled = pickle.dumps(classifier)
     assert len(pickled) < 150_000 < cache

@@ -201,45 +201,37 @@ def test_training_rows_kept_give_the_same_logits(batch, num_train, num_test, num
     torch.testing.assert_close(torch.cat(one_by_one, dim=1), expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (3, 40), (4, 40)])
+@pytest.mark.parametrize("rows", [1, 3, 7])
 @pytest.mark.parametrize("num_features", [2, 17])
-def test_the_size_of_the_chunks_does_not_matter(monkeypatch, model, size, num_features):
-    x = torch.randn(3, 40, num_features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def test_the_size_of_the_chunks_does_not_matter(monkeypatch, model, rows, num_features):
+    x = torch.randn(2, 40, num_features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     y = (x[:, :25, 0] > 0).double()
     expected = logits_of(model, x, y, 25)
-    asked, decoded = [], []
-    monkeypatch.setattr(NanoTabPFNModel, "_chunk_size", lambda self, scalars: asked.append(0) or size)
-    decode = NanoTabPFNModel._decode
+    asked = []
     monkeypatch.setattr(
-        NanoTabPFNModel, "_decode", lambda self, cells: decoded.append(cells.shape[:2]) or decode(self, cells)
+        NanoTabPFNModel, "_rows_per_chunk", lambda self, scalars: asked.append(len(scalars)) or rows
     )
     got = model.predict(model.encode_training(x[:, :25], y), x[:, 25:])
-    assert len(asked) == 2
-    assert max(decoded) == (min(size[0], 3), min(size[1], 15))
+    assert asked == [2, 2]
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
 
 
-def test_chunks_are_of_whole_datasets_or_of_rows_of_one(monkeypatch):
-    model = NanoTabPFNModel()
-    _, usual = model._chunk_size(torch.empty(8, 9, 6, 4))
-    assert model._chunk_size(torch.empty(8, 9, 6, 4)) == (usual // 9, usual)
-    assert model._chunk_size(torch.empty(8, usual + 1, 6, 4)) == (1, usual)
-    architecture = nanotabpfn.model.architecture
-    monkeypatch.setattr(architecture, "CHUNK_BYTES", architecture.CHUNK_BYTES // 4)
-    assert model._chunk_size(torch.empty(8, 9, 6, 4))[1] == usual // 4
-    monkeypatch.setattr(architecture, "CHUNK_BYTES", 1)
-    assert model._chunk_size(torch.empty(8, 9, 6, 4)) == (1, 1)
+def test_chunks_grow_with_what_they_may_take(monkeypatch):
+    model, scalars = NanoTabPFNModel(), torch.empty(1, 9, 6, 4)
+    usual = model._rows_per_chunk(scalars)
+    monkeypatch.setattr(
+        nanotabpfn.model.architecture, "CHUNK_BYTES", nanotabpfn.model.architecture.CHUNK_BYTES // 4
+    )
+    assert model._rows_per_chunk(scalars) == usual // 4
+    monkeypatch.setattr(nanotabpfn.model.architecture, "CHUNK_BYTES", 1)
+    assert model._rows_per_chunk(scalars) == 1
 
 
-@pytest.mark.parametrize("pre_norm", [True, False])
-@pytest.mark.parametrize(("mean_pooling", "last"), [(False, 1), (True, 4)])
-def test_the_memory_that_training_rows_take_is_as_documented(pre_norm, mean_pooling, last):
-    model = NanoTabPFNModel(16, 2, 24, 3, 2, pre_norm=pre_norm, mean_pooling=mean_pooling)
+def test_the_memory_that_training_rows_take_is_as_documented():
+    model = NanoTabPFNModel(16, 2, 24, 3, 2)
     kept = model.encode_training(torch.randn(1, 50, 4), torch.zeros(1, 50))
-    size = sum(part.nbytes for layer in kept.layers for part in layer)
-    coordinates = 2 * (1 + 2) + 1 + 3
-    first = 8 * 16 * 5 if pre_norm else 4 * coordinates * 5
-    assert size == 50 * (first + 8 * 16 * (5 + last))
+    size = sum(part.nbytes for keys_and_values in kept.keys_and_values for part in keys_and_values)
+    assert size == 50 * 8 * 16 * ((3 - 1) * 5 + 1)
 
 
 MEMORY = """

@@ -104,7 +104,7 @@ def test_logits_and_gradients_equal_the_plain_models(
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_training_rows_kept_and_chunks_give_the_same_logits(monkeypatch, name, rows, num_layers):
     model, (x, y) = make_model(name, num_layers=num_layers), make_table()
-    monkeypatch.setattr(NanoTabPFNModel, "_chunk_size", lambda self, scalars: (1, rows))
+    monkeypatch.setattr(NanoTabPFNModel, "_rows_per_chunk", lambda self, scalars: rows)
     got = model.predict(model.encode_training(x[:, :9], y[:, :9]), x[:, 9:])
     torch.testing.assert_close(got, logits_of(model, x, y, 9), rtol=0, atol=1e-10)
 
