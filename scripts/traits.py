@@ -15,7 +15,7 @@ from page_parts import write_part
 from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 
-from nanotabpfn.evaluation.protocol import Task, prepare
+from nanotabpfn.evaluation.protocol import prepare
 from nanotabpfn.evaluation.suites import load_suites
 from priors import PRESETS, generate, with_overrides
 
@@ -38,7 +38,7 @@ def few_values(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def rare_values(x: np.ndarray, y: np.ndarray) -> float:
-    """Of the columns with at most 20 values, those with a value in under 2% of the rows."""
+    """Of the columns with at most 20 values, those with one in under 2% of the rows; 0 if there are none."""
     counts = [np.unique(column, return_counts=True)[1] for column in x.T]
     return float(np.mean([found.min() < RARE * len(x) for found in counts if len(found) <= FEW_VALUES] or 0))
 
@@ -73,15 +73,7 @@ TRAITS: dict[Callable[[np.ndarray, np.ndarray], float], str] = {
 
 def real_tables() -> list[tuple[np.ndarray, np.ndarray]]:
     """(x, y) of the rows of each table."""
-    return [_whole(prepare(table)) for table in load_suites(SUITES)]
-
-
-def _whole(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    fold = task.folds[0]
-    x = np.empty((len(task.y), task.num_features))
-    x[fold.test_rows] = fold.x_test
-    x[np.setdiff1d(np.arange(len(x)), fold.test_rows)] = fold.x_train
-    return x, task.y
+    return [(task.x, task.y) for task in map(prepare, load_suites(SUITES))]
 
 
 def prior_tables(name: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

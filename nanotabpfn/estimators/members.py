@@ -14,7 +14,7 @@ O outputs.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -217,21 +217,19 @@ def fit_forms(members: Sequence[Member], x: np.ndarray) -> Forms:
     >>> fit_forms(members, x).places
     [0, 1, 2, 3, 0, 1, 2, 3]
     """
-    distinct: dict[tuple, Member] = {}
-    for member in members:
-        distinct.setdefault((member.view, *member.features), member)
-    found = list(distinct)
-    powered = [member.features for member in distinct.values() if VIEWS[member.view].power]
+    keys = [(member.view, *member.features) for member in members]
+    place_of = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    distinct = [members[keys.index(key)] for key in place_of]
+    powered = [member.features for member in distinct if VIEWS[member.view].power]
     normalizer = fit_normalizer(x, np.unique(np.concatenate(powered))) if powered else None
     components = [
         fit_components(table) if VIEWS[member.view].components else None
-        for member, table in zip(distinct.values(), _columns(distinct.values(), normalizer, x), strict=True)
+        for member, table in zip(distinct, _columns(distinct, normalizer, x), strict=True)
     ]
-    places = [found.index((member.view, *member.features)) for member in members]
-    return Forms(normalizer, list(distinct.values()), components, places)
+    return Forms(normalizer, distinct, components, [place_of[key] for key in keys])
 
 
-def _columns(members: Iterable[Member], normalizer: Normalizer | None, x: np.ndarray) -> list[np.ndarray]:
+def _columns(members: Sequence[Member], normalizer: Normalizer | None, x: np.ndarray) -> list[np.ndarray]:
     """What each member reads (N, f) of rows (N, F), before it is rotated."""
     normal = x if normalizer is None else normalizer.transform(x)
     return [(normal if VIEWS[member.view].power else x)[:, member.features] for member in members]

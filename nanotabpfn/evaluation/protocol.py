@@ -73,6 +73,15 @@ class Task(NamedTuple):
         """`classification` or `regression`."""
         return "regression" if self.classes is None else "classification"
 
+    @property
+    def x(self) -> np.ndarray:
+        """The cells (R, F) of all rows, in the order of `y`, as the first fold encodes them."""
+        fold = self.folds[0]
+        x = np.empty((len(self.y), self.num_features))
+        x[fold.test_rows] = fold.x_test
+        x[np.setdiff1d(np.arange(len(x)), fold.test_rows)] = fold.x_train
+        return x
+
 
 def prepare(table: Table | Task, problem_type: str = "classification", sample: int = 0) -> Task:
     """The rows, folds and encoded cells of `table` under the protocol; a Task is returned as it is.

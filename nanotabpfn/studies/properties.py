@@ -43,16 +43,14 @@ def properties_of_tables(tasks: tuple[Task, ...]) -> dict[str, np.ndarray]:
     """Name of the table -> its PROPERTIES (P,), on the rows and with the encoding of the protocol."""
     found = {}
     for number, task in enumerate(tasks):
-        fold = task.folds[0]
-        x = np.empty((len(task.y), fold.x_train.shape[1]))
-        x[fold.test_rows] = fold.x_test
-        x[np.setdiff1d(np.arange(len(task.y)), fold.test_rows)] = fold.x_train
         # The rows of a file may be sorted by class; those of a prior's dataset never are.
         is_classification = task.problem_type == "classification"
         classes = task.y if is_classification else None
-        halves = train_test_split(np.arange(len(x)), test_size=0.5, stratify=classes, random_state=SEED)
+        halves = train_test_split(np.arange(len(task.y)), test_size=0.5, stratify=classes, random_state=SEED)
         rows = np.concatenate(halves)
-        found[task.name] = properties_of(x[rows], task.y[rows], len(halves[0]), number, is_classification)
+        found[task.name] = properties_of(
+            task.x[rows], task.y[rows], len(halves[0]), number, is_classification
+        )
     return found
 
 

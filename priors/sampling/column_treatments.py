@@ -155,7 +155,7 @@ def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None
     [[-1.0, 1.0, 3.0]]
     """
     if is_missing is None:
-        fitted = scaled_columns(columns, num_train)
+        fitted = _scaled_columns(columns, num_train)
         return fitted and fitted[0]
     origin = columns[:, :1].copy()
     train = columns[:, :num_train] - origin
@@ -167,7 +167,7 @@ def fit_scale(columns: np.ndarray, num_train: int, is_missing: np.ndarray | None
     return Scale(origin, mean, std[:, None]) if std.min() > 1e-6 else None
 
 
-def scaled_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarray] | None:
+def _scaled_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarray] | None:
     """`fit_scale` and what its scale makes of the columns (F, R), in one pass."""
     origin = columns[:, :1].copy()
     scaled = columns - origin
@@ -227,5 +227,5 @@ def fitted_columns(columns: np.ndarray, num_train: int) -> tuple[Scale, np.ndarr
     """
     if not all_finite(columns):
         return None
-    fitted = scaled_columns(columns, num_train)
+    fitted = _scaled_columns(columns, num_train)
     return fitted if fitted and _are_distinct(fitted[1]) else None

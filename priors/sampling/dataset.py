@@ -87,7 +87,7 @@ class Table(NamedTuple):
         Args:
             sample: that of the table, or its counterfactual under an intervention.
         """
-        return _observed(structure, sample, self.rows)
+        return _columns(structure, sample, self.rows), sample.values(structure.target)[self.rows]
 
 
 class NoDatasetError(RuntimeError):
@@ -342,7 +342,7 @@ def _sample_table(
     may_lack_a_class = classes is not None and isinstance(rows, np.ndarray)
     if may_lack_a_class and not has_every_class(target.y, sizes.num_classes, sizes.num_train):
         raise Refused("values")
-    values, _ = _observed(structure, sample, rows)
+    values = _columns(structure, sample, rows)
     is_categorical = [node in model.categorical for node in structure.features]
     for attempt in range(TABLE_DRAWS):
         features = fit_features(config, values, is_categorical, sizes.num_train, streams.table)
@@ -361,11 +361,9 @@ def _draw_rows(config: PriorConfig, rng: np.random.Generator) -> np.ndarray | sl
     """
     if config.duplicate_fraction[1] == 0:
         return slice(None)
-    share, (repeats, places) = (
-        config.duplicate_fraction.at(rng.random()),
-        rng.random((2, config.num_datapoints)),
-    )
-    repeats = repeats < share
+    share = config.duplicate_fraction.at(rng.random())
+    chances, places = rng.random((2, config.num_datapoints))
+    repeats = chances < share
     repeats[0] = False
     originals = (~repeats).nonzero()[0]
     num_before = (~repeats).cumsum()  # of a row that repeats another: the originals before it
@@ -423,14 +421,10 @@ def _sample_shifted(
     raise Refused("values")
 
 
-def _observed(
-    structure: Structure, sample: Sample, rows: np.ndarray | slice
-) -> tuple[np.ndarray, np.ndarray]:
-    """The values (F, R) of the features and (R,) of the target in these rows."""
+def _columns(structure: Structure, sample: Sample, rows: np.ndarray | slice) -> np.ndarray:
+    """The values (F, R) of the features in these rows."""
     columns = sample.columns(structure.features)
-    if isinstance(rows, np.ndarray):
-        columns = columns.take(rows, axis=1)
-    return columns, sample.values(structure.target)[rows]
+    return columns.take(rows, axis=1) if isinstance(rows, np.ndarray) else columns
 
 
 REMEDIES = {

@@ -1,6 +1,5 @@
 """A random structural causal model: drawn from a config and a graph, node by node."""
 
-from bisect import bisect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from priors.presets import check_config
 from priors.registry import nearest_or_all
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
 from priors.sampling.own_families import find_family
+from priors.sampling.ranges_and_weights import from_range
 from priors.sampling.scm import SCM
 from priors.streams import draw_states, generator_of
 
@@ -237,13 +237,11 @@ def _with_parameters(
     family, slots = find_family(registry, name), config.parameter_slots.get(name)
     if not slots and not known:
         return family
-    uniforms, all_ends, parameters = draws.uniforms[place], draws.ends, dict(known)
-    for parameter, (slot, values) in slots.items() if slots else ():
-        if parameter not in parameters:
-            ends = all_ends.get(slot)
-            uniform = uniforms[slot]
-            parameters[parameter] = values.at(uniform) if ends is None else values[bisect(ends, uniform)]
-    return partial(family, **parameters)
+    uniforms, drawn = draws.uniforms[place], {}
+    for parameter, (slot, values) in (slots or {}).items():
+        if parameter not in known:
+            drawn[parameter] = from_range(values, uniforms[slot], draws.ends.get(slot))
+    return partial(family, **drawn, **known)
 
 
 def _scaled(noise: Noise, scale: float, num_datapoints: int, rng: np.random.Generator) -> np.ndarray:

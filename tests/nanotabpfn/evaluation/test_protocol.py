@@ -344,3 +344,12 @@ def test_a_model_whose_weights_are_nan_is_refused_by_the_command(tmp_path):
     result = CliRunner().invoke(main, ["evaluate", "--model", str(tmp_path)])
     assert result.exit_code == 2
     assert "decoder.linear2.bias has numbers that are not finite" in result.output
+
+
+def test_the_cells_of_a_task_are_in_the_order_of_its_targets():
+    x = np.arange(40.0).reshape(20, 2)
+    task = prepare(Table("ordered", x, np.arange(20) % 2))
+    np.testing.assert_array_equal(task.x, x)
+    large = prepare(Table("large", np.arange(300.0)[:, None], np.arange(300) % 2))
+    assert large.x.shape == (200, 1)
+    np.testing.assert_array_equal(large.x[:, 0] % 2, large.y)
