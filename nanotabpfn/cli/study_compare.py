@@ -1,9 +1,10 @@
 """What `nanotabpfn study compare` shows of two finished studies."""
 
+from math import isnan
 from pathlib import Path
 
 from nanotabpfn.studies.report.blocks import metric_name
-from nanotabpfn.studies.report.compare_studies import StudiesCompared, compare_studies
+from nanotabpfn.studies.report.compare_studies import RanksCompared, StudiesCompared, compare_studies
 from priors.console import printable, report
 from priors.settings import write_setting
 
@@ -18,6 +19,7 @@ def show_comparison(first: Path, second: Path, as_json: bool) -> None:
         "tables": found.tables,
         "level": found.level,
         "rows": [row._asdict() for row in found.rows],
+        "ranks": [ranks._asdict() for ranks in found.ranks],
         "why_no_effects": found.why_no_effects,
     }
     report(as_json, printable("\n".join(lines(first, second, found))), document)
@@ -48,10 +50,27 @@ def lines(first: Path, second: Path, found: StudiesCompared) -> list[str]:
             f"  {row.arm:<{width}}  {row.a:{sign}8.4f}  {row.b:{sign}8.4f}  {row.difference:+8.4f}  "
             f"{low:+.4f} to {high:+.4f}  {row.p_value:.2g}"
         )
+    text += [line for ranks in found.ranks for line in _ranks_lines(ranks, found.level)]
     if found.why_no_effects:
         text += ["", f"Effects are not compared: {found.why_no_effects}."]
     return [
         *text,
         "",
         "Intervals have tables as units, paired, and seeds in each study that has several.",
+    ]
+
+
+def _ranks_lines(ranks: RanksCompared, level: float) -> list[str]:
+    low, high = ranks.interval
+    repeated = [
+        f"{value:.2f} ({name})"
+        for name, value in (("A", ranks.repeated_a), ("B", ranks.repeated_b))
+        if not isnan(value)
+    ]
+    others = f"; the same study with other seeds would have {' and '.join(repeated)}" if repeated else ""
+    return [
+        "",
+        f"Ranks of the {ranks.num_arms} arms that are the same in both, {metric_name(ranks.metric)}: "
+        f"Spearman's correlation {ranks.correlation:.2f}",
+        f"({level:.0%} interval with arms as units {low:.2f} to {high:.2f}){others}.",
     ]

@@ -20,6 +20,7 @@ from scipy import optimize, stats
 
 NUM_RESAMPLES = 10_000
 SMALLEST_LOG_P = -34.0
+MAX_RANK_CORRELATION = 1 - 1e-9  # Fisher's scale is infinite at 1
 SEED = 0  # of the resampling: the same records give the same report
 
 
@@ -216,6 +217,44 @@ def trend(scores: np.ndarray, doses: np.ndarray) -> np.ndarray:
         raise ValueError(f"doses must differ, got {doses}")
     centred = np.asarray(doses, float) - np.mean(doses)
     return np.tensordot(centred / np.square(centred).sum() * np.ptp(doses), scores, axes=1)
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """Spearman's rank correlation of x and y (A,), and its interval with arms as units.
+
+    The interval is Fisher's, with the standard error sqrt((1 + r^2 / 2) / (A - 3)) on his scale (Bonett,
+    Wright, Psychometrika 65 (2000) 23-28). NaN where all values of one are equal, or with fewer than 4 arms.
+
+    Examples:
+        >>> r, (low, high) = rank_correlation(np.arange(12), np.array([1, 0, 2, 3, 5, 4, 6, 7, 9, 8, 10, 11]))
+        >>> round(r, 3), round(low, 3), round(high, 3)
+        (0.979, 0.901, 0.996)
+    """
+    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan"), (float("nan"), float("nan"))
+    r = float(stats.spearmanr(x, y).statistic)
+    bounded = np.clip(r, -MAX_RANK_CORRELATION, MAX_RANK_CORRELATION)
+    half = stats.norm.isf((1 - level) / 2) * np.sqrt((1 + r**2 / 2) / (len(x) - 3))
+    low, high = np.tanh(np.arctanh(bounded) + np.array([-half, half]))
+    return r, (float(low), float(high))
+
+
+def repeatability(scores: np.ndarray) -> float:
+    """The rank correlation that the arms of scores (A, U) would have with the same arms trained with as many
+    other seeds: that between two seeds, the mean over all pairs, stepped up to the mean of U seeds
+    (Spearman-Brown). 0 if two seeds have none in common, NaN with one seed.
+
+    Examples:
+        >>> arms = np.arange(6.0)
+        >>> repeatability(np.stack([arms, arms], axis=1)), repeatability(arms[:, None])
+        (1.0, nan)
+    """
+    num_seeds = scores.shape[1]
+    pairs = [(i, j) for i in range(num_seeds) for j in range(i)]
+    if not pairs:
+        return float("nan")
+    of_one = max(0.0, float(np.mean([rank_correlation(scores[:, i], scores[:, j])[0] for i, j in pairs])))
+    return num_seeds * of_one / (1 + (num_seeds - 1) * of_one)
 
 
 class Ranks(NamedTuple):

@@ -1,6 +1,6 @@
 """Two finished studies: in which settings they differ, and whether the second finds what the first did.
 
-Axis letters: D data seeds, M model seeds, T tables that both studies have.
+Axis letters: A arms, D data seeds, M model seeds, T tables that both studies have, U trainings of an arm.
 """
 
 from pathlib import Path
@@ -11,9 +11,18 @@ import numpy as np
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores, complete_seeds
 from nanotabpfn.studies.saved import SavedStudy, read_records, read_saved
 from nanotabpfn.studies.spec import DRAWN, StudyError
-from nanotabpfn.studies.statistics import mean_interval, mean_p_value, seed_parts
+from nanotabpfn.studies.statistics import (
+    mean_interval,
+    mean_p_value,
+    rank_correlation,
+    repeatability,
+    seed_parts,
+)
 from priors.audit.compare import holm
 from priors.settings import differences
+
+MIN_RANKED = 8
+"""Fewer arms than these say nothing about ranks: the interval would be wider than from 0 to 0.9."""
 
 
 class Compared(NamedTuple):
@@ -32,6 +41,22 @@ class Compared(NamedTuple):
     """Adjusted for the number of rows of this kind and metric (Holm)."""
 
 
+class RanksCompared(NamedTuple):
+    """Whether two studies rank the arms that both have alike, by their means over tables and seeds."""
+
+    metric: str
+    num_arms: int
+    """Arms without controls; those of random designs, where both studies drew the same."""
+    correlation: float
+    """Spearman's."""
+    interval: tuple[float, float]
+    """With arms as units."""
+    repeated_a: float
+    """The correlation that A would have with a repetition of A with as many other seeds: the luck of seeds
+    lowers it, as it lowers `correlation`. NaN if A has one seed."""
+    repeated_b: float
+
+
 class StudiesCompared(NamedTuple):
     """The result of `compare_studies`."""
 
@@ -40,6 +65,8 @@ class StudiesCompared(NamedTuple):
     tables: list[str]
     level: float
     rows: list[Compared]
+    ranks: list[RanksCompared]
+    """For each metric; empty if fewer than `MIN_RANKED` arms are in both."""
     why_no_effects: str
     """Empty if effects are compared."""
 
@@ -72,7 +99,8 @@ def compare_studies(first: str | Path, second: str | Path) -> StudiesCompared:
     folders = Path(first), Path(second)
     saved = [read_saved(folder) for folder in folders]
     records = [read_records(folder) for folder in folders]
-    study, rows, tables, why_no_effects = saved[0].study, [], [], ""
+    study, rows, ranks, tables, why_no_effects = saved[0].study, [], [], [], ""
+    same = _same_arms(*saved)
     for metric in (study.metric, study.second_metric):
         a, b = (Scores(one, own, metric) for one, own in zip(saved, records, strict=True))
         for scores, folder in ((a, folders[0]), (b, folders[1])):
@@ -81,8 +109,7 @@ def compare_studies(first: str | Path, second: str | Path) -> StudiesCompared:
         tables = [name for name in a.tables if name in b.tables]
         if not tables:
             raise StudyError(f"{first} and {second} have no table in common: {a.suite} and {b.suite}")
-        # Drawn arms of two studies may have the same names, and be other priors.
-        arms = [arm for arm in a.arms if arm in b.arms and DRAWN not in (a.roles[arm], b.roles[arm])]
+        arms = [arm for arm in a.single_arms if arm in b.single_arms]
         if not arms:
             raise StudyError(
                 f"{first} and {second} have no arm in common: {', '.join(a.arms)} and {', '.join(b.arms)}"
@@ -96,10 +123,37 @@ def compare_studies(first: str | Path, second: str | Path) -> StudiesCompared:
             others = [arm for arm in arms if arm not in (a.reference, *LEARNS_NOTHING)]
             effects = {arm: (_effect(a, arm, tables), _effect(b, arm, tables)) for arm in others}
             rows += _compared("effect", effects, a)
+        ranks += _ranks(a, b, [arm for arm in same if arm in a.of and arm in b.of], tables)
     if not rows:
         raise StudyError(f"{first} and {second} have no arm with scores on all of their common tables")
     settings = differences(*map(_settings_of, saved))
-    return StudiesCompared(settings, tables, study.level, rows, why_no_effects)
+    return StudiesCompared(settings, tables, study.level, rows, ranks, why_no_effects)
+
+
+def _same_arms(first: SavedStudy, second: SavedStudy) -> list[str]:
+    """Names of the arms, without controls, that are the same priors in both: drawn arms of two studies may
+    have the same names, and be other priors."""
+    priors = {arm.name: (arm.config, description) for arm, description in second.arms}
+    return [
+        arm.name
+        for arm, description in first.arms
+        if arm.role in ("arm", DRAWN) and priors.get(arm.name) == (arm.config, description)
+    ]
+
+
+def _ranks(a: Scores, b: Scores, arms: list[str], tables: list[str]) -> list[RanksCompared]:
+    pairs = [(_by_seed(a, arm, tables), _by_seed(b, arm, tables)) for arm in arms]
+    whole = [pair for pair in pairs if all(np.isfinite(values).all() for values in pair)]
+    if len(whole) < MIN_RANKED:
+        return []
+    of_a, of_b = (np.stack(values) for values in zip(*whole, strict=True))  # (A, U) each
+    found = rank_correlation(of_a.mean(axis=1), of_b.mean(axis=1), a.study.level)
+    return [RanksCompared(a.metric, len(whole), *found, repeatability(of_a), repeatability(of_b))]
+
+
+def _by_seed(scores: Scores, arm: str, tables: list[str]) -> np.ndarray:
+    """(U,) means over `tables`, one for each cell of the arm; NaN where one is missing."""
+    return scores.of[arm][:, :, [scores.tables.index(name) for name in tables]].mean(axis=2).ravel()
 
 
 def _settings_of(saved: SavedStudy) -> dict[str, Any]:

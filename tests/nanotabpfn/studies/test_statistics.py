@@ -15,6 +15,8 @@ from nanotabpfn.studies.statistics import (
     bootstrap_interval,
     compare,
     mean_interval,
+    rank_correlation,
+    repeatability,
     shows_difference,
     trend,
     variance_components,
@@ -268,3 +270,36 @@ def test_a_trend_is_not_shown_more_often_than_allowed_and_a_known_one_is():
         assert low <= np.mean(np.abs(found.mean(axis=(1, 2, 3))) > half) <= high
     with pytest.raises(ValueError, match="doses must differ"):
         trend(np.zeros((2, 1, 1, 1)), np.ones(2))
+
+
+def test_the_rank_correlation_is_of_ranks_and_its_interval_covers_the_truth():
+    rng, covered = np.random.default_rng(0), 0
+    true = 6 / np.pi * np.arcsin(0.7 / 2)  # of normal variables with a correlation of 0.7
+    for _ in range(2000):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 24).T
+        r, (low, high) = rank_correlation(x, y)
+        covered += low <= true <= high
+    assert covered / 2000 >= 0.935
+    assert rank_correlation(np.exp(x), y**3) == (r, (low, high))
+    assert rank_correlation(x, -y)[0] == pytest.approx(-r)
+    assert r == pytest.approx(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+    low, high = rank_correlation(x, x)[1]
+    assert 0.99 < low < high <= 1
+
+
+@pytest.mark.parametrize("y", [np.ones(12), np.arange(3)])
+def test_no_rank_correlation_without_ranks(y):
+    assert np.isnan(
+        [rank_correlation(np.arange(len(y)), y)[0], *rank_correlation(np.arange(len(y)), y)[1]]
+    ).all()
+
+
+def test_repeatability_is_the_correlation_with_other_seeds_of_the_same_arms():
+    rng = np.random.default_rng(0)
+    arms = rng.normal(size=(2000, 1))
+    once, again = (arms + rng.normal(0, 1, size=(2000, 3)) for _ in "ab")
+    expected = rank_correlation(once.mean(axis=1), again.mean(axis=1))[0]
+    assert repeatability(once) == pytest.approx(expected, abs=0.03)
+    assert repeatability(rng.normal(size=(2000, 2))) == pytest.approx(0, abs=0.1)
+    assert repeatability(np.stack([arms[:, 0], -arms[:, 0]], axis=1)) == 0
+    assert np.isnan(repeatability(arms))

@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from simulated_study import TABLES, saved_study, simulate, study_of
+from simulated_study import ARM, SMALL, TABLES, saved_study, simulate, study_of
 
 from nanotabpfn.cli.main import main
+from nanotabpfn.studies.arms import varied_arms
 from nanotabpfn.studies.records import write_records
 from nanotabpfn.studies.report import compare_studies as module
 from nanotabpfn.studies.report.compare_studies import compare_studies
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import write_saved
-from nanotabpfn.studies.spec import StudyError
+from nanotabpfn.studies.spec import Study, StudyError
 from nanotabpfn.studies.statistics import seed_parts
 
 
@@ -119,3 +120,40 @@ def test_the_command_prints_both_and_as_json(first, tmp_path):
         if (row["arm"], row["kind"], row["metric"]) == ("same", "effect", "roc_auc")
     ]
     assert row["difference"] == pytest.approx(row["b"] - row["a"])
+
+
+def many(design_seed=0, seeds=(0, 1, 2)):
+    """A reference and 16 arms that draw two settings at random."""
+    vary = {"label_noise": "uniform(0, 0.4)", "mix": ["dataset", "node"]}
+    drawn = ARM | {"vary": vary, "design": "random", "num_arms": 16, "design_seed": design_seed}
+    return Study(**SMALL, arms={"base": ARM, "many": drawn}, data_seeds=seeds, model_seeds=seeds)
+
+
+def write_many(folder, study, slope, seed=0, without=None):
+    """Records in which the ROC AUC of an arm falls by `slope` times its label noise."""
+    folder.mkdir()
+    [design] = varied_arms(study)
+    means = {arm: 0.8 - slope * values["label_noise"] for arm, values in design.values.items()}
+    records = simulate(study.model_copy(update={"arms": dict.fromkeys(["base", *means], ARM)}), means, seed)
+    is_missing = (records["arm"] == without) & (records["data_seed"] == study.data_seeds[0])
+    write_saved(saved_study(study), folder)
+    write_records(records[~is_missing], folder)
+    return folder
+
+
+def test_ranks_are_those_of_the_arms_that_are_the_same_in_both(tmp_path):
+    first = write_many(tmp_path / "a", many(), slope=0.5)
+    second = write_many(tmp_path / "b", many(seeds=(3, 4)), slope=0.3, seed=1, without="many 03")
+    found = compare_studies(first, second)
+    assert {row.arm for row in found.rows} == {"base", "untrained", "scrambled", "repeated"}  # no drawn ones
+    [ranks, _] = found.ranks
+    assert (ranks.metric, ranks.num_arms) == ("roc_auc", 16)  # without "many 03", with the reference
+    assert 0.8 < ranks.interval[0] < ranks.correlation < ranks.interval[1] <= 1
+    assert min(ranks.repeated_a, ranks.repeated_b) > 0.9
+    result = CliRunner().invoke(main, ["study", "compare", str(first), str(second)])
+    assert "Ranks of the 16 arms that are the same in both, ROC AUC: Spearman's correlation" in result.output
+
+    opposite = write_many(tmp_path / "c", many(), slope=-0.5, seed=2)
+    assert compare_studies(first, opposite).ranks[0].correlation < -0.9
+    drawn_anew = write_many(tmp_path / "d", many(design_seed=1), slope=0.5)
+    assert compare_studies(first, drawn_anew).ranks == []  # only the reference is the same
