@@ -114,8 +114,8 @@ class PriorConfig:
     other, and through what."""
     graph: Annotated[OwnGraph | None, BeforeValidator(_own_graph)] = None
     """A graph of your own, the same for every dataset, in place of `graphs`. It says which nodes are features
-    and which is the target, and sets `num_features` and `num_nodes`; `target_position`, `allow_descendants`
-    and `relevant_fraction` then have no effect."""
+    and which is the target, and sets `num_features` and `num_nodes`. `graphs`, `hidden_fraction`,
+    `target_position`, `allow_descendants` and `relevant_fraction` then have no effect."""
     mechanisms: Annotated[Weights, weights_of(MECHANISMS)] = Field(
         default_factory=lambda: dict.fromkeys(
             ["linear", "mlp", "oblivious_trees", "random_fourier_features"], 1.0

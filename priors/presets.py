@@ -64,7 +64,7 @@ PRESETS: dict[str, PriorConfig] = Named(
 )
 
 PURPOSES: dict[str, str] = {
-    "default": "Ours: mixed graphs and mechanisms, plain tables, as noisy as real ones. Trains best so far.",
+    "default": "Ours: mixed graphs and mechanisms, plain tables, as noisy as real ones.",
     "mixed": "Every family and every effect on tables: the richest, and slower to learn from (docs/log.md).",
     "mlp-scm": "Perceptron-shaped graphs with perceptrons, after TabPFN v1 (Hollmann et al., 2023).",
     "tree-scm": "Tree ensembles as mechanisms: step functions; after TabForestPFN (Breejen et al., 2024).",
