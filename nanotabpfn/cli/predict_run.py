@@ -185,15 +185,23 @@ def _read_csv(pd: Any, path: Path, layout: Layout) -> "pd.DataFrame":
         first_line = file.readline()
         separator = layout.separator or max(SEPARATORS, key=lambda mark: len(_fields(first_line, mark)))
     _check_names(path, [name for name in _fields(first_line, separator) if name.strip()])
-    return pd.read_csv(
-        path,
-        sep=separator,
-        decimal=layout.decimal or ".",
-        encoding=encoding,
-        na_values=layout.na_values,
-        skipinitialspace=True,
-        low_memory=False,
-    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that no column takes
+            return pd.read_csv(
+                path,
+                sep=separator,
+                decimal=layout.decimal or ".",
+                encoding=encoding,
+                index_col=False,  # a separator at the end of each row does not make the first field its name
+                na_values=layout.na_values,
+                skipinitialspace=True,
+                low_memory=False,
+            )
+    except pd.errors.ParserWarning as warning:
+        raise PlainError(
+            f"{path}: its rows have more fields than its first line has names; name every column"
+        ) from warning
 
 
 def _fields(line: str, separator: str) -> list[str]:

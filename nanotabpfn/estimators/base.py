@@ -234,7 +234,7 @@ def warn_outside(
     if trained is None:
         return
     found = {"training rows": (rows, trained.rows), "features": (features, trained.features)}
-    if classes is not None:
+    if classes is not None and trained.classes is not None:
         found["classes"] = (classes, trained.classes)
     outside = [
         f"{count} {name} (trained on {low if low == high else f'{low} to {high}'})"

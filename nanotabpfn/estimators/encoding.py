@@ -62,7 +62,7 @@ class TableEncoder(BaseEstimator):
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
         decimals_: of each column, the decimal mark of its numbers in text.
-        dates_: of each column, whether it is of numbers, most of whose cells are dates.
+        dates_: of each column, whether most of its cells are dates; numbers among them count as missing.
         num_features_: G.
 
     >>> columns = [Column("size", np.array(["1,5", "2,5", "?"], dtype=object))]
@@ -77,11 +77,8 @@ class TableEncoder(BaseEstimator):
         """Learn the kinds of the columns, and what replaces missing cells."""
         self.levels_ = [column.levels for column in columns]
         self.decimals_ = [_decimal(column) for column in columns]
-        self.kinds_ = list(map(self._kind, columns, self.decimals_))
-        self.dates_ = [
-            kind == "number" and self._holds_dates(column)
-            for column, kind in zip(columns, self.kinds_, strict=True)
-        ]
+        self.dates_ = list(map(self._holds_dates, columns))
+        self.kinds_ = list(map(self._kind, columns, self.decimals_, self.dates_))
         numbers, categories = self._split(columns)
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
         self.categories_ = _category_encoder().fit(categories) if categories.size else None
@@ -116,23 +113,21 @@ class TableEncoder(BaseEstimator):
             elif kind == "ordered":
                 places = {level: float(place) for place, level in enumerate(levels)}
                 numbers.append(np.array([_place(cell, places) for cell in column.cells]))
-            elif self._holds_dates(column) != dates:
-                numbers.append(np.full(num_rows, math.nan))
             else:
-                numbers.append(self._as_numbers(column, decimal))
+                numbers.append(self._as_numbers(column, decimal, dates))
         return (
             np.column_stack(numbers) if numbers else np.empty((num_rows, 0)),
             np.column_stack(categories) if categories else np.empty((num_rows, 0), dtype=object),
         )
 
-    def _kind(self, column: Column, decimal: str) -> str:
-        """The kind of a training column; warns of cells in a column of numbers that are not numbers."""
+    def _kind(self, column: Column, decimal: str, dates: bool) -> str:
+        """The kind of a training column; warns of cells of another kind in a column of numbers or dates."""
         if column.levels is not None:
             return "ordered"
         if column.cells.dtype != object:
             return "number"
         marked = np.array([self._is_mark(cell) for cell in column.cells])
-        found = [number_in_cell(cell, column.name, decimal) for cell in column.cells[~marked]]
+        found = [_number(cell, column.name, decimal, dates) for cell in column.cells[~marked]]
         unreadable = [
             cell for cell, number in zip(column.cells[~marked], found, strict=True) if number is None
         ]
@@ -142,9 +137,10 @@ class TableEncoder(BaseEstimator):
         if len(unreadable) > MOST_UNREADABLE * (num_numbers + len(unreadable)):
             return "category"
         if unreadable:
+            what = "dates" if dates else "numbers"
             warnings.warn(
-                f"column {column.name!r} holds numbers, but {len(unreadable)} of its {len(column.cells)} "
-                f"training cells are other text and count as missing: {_listed(unreadable)}",
+                f"column {column.name!r} holds {what}, but {len(unreadable)} of its {len(column.cells)} "
+                f"training cells are not, and count as missing: {_listed(unreadable)}",
                 UnreadableCellsWarning,
                 stacklevel=2,
             )
@@ -164,11 +160,11 @@ class TableEncoder(BaseEstimator):
         present = [cell for cell in column.cells if not self._is_gap(cell, column.name)]
         return sum(map(is_date, present)) > len(present) / 2
 
-    def _as_numbers(self, column: Column, decimal: str) -> np.ndarray:
+    def _as_numbers(self, column: Column, decimal: str, dates: bool) -> np.ndarray:
         if column.cells.dtype != object:
-            return column.cells
+            return column.cells if column.dates == dates else np.full(len(column.cells), math.nan)
         found = [
-            math.nan if self._is_mark(cell) else number_in_cell(cell, column.name, decimal)
+            math.nan if self._is_mark(cell) else _number(cell, column.name, decimal, dates)
             for cell in column.cells
         ]
         return np.array([math.nan if number is None else number for number in found], dtype=np.float64)
@@ -224,6 +220,15 @@ class TableEncoder(BaseEstimator):
     def _is_gap(self, cell: Any, name: str) -> bool:
         """Whether a cell is missing in the table itself."""
         return self._is_mark(cell) or self._is_missing(cell, name)
+
+
+def _number(cell: Any, name: str, decimal: str, dates: bool) -> float | None:
+    """The number in a cell, or its days if the column is of dates; NaN where it is missing, None where it
+    is neither, or a date among numbers or a number among dates."""
+    number = number_in_cell(cell, name, decimal)
+    if number is None or math.isnan(number) or is_date(cell) == dates:
+        return number
+    return None
 
 
 class _Scale(BaseEstimator):

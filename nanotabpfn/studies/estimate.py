@@ -167,6 +167,8 @@ def _time_steps(model: NanoTabPFNModel, cell: Cell, study: Study, device: str) -
             on_step=lambda record: times.append(record["wall_time"]),
             **study.training,
         )
+    if len(times) <= TIMED_STEPS:  # Ctrl-C ends a training quietly
+        raise KeyboardInterrupt
     return (times[-1] - times[0]) / TIMED_STEPS
 
 

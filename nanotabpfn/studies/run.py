@@ -116,14 +116,18 @@ def _locked(folder: Path) -> Iterator[None]:
     Raises:
         StudyError: another process runs the study, or the folder cannot be written.
     """
+    lock = FileLock(folder / "lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock").acquire(blocking=False):
-            yield
+        lock.acquire(blocking=False)
     except Timeout:
         raise StudyError(f"{folder}: another process is running this study") from None
     except OSError as error:
         raise StudyError(f"{folder}: cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _outcomes(plan: Plan, jobs: list[Job], folder: Path, workers: Workers) -> Iterator[Outcome]:

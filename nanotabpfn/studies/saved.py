@@ -159,7 +159,15 @@ def read_saved(folder: str | Path) -> SavedStudy:
             )
     except FileNotFoundError as error:
         raise StudyError(f"{folder} holds no study: there is no {STUDY_FILE}") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, UntrustedNameError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        UntrustedNameError,
+    ) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
 
 

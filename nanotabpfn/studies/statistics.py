@@ -47,6 +47,7 @@ def bootstrap_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, 
 class Comparison(NamedTuple):
     """An arm minus the reference, with the sign such that more is better."""
 
+    seeds: tuple[int, int]  # numbers of data seeds and of model seeds, or of pairs and 1
     tables: np.ndarray  # (T,) differences, means over the seeds
     mean: float
     bootstrap: tuple[float, float]  # tables as units: these trained models, on other tables
@@ -147,6 +148,7 @@ def compare(differences: np.ndarray, level: float = 0.95) -> Comparison:
     half = float(mean_interval(parts, level)) if parts else float("nan")
     moved = tables[tables != 0]
     return Comparison(
+        differences.shape[:2],
         tables,
         mean,
         bootstrap_interval(tables, level),
@@ -175,6 +177,7 @@ def verdict(arm: str, reference: str, found: Comparison, adjusted: float, level:
     if np.isnan(found.error):
         return f"{arm} and {reference}: {found.mean:+.4f}, but one table and one seed show nothing."
     alone = ", on this one table alone" if len(found.tables) == 1 else ""
+    alone += ", of one training each" if found.seeds == (1, 1) else ""
     span = f"{found.mean:+.4f} ({low:+.4f} to {high:+.4f}{alone})"
     if low <= 0 <= high:
         small = -rope < low and high < rope
@@ -242,7 +245,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> tuple
 def repeatability(scores: np.ndarray) -> float:
     """The rank correlation that the arms of scores (A, U) would have with the same arms trained with as many
     other seeds: that between two seeds, the mean over all pairs, stepped up to the mean of U seeds
-    (Spearman-Brown). 0 if two seeds have none in common, NaN with one seed.
+    (Spearman-Brown). 0 if two seeds have none in common; NaN with one seed, or where one has equal arms.
 
     Examples:
         >>> arms = np.arange(6.0)
@@ -253,8 +256,8 @@ def repeatability(scores: np.ndarray) -> float:
     pairs = [(i, j) for i in range(num_seeds) for j in range(i)]
     if not pairs:
         return float("nan")
-    of_one = max(0.0, float(np.mean([rank_correlation(scores[:, i], scores[:, j])[0] for i, j in pairs])))
-    return num_seeds * of_one / (1 + (num_seeds - 1) * of_one)
+    of_one = np.maximum(0.0, np.mean([rank_correlation(scores[:, i], scores[:, j])[0] for i, j in pairs]))
+    return float(num_seeds * of_one / (1 + (num_seeds - 1) * of_one))
 
 
 class Ranks(NamedTuple):

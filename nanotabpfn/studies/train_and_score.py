@@ -43,8 +43,8 @@ from nanotabpfn.training.loop import train
 from nanotabpfn.training.run import (
     CONFIG_FILE,
     HISTORY_FILE,
+    DamagedRunError,
     Run,
-    RunError,
     checkpoints,
     create_run,
     read_settings,
@@ -109,7 +109,6 @@ def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) ->
         KeyboardInterrupt: the training was stopped by Ctrl-C.
     """
     cell, place = planned.cell, cell_folder(folder, planned.key)
-    begun, cpu_begun = time.time(), time.process_time()
     if not (place / CONFIG_FILE).exists():
         shorter = shorter_training(planned, finished_trainings(folder))
         if shorter is not None:
@@ -117,19 +116,28 @@ def train_cell(planned: PlannedCell, folder: Path, study: Study, device: str) ->
     (place / MODELS_FOLDER).mkdir(parents=True, exist_ok=True)
     torch.manual_seed(cell.model_seed)  # the same weights for every arm; `run_job` forks the generator
     model = NanoTabPFNModel(**planned.settings["model"])
-    num_skipped = 0
     with _open_run(place, _settings(planned, device)) as run:
+        cost = _Cost(run.state)
         if not cell.arm.has_prior:
             save_model(model, _model_path(place, 0))
         elif run.step < cell.arm.steps:
-            num_skipped = _train_from(run, model, planned, folder, study, device)
-    note = {
-        "seconds": time.time() - begun,
-        "cpu_seconds": time.process_time() - cpu_begun,
-        "num_skipped": num_skipped,
-        "begun": _has_begun(planned, folder) if cell.arm.has_prior else None,
-    }
+            _train_from(run, model, planned, folder, study, device, cost)
+    note = cost.so_far() | {"begun": _has_begun(planned, folder) if cell.arm.has_prior else None}
     write_atomically(place / DONE_FILE, json.dumps(note, indent=1).encode())
+
+
+class _Cost:
+    """What a training takes, with what it took before it was stopped, which its checkpoint holds."""
+
+    def __init__(self, state: dict[str, Any] | None):
+        self.before = (state or {}).get("cost", {"seconds": 0.0, "cpu_seconds": 0.0, "num_skipped": 0})
+        self.begun = {"seconds": time.time(), "cpu_seconds": time.process_time()}
+        self.num_skipped = 0  # damaged datasets
+
+    def so_far(self) -> dict[str, float]:
+        now = {"seconds": time.time(), "cpu_seconds": time.process_time()}
+        taken = {name: self.before[name] + now[name] - self.begun[name] for name in now}
+        return taken | {"num_skipped": self.before["num_skipped"] + self.num_skipped}
 
 
 def _has_begun(planned: PlannedCell, folder: Path) -> bool | None:
@@ -160,18 +168,27 @@ def _settings(planned: PlannedCell, device: str) -> dict[str, Any]:
 
 
 def _train_from(
-    run: Run, model: NanoTabPFNModel, planned: PlannedCell, folder: Path, study: Study, device: str
-) -> int:
-    """Train from where `run` is to the last step; returns the number of damaged datasets skipped."""
-    cell = planned.cell
+    run: Run,
+    model: NanoTabPFNModel,
+    planned: PlannedCell,
+    folder: Path,
+    study: Study,
+    device: str,
+    cost: _Cost,
+) -> None:
+    """Train from where `run` is to the last step."""
+    cell, last_kept = planned.cell, run.step
     loader = cell.arm.loader(study, cell.data_seed)
     if planned.warm_start is not None and run.state is None:
         _begin_at_warm_start(run, planned, loader, folder, study)
     loader.num_steps = cell.arm.steps - run.step
 
     def keep(averaged: NanoTabPFNModel, state: dict[str, Any]) -> None:
+        nonlocal last_kept
+        cost.num_skipped = loader.num_skipped
         save_model(averaged, _model_path(run.folder, state["step"]))
-        run.checkpoint(averaged, state)
+        run.checkpoint(averaged, state | {"cost": cost.so_far()})
+        last_kept = state["step"]
 
     train(
         model,
@@ -183,9 +200,8 @@ def _train_from(
         on_checkpoint=keep,
         **study.training,
     )
-    if run.step < cell.arm.steps:  # Ctrl-C ends a training quietly
+    if last_kept < cell.arm.steps:  # Ctrl-C ends a training quietly, even while the last model is written
         raise KeyboardInterrupt
-    return loader.num_skipped
 
 
 def _begin_at_warm_start(run: Run, planned: PlannedCell, loader: Loader, folder: Path, study: Study) -> None:
@@ -223,7 +239,7 @@ def _open_run(place: Path, settings: dict[str, Any]) -> Iterator[Run]:
     with ExitStack() as stack:
         run = None
         if (place / CONFIG_FILE).exists():
-            with suppress(RunError, CheckpointError):
+            with suppress(DamagedRunError, CheckpointError):
                 earlier = read_settings(place)
                 start = {"from": earlier["from"]} if "from" in earlier else {}  # of its warm start
                 run = stack.enter_context(resume_run(place, settings | start))

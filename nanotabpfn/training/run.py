@@ -45,6 +45,10 @@ class RunError(Exception):
     """A directory that holds no valid run; the message names the file and says what is wrong."""
 
 
+class DamagedRunError(RunError):
+    """A run whose settings or history cannot be read, or contradict its last checkpoint."""
+
+
 class WriteError(RunError):
     """A run that can no longer be written, on a full disk for instance; it can be resumed later."""
 
@@ -53,7 +57,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """The settings of the run in `folder`.
 
     Raises:
-        RunError: there is none, or its config.json cannot be read.
+        RunError: there is none, or the disk cannot be read.
+        DamagedRunError: its config.json holds no settings.
 
     Examples:
         >>> read_settings(Path("absent"))
@@ -65,10 +70,12 @@ def read_settings(folder: Path) -> dict[str, Any]:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{folder} holds no run: there is no {CONFIG_FILE}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RunError(f"{file}: cannot be read: {error}") from error
+    except ValueError as error:
+        raise DamagedRunError(f"{file}: cannot be read: {error}") from error
     if not isinstance(settings, dict):
-        raise RunError(f"{file}: must hold the settings of a run, got {settings!r}")
+        raise DamagedRunError(f"{file}: must hold the settings of a run, got {settings!r}")
     return settings
 
 
@@ -213,7 +220,8 @@ def resume_run(folder: Path, settings: dict[str, Any], keep: int = 1) -> Iterato
         settings: of its config.json, which is replaced if they differ.
 
     Raises:
-        RunError: there is no run, another process is training in it, or its history is behind the checkpoint.
+        RunError: there is no run, another process is training in it, or it cannot be written.
+        DamagedRunError: its history is behind the checkpoint.
         CheckpointError: the last checkpoint is damaged.
 
     Examples:
@@ -291,7 +299,7 @@ def _cut_history(file: Path, num_steps: int) -> None:
     """Keep the first `num_steps` records; later steps, the last perhaps half-written, are repeated."""
     lines = file.read_bytes().splitlines(keepends=True)[:num_steps] if file.exists() else []
     if len(lines) < num_steps or not all(line.endswith(b"\n") for line in lines):
-        raise RunError(
+        raise DamagedRunError(
             f"{file}: has fewer records than the {num_steps} steps of the last checkpoint; was it changed?"
         )
     if file.exists() and file.stat().st_size > sum(map(len, lines)):

@@ -82,6 +82,10 @@ def restore(
         Traceback (most recent call last):
         nanotabpfn.training.state.StateError: Error(s) in loading state_dict for NanoTabPFNModel:...
     """
+    groups = state["optimizer"]["groups"]
+    own = [group.keys() for group in optimizer.state_dict()["param_groups"]]
+    if [group.keys() for group in groups] != own:
+        raise StateError("the state is of another optimizer or another schedule")
     try:
         if hasattr(prior, "load_state_dict"):
             prior.load_state_dict(state["loader"])
@@ -89,7 +93,7 @@ def restore(
         optimizer.load_state_dict(
             {
                 "state": dict(enumerate(state["optimizer"]["state"])),
-                "param_groups": state["optimizer"]["groups"],
+                "param_groups": groups,
             }
         )
     except (RuntimeError, ValueError) as error:

@@ -290,11 +290,12 @@ class Sample:
         factual: "Sample | None" = None,
     ):
         self.scm, self.num_datapoints, self.states, self.factual = scm, num_datapoints, states, factual
+        self.given = given or {}
         self.rows = np.empty((len(scm.nodes), num_datapoints), np.float32)  # (V, R)
         self.signals, self.unconverted = {}, {}  # place -> (R,), before standardizing and before conversion
         self.changed = set()  # places of the nodes that differ from `factual`
         self.computed = set()
-        for node, values in (given or {}).items():
+        for node, values in self.given.items():
             place = scm.places[node]
             self.rows[place] = values
             self.computed.add(place)
@@ -327,21 +328,25 @@ class Sample:
         Nodes that are set and their descendants differ. The descendants have the same mechanisms and the same
         noise, row by row; what a node computes from all rows (mean and standard deviation in `standardize`,
         cuts in `relative`) is computed from this sample, without the intervention.
+
+        Nodes that are set in this sample stay set, and of a counterfactual the intervention is added to its
+        own.
         """
-        return Sample(self.scm, self.num_datapoints, self.states, given, self)
+        return Sample(
+            self.scm, self.num_datapoints, self.states, {**self.given, **given}, self.factual or self
+        )
 
     def _compute_with_ancestors(self, places: list[int]) -> None:
         scm, computed = self.scm, self.computed
-        parents, stack, needed = scm.parent_places, [*places], []
+        parents, stack, needed = scm.parent_places, [*places], set()
         while stack:
             found = stack.pop()
-            if found not in computed:
-                computed.add(found)
-                needed.append(found)
+            if found not in computed and found not in needed:
+                needed.add(found)
                 stack += parents[found]
-        needed.sort(key=scm.ranks.__getitem__)
-        for found in needed:
+        for found in sorted(needed, key=scm.ranks.__getitem__):
             self._compute(found)
+            computed.add(found)
 
     def _compute(self, place: int) -> None:
         parents, factual = self.scm.parent_places[place], self.factual

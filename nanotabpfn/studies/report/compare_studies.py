@@ -53,7 +53,7 @@ class RanksCompared(NamedTuple):
     """With arms as units."""
     repeated_a: float
     """The correlation that A would have with a repetition of A with as many other seeds: the luck of seeds
-    lowers it, as it lowers `correlation`. NaN if A has one seed."""
+    lowers it, as it lowers `correlation`. NaN if A has one seed, or crossed ones, which are dependent."""
     repeated_b: float
 
 
@@ -148,7 +148,11 @@ def _ranks(a: Scores, b: Scores, arms: list[str], tables: list[str]) -> list[Ran
         return []
     of_a, of_b = (np.stack(values) for values in zip(*whole, strict=True))  # (A, U) each
     found = rank_correlation(of_a.mean(axis=1), of_b.mean(axis=1), a.study.level)
-    return [RanksCompared(a.metric, len(whole), *found, repeatability(of_a), repeatability(of_b))]
+    repeated = [
+        float("nan") if min(scores.of[arms[0]].shape[:2]) > 1 else repeatability(values)
+        for scores, values in ((a, of_a), (b, of_b))
+    ]
+    return [RanksCompared(a.metric, len(whole), *found, *repeated)]
 
 
 def _by_seed(scores: Scores, arm: str, tables: list[str]) -> np.ndarray:

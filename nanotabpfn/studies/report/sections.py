@@ -21,8 +21,8 @@ from nanotabpfn.studies.report.blocks import (
 )
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
-from nanotabpfn.studies.report.doses_section import dose_words, doses
-from nanotabpfn.studies.report.effects_section import effect_words, main_effects
+from nanotabpfn.studies.report.doses_section import dose_words, doses, responses
+from nanotabpfn.studies.report.effects_section import analyses, effect_words, main_effects
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
@@ -85,7 +85,7 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     study = saved.study
     blocks = nothing_learned(scores if scores.metric == "roc_auc" else second, records)
     blocks += [text(study.question)] if study.question else []
-    blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(study)]
+    blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(scores)]
     blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
@@ -136,12 +136,26 @@ def _missing_cells(saved: SavedStudy) -> list[Block]:
     ]
 
 
-def _single_seeds(study: Study) -> list[Block]:
-    return [
+def _single_seeds(scores: Scores) -> list[Block]:
+    study = scores.study
+    blocks = [
         warning(f"One {name}: the effect of another one is not measured, and not part of any interval.")
         for name, seeds in (("data seed", study.data_seeds), ("model seed", study.model_seeds))
         if len(seeds) == 1
     ]
+    complete = {name: found.seeds for name, (found, _) in scores.comparisons.items()}
+    complete |= {name: one.change.seeds for name, one in responses(scores).items()}
+    complete |= {name: one.shape[1:3] for name, one in analyses(scores).items()}
+    planned = next((values.shape[:2] for values in scores.of.values()), (1, 1))
+    alone = [
+        name
+        for name, own in complete.items()
+        if any(number == 1 < of for number, of in zip(own, planned, strict=True))
+    ]
+    if alone:
+        words = "So far, or without failed cells, one of several seeds is complete for"
+        blocks.append(warning(f"{words} {', '.join(alone)}: its luck is not part of these intervals."))
+    return blocks
 
 
 def _mixtures(saved: SavedStudy) -> list[Block]:

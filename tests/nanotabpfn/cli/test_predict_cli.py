@@ -103,6 +103,7 @@ def test_real_targets_with_their_quantiles(files, out):
         ({"test": "other.csv"}, "lacks columns that"),
         ({"train": "broken.parquet"}, "cannot be read"),
         ({"test": "empty.csv"}, "cannot be read"),
+        ({"test": "more.csv"}, "its rows have more fields than its first line has names"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, options, message):
@@ -114,6 +115,7 @@ def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, optio
         frame[["town", "size", "number"]].to_csv(files / "test.csv", index=False)
     (files / "broken.parquet").write_bytes(b"PAR1 no")
     (files / "empty.csv").write_text("")
+    (files / "more.csv").write_text("size,town\n1,0.5,Ulm\n2,0.7,Rom\n")
     if options.get("train") == "test.csv" and options["target"] == "town":
         frame = pd.read_csv(files / "test.csv")
         frame.loc[0, "town"] = None
@@ -124,6 +126,16 @@ def test_what_cannot_be_is_said_in_a_line_or_two_and_leaves_nothing(files, optio
     assert len(result.output.splitlines()) <= 2
     assert "Traceback" not in result.output
     assert not [*files.glob("*out*"), *files.glob("*.partial")]
+
+
+def test_a_separator_at_the_end_of_each_row_moves_no_column(files):
+    assert predict(files, out="expected.csv").exit_code == 0
+    for name in ("train.csv", "test.csv"):
+        first, *rows = (files / name).read_text().splitlines()
+        (files / name).write_text("\n".join([first, *(row + "," for row in rows)]) + "\n")
+    result = predict(files)
+    assert result.exit_code == 0, result.output
+    assert (files / "out.csv").read_bytes() == (files / "expected.csv").read_bytes()
 
 
 def european(files, encoding="utf-8", header=" size ;town"):

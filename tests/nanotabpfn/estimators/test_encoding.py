@@ -234,6 +234,26 @@ def test_a_column_without_any_cell_does_not_disagree():
     assert len(encode(dates, gaps)[2]) == 2
 
 
+def test_a_single_date_among_numbers_is_missing_whatever_else_the_table_holds():
+    later = column_of(["5", "2020-01-01", "6"])
+    assert encode(column_of(["1", "2", "3", "4"]), later)[2].tolist() == [[5.0], [2.5], [6.0]]
+    cells = [*map(str, range(18)), "2020-01-01"]
+    with pytest.warns(UnreadableCellsWarning, match=r"'n' holds numbers, but 1 of its 19 .*'2020-01-01'"):
+        kinds, got, _ = encode(column_of(cells))
+    assert kinds == ["number"]
+    np.testing.assert_array_equal(got[:, 0], [*range(18), 8.5])
+    assert encode(column_of([*map(str, range(8)), "2020-01-01"]))[0] == ["category"]  # more than a tenth
+
+
+def test_a_single_number_among_dates_is_missing():
+    days = [f"2020-01-{day:02}" for day in range(1, 20)]
+    with pytest.warns(UnreadableCellsWarning, match=r"'n' holds dates, but 1 of its 20 .*: '20'"):
+        kinds, got, _ = encode(column_of([*days, "20"]))
+    assert kinds == ["number"]
+    np.testing.assert_array_equal(got[:, 0] - 18262, [*range(19), 9])  # 18262 days from 1970 to 2020
+    assert got[:, 1].tolist() == [0] * 19 + [1]
+
+
 @pytest.mark.parametrize(
     ("cells", "sentinel"),
     [

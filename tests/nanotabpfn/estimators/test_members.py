@@ -108,6 +108,7 @@ def test_what_is_outside_of_the_trained_range_is_said_once_and_exactly():
     trained = TrainedRange(rows=(20, 500), features=(2, 10), classes=(2, 5))
     warn_outside(trained, rows=500, features=2, classes=5)
     warn_outside(None, rows=5000, features=2, classes=5)
+    warn_outside(TrainedRange(rows=(20, 500), features=(2, 10)), rows=500, features=2, classes=5)
     with pytest.warns(OutsideTrainedRangeWarning) as caught:
         warn_outside(trained, rows=501, features=12, classes=2)
     assert len(caught) == 1

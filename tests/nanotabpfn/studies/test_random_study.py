@@ -72,3 +72,16 @@ def test_few_of_the_drawn_arms_are_timed(tmp_path):
     found = estimate(plan_study(load_study(file)), tmp_path)
     assert len(found.step_seconds) == TIMED_DRAWN
     assert found.train_seconds == pytest.approx(5 * 9 * sum(found.step_seconds.values()) / TIMED_DRAWN)
+
+
+@pytest.mark.parametrize("num_steps", [0, 1])
+def test_ctrl_c_while_steps_are_timed_ends_the_plan(tmp_path, monkeypatch, num_steps):
+    """`train` ends quietly after it, with fewer steps than were asked for."""
+
+    def train(model, loader, on_step, **settings):
+        for _ in range(num_steps):
+            on_step({"wall_time": 0.1})
+
+    monkeypatch.setattr("nanotabpfn.studies.estimate.train", train)
+    with pytest.raises(KeyboardInterrupt):
+        estimate(plan_study(load_study(write_study(tmp_path / "study.json"))), tmp_path)

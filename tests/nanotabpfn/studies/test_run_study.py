@@ -1,5 +1,6 @@
 """Running a study: what is trained, what is kept, and how it resumes after any stop."""
 
+import errno
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from small_study import (
     write_study,
 )
 
+from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint
 from nanotabpfn.studies import train_and_score
 from nanotabpfn.studies.folder import state_of
 from nanotabpfn.studies.keys import plan_study
@@ -158,6 +160,73 @@ def test_a_damaged_cell_is_made_again(tmp_path):
     assert run({"a": prior()}, tmp_path).equals(records)
 
 
+def stopped(monkeypatch, step):
+    """The model after `step` cannot be written, once: Ctrl-C."""
+    save = train_and_score.save_model
+
+    def save_or_stop(model, path):
+        if str(path).endswith(f"step-{step:08}.safetensors"):
+            monkeypatch.setattr(train_and_score, "save_model", save)
+            raise KeyboardInterrupt
+        return save(model, path)
+
+    monkeypatch.setattr(train_and_score, "save_model", save_or_stop)
+
+
+@pytest.mark.parametrize("step", [4, 5])
+def test_ctrl_c_while_a_model_is_written_stops_the_study_and_it_resumes(tmp_path, monkeypatch, step):
+    whole = run({"a": prior()}, tmp_path / "whole")
+    stopped(monkeypatch, step)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study_of({"a": prior()}), tmp_path / "stopped")
+    assert not list((tmp_path / "stopped").glob("cells/*/done.json"))
+    assert run({"a": prior()}, tmp_path / "stopped").equals(whole)
+
+
+def test_the_cost_of_a_cell_includes_what_it_took_before_it_was_stopped(tmp_path, monkeypatch):
+    stopped(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study_of({"a": prior()}), tmp_path)
+    [file] = tmp_path.glob("cells/*/checkpoints/*")
+    before = load_state(file)["cost"]
+    assert before["seconds"] >= before["cpu_seconds"] / 4 > 0
+    state = load_state(file) | {"cost": {"seconds": 1000.0, "cpu_seconds": 2000.0, "num_skipped": 3}}
+    save_checkpoint(load_model(file), state, file)
+    run({"a": prior()}, tmp_path)
+    [note] = (json.loads(file.read_text()) for file in tmp_path.glob("cells/*/done.json"))
+    assert 1000 < note["seconds"] < 1500
+    assert 2000 < note["cpu_seconds"] < 2500
+    assert note["num_skipped"] == 3
+
+
+def test_a_full_disk_costs_no_checkpoint(tmp_path, monkeypatch):
+    stopped(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study_of({"a": prior()}), tmp_path)
+    before = digests(tmp_path, "cells/*/checkpoints/*")
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(train_and_score, "provenance", lambda: {"code": "another"})  # config.json is written
+    with monkeypatch.context() as patch:
+        patch.setattr("nanotabpfn.training.run.write_atomically", full)
+        outcomes = run_study(study_of({"a": prior()}), tmp_path)
+    assert any("No space left on device" in str(outcome.error) for outcome in outcomes)
+    assert len(before) == 1
+    assert digests(tmp_path, "cells/*/checkpoints/*") == before
+    run({"a": prior()}, tmp_path)
+
+
+def test_an_error_while_a_study_runs_is_not_taken_for_its_folder_s(tmp_path, monkeypatch):
+    def refused(*_):
+        raise ConnectionRefusedError("the scheduler is gone")
+
+    monkeypatch.setattr("nanotabpfn.studies.run.run_jobs", refused)
+    with pytest.raises(ConnectionRefusedError, match="the scheduler is gone"):
+        run_study(study_of({"a": prior()}), tmp_path)
+
+
 @pytest.mark.usefixtures("whole_forests")
 def test_killed_at_any_moment_it_resumes(tmp_path):
     """The same records as without a kill; one kill is while training, one while scoring."""
@@ -213,6 +282,15 @@ def test_a_dask_cluster_of_two_gives_the_same_records(dask_cluster, tmp_path):
         outcomes = run_study(study, tmp_path / name, where)
         assert not [outcome.error for outcome in outcomes if outcome.error]
     pd.testing.assert_frame_equal(sorted_records(tmp_path / "one"), sorted_records(tmp_path / "two"))
+
+
+@pytest.mark.parametrize("arms", ["a", [3], ["a"], [{"name": "a"}]])
+def test_arms_that_are_none_are_said_to_be_unreadable(tmp_path, arms):
+    run({"a": prior()}, tmp_path)
+    document = json.loads((tmp_path / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps(document | {"arms": arms}))
+    with pytest.raises(StudyError, match=r"study\.json: cannot be read"):
+        read_saved(tmp_path)
 
 
 def test_a_folder_without_a_study(tmp_path):

@@ -303,3 +303,7 @@ def test_repeatability_is_the_correlation_with_other_seeds_of_the_same_arms():
     assert repeatability(rng.normal(size=(2000, 2))) == pytest.approx(0, abs=0.1)
     assert repeatability(np.stack([arms[:, 0], -arms[:, 0]], axis=1)) == 0
     assert np.isnan(repeatability(arms))
+
+
+def test_a_seed_in_which_all_arms_are_equal_leaves_the_repeatability_unknown():
+    assert np.isnan(repeatability(np.stack([np.arange(9.0), np.ones(9)], axis=1)))

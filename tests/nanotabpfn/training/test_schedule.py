@@ -10,6 +10,7 @@ from commands import assert_refused, run_nanotabpfn, train_tiny
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import load_model
 from nanotabpfn.training.loop import train
+from nanotabpfn.training.state import StateError
 
 
 def batches(num_steps):
@@ -96,3 +97,13 @@ def test_what_does_not_fit_is_refused(tmp_path, tiny_dump):
     assert_refused(muon, "cosine is for recipes with AdamW")
     assert train_tiny(tiny_dump, out, "--schedule", "cosine", "--eval-every", 0).exit_code == 0
     assert_refused(run_nanotabpfn("train", "--resume", out, "--steps", 9), "the run ends at step 6", "--from")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "other"), [("constant", "schedule_free"), ("schedule_free", "constant")]
+)
+def test_a_state_of_another_schedule_is_refused(schedule, other):
+    states = []
+    trained(schedule=other, on_checkpoint=lambda model, state: states.append(state))
+    with pytest.raises(StateError, match="of another optimizer or another schedule"):
+        trained(schedule=schedule, state=states[0])

@@ -261,3 +261,15 @@ def test_relative_nodes_need_a_converter():
     model = known_model()
     with pytest.raises(ValueError, match=r"relative nodes without a converter: \['tar'\]"):
         SCM(model.graph, model.mechanisms, model.noises, relative=frozenset(["tar"]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_intervention_on_a_counterfactual_is_added_to_its_own(seed):
+    scm = random_model(seed=seed)
+    sample = scm.draw(30, stream(seed))
+    one, other = {12: np.full(30, 0.5)}, {5: np.arange(30.0)}
+    both, at_once = sample.under(one).under(other), sample.under(one | other)
+    for node in scm.nodes:
+        np.testing.assert_array_equal(both.values(node), at_once.values(node))
+    again = sample.under(one).under({12: np.zeros(30)})
+    np.testing.assert_array_equal(again.values(12), np.zeros(30))

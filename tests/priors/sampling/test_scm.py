@@ -354,3 +354,12 @@ def test_ancestral_order_finds_a_cycle_and_no_diamond():
         else:
             with pytest.raises(ValueError, match="must not have a cycle"):
                 ancestral_order(parents_of)
+
+
+def test_after_an_error_a_node_is_still_not_computed():
+    graph = nx.DiGraph([("cause", "effect")])
+    scm = SCM(graph, {"effect": lambda parents, rng: parents[:3, 0]}, {"cause": normal})
+    sample = scm.draw(9, stream(0))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the mechanism of node 'effect' must return"):
+            sample.values("effect")

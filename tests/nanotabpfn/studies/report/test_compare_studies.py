@@ -122,11 +122,12 @@ def test_the_command_prints_both_and_as_json(first, tmp_path):
     assert row["difference"] == pytest.approx(row["b"] - row["a"])
 
 
-def many(design_seed=0, seeds=(0, 1, 2)):
+def many(design_seed=0, seeds=(0, 1, 2), **changes):
     """A reference and 16 arms that draw two settings at random."""
     vary = {"label_noise": "uniform(0, 0.4)", "mix": ["dataset", "node"]}
     drawn = ARM | {"vary": vary, "design": "random", "num_arms": 16, "design_seed": design_seed}
-    return Study(**SMALL, arms={"base": ARM, "many": drawn}, data_seeds=seeds, model_seeds=seeds)
+    arms = {"base": ARM, "many": drawn}
+    return Study(**SMALL, arms=arms, data_seeds=seeds, model_seeds=seeds, **changes)
 
 
 def write_many(folder, study, slope, seed=0, without=None):
@@ -157,3 +158,12 @@ def test_ranks_are_those_of_the_arms_that_are_the_same_in_both(tmp_path):
     assert compare_studies(first, opposite).ranks[0].correlation < -0.9
     drawn_anew = write_many(tmp_path / "d", many(design_seed=1), slope=0.5)
     assert compare_studies(first, drawn_anew).ranks == []  # only the reference is the same
+
+
+def test_crossed_seeds_are_not_independent_repetitions(tmp_path):
+    crossed = many(seed_design="crossed")
+    found = compare_studies(
+        write_many(tmp_path / "a", crossed, slope=0.5), write_many(tmp_path / "b", many(), slope=0.5, seed=1)
+    )
+    assert np.isnan(found.ranks[0].repeated_a)
+    assert found.ranks[0].repeated_b > 0.9

@@ -107,6 +107,17 @@ def test_one_seed_is_reported(tmp_path):
     assert "One data seed" in words_of(report(tmp_path, study, simulate(study, {})), "In short")
 
 
+def test_one_complete_seed_of_several_is_reported(tmp_path):
+    """Its interval has tables alone as units, so a claim from it is about these trainings."""
+    study = study_of(arms=("good", "same", "other"))
+    records = simulate(study, {"same": 0.75})
+    late = (records["arm"] == "same") & (records["model_seed"] > 0).fillna(False)
+    said = words_of(report(tmp_path, study, records[~late]), "In short")
+    assert "one of several seeds is complete for same: its luck is not part" in said
+    assert re.search(r"same is worse than good: \S+ \(\S+ to \S+, of one training each\)", said), said
+    assert not re.search(r"other .* of one training each", said)
+
+
 def test_nothing_scored_is_no_report(tmp_path):
     study = study_of()
     with pytest.raises(StudyError, match="no cell is scored yet"):
