@@ -108,8 +108,11 @@ def keep_fuller_records(folder: Path, records: "pd.DataFrame") -> Path | None:
 
 
 def write_records(records: "pd.DataFrame", folder: Path) -> None:
-    """Write `records.parquet` and `records.csv`, each complete or not at all."""
+    """Write `records.parquet` and `records.csv`, each complete or not at all.
+
+    The settings are in the first alone: as text in each row they would be most of the second.
+    """
     content = BytesIO()
     records.to_parquet(content, index=False)
     write_atomically(folder / RECORDS[0], content.getvalue())
-    write_atomically(folder / RECORDS[1], records.to_csv(index=False).encode())
+    write_atomically(folder / RECORDS[1], records.drop(columns="settings").to_csv(index=False).encode())

@@ -20,8 +20,11 @@ from nanotabpfn.studies.workers import Workers
 from priors.generation.engines import run_tasks
 
 SAVE_EVERY = 60.0
-"""Seconds from one writing of the records to the next while a study runs. Each reads all scores, so after
-every job of a large study of quick jobs it would take longer than the jobs."""
+"""Seconds from one writing of the records to the next while a study runs, so that one that is killed can be
+reported."""
+
+SAVE_SHARE = 0.02
+"""Share of the time that these writings take at most: each reads all scores, and a large study has many."""
 
 
 def run_study(
@@ -88,15 +91,15 @@ def run_study(
         check_first_batches(plan, folder)
         keep_fuller_records(folder, collect_records(plan, folder))
         _save(plan, folder)
-        outcomes, saved_at = [], time.monotonic()
+        outcomes, next_save = [], time.monotonic() + SAVE_EVERY
         try:
             for outcome in _outcomes(plan, jobs, folder, workers):
                 outcomes.append(outcome)
-                if (
-                    time.monotonic() - saved_at >= SAVE_EVERY
-                ):  # so that a study that is killed can be reported
+                begun = time.monotonic()
+                if begun >= next_save:
                     _save(plan, folder)
-                    saved_at = time.monotonic()
+                    ended = time.monotonic()
+                    next_save = ended + max(SAVE_EVERY, (ended - begun) / SAVE_SHARE)
                 if on_outcome is not None:
                     on_outcome(outcome)
         finally:  # a study that was stopped has records too

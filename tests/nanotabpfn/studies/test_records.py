@@ -51,6 +51,7 @@ def test_one_row_for_each_arm_seed_task_fold_and_metric(tmp_path):
     assert records.loc[records["role"] == "baseline", "step"].isna().all()
     csv = pd.read_csv(tmp_path / "records.csv", dtype={"task": str})
     assert len(csv) == len(records)
+    assert set(records.columns) - set(csv.columns) == {"settings"}
     assert np.allclose(csv["value"], records["value"])
 
 

@@ -86,6 +86,7 @@ def test_a_finished_study_does_nothing(tmp_path):
 @pytest.mark.parametrize(("seconds", "expected"), [(60, 0), (0, 1)])
 def test_records_are_written_while_it_runs_but_not_after_every_job(tmp_path, monkeypatch, seconds, expected):
     monkeypatch.setattr("nanotabpfn.studies.run.SAVE_EVERY", seconds)
+    monkeypatch.setattr("nanotabpfn.studies.run.SAVE_SHARE", 1e9)
     written, so_far = [], []
     monkeypatch.setattr("nanotabpfn.studies.run.write_records", lambda *_: written.append(1))
     outcomes = run_study(study_of({"a": prior()}), tmp_path, on_outcome=lambda _: so_far.append(len(written)))
@@ -282,6 +283,15 @@ def test_a_dask_cluster_of_two_gives_the_same_records(dask_cluster, tmp_path):
         outcomes = run_study(study, tmp_path / name, where)
         assert not [outcome.error for outcome in outcomes if outcome.error]
     pd.testing.assert_frame_equal(sorted_records(tmp_path / "one"), sorted_records(tmp_path / "two"))
+
+
+def test_a_writing_that_took_long_is_not_soon_repeated(tmp_path, monkeypatch):
+    monkeypatch.setattr("nanotabpfn.studies.run.SAVE_EVERY", 0)
+    monkeypatch.setattr("nanotabpfn.studies.run.SAVE_SHARE", 1e-9)
+    written = []
+    monkeypatch.setattr("nanotabpfn.studies.run.write_records", lambda *_: written.append(1))
+    run_study(study_of({"a": prior()}), tmp_path)
+    assert len(written) == 3  # at the start, after the first job, at the end
 
 
 @pytest.mark.parametrize("arms", ["a", [3], ["a"], [{"name": "a"}]])
