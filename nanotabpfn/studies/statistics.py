@@ -13,6 +13,7 @@ References:
     Searle, Casella, McCulloch, Variance components, Wiley 1992
 """
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -222,6 +223,20 @@ def trend(scores: np.ndarray, doses: np.ndarray) -> np.ndarray:
     return np.tensordot(centred / np.square(centred).sum() * np.ptp(doses), scores, axes=1)
 
 
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rank correlation of x and y (A,), of the pairs without NaN. NaN with fewer than three, or
+    where all values of one are equal.
+
+    Examples:
+        >>> round(spearman(np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 4.0, 8.0, 0.0])), 9)
+        1.0
+    """
+    there = np.isfinite(x) & np.isfinite(y)
+    if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(y[there]) == 0:
+        return float("nan")
+    return float(stats.spearmanr(x[there], y[there]).statistic)
+
+
 def rank_correlation(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """Spearman's rank correlation of x and y (A,), and its interval with arms as units.
 
@@ -233,9 +248,9 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, level: float = 0.95) -> tuple
         >>> round(r, 3), round(low, 3), round(high, 3)
         (0.979, 0.901, 0.996)
     """
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan"), (float("nan"), float("nan"))
-    r = float(stats.spearmanr(x, y).statistic)
+    r = spearman(x, y) if len(x) > 3 else float("nan")
+    if np.isnan(r):
+        return r, (r, r)
     bounded = np.clip(r, -MAX_RANK_CORRELATION, MAX_RANK_CORRELATION)
     half = stats.norm.isf((1 - level) / 2) * np.sqrt((1 + r**2 / 2) / (len(x) - 3))
     low, high = np.tanh(np.arctanh(bounded) + np.array([-half, half]))
@@ -253,10 +268,9 @@ def repeatability(scores: np.ndarray) -> float:
         (1.0, nan)
     """
     num_seeds = scores.shape[1]
-    pairs = [(i, j) for i in range(num_seeds) for j in range(i)]
-    if not pairs:
+    if num_seeds == 1:
         return float("nan")
-    of_one = np.maximum(0.0, np.mean([rank_correlation(scores[:, i], scores[:, j])[0] for i, j in pairs]))
+    of_one = np.maximum(0.0, np.mean([spearman(one, other) for one, other in combinations(scores.T, 2)]))
     return float(num_seeds * of_one / (1 + (num_seeds - 1) * of_one))
 
 

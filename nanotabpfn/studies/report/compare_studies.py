@@ -157,7 +157,12 @@ def _ranks(a: Scores, b: Scores, arms: list[str], tables: list[str]) -> list[Ran
 
 def _by_seed(scores: Scores, arm: str, tables: list[str]) -> np.ndarray:
     """(U,) means over `tables`, one for each cell of the arm; NaN where one is missing."""
-    return scores.of[arm][:, :, [scores.tables.index(name) for name in tables]].mean(axis=2).ravel()
+    return _on(tables, scores.of[arm], scores).mean(axis=2).ravel()
+
+
+def _on(tables: list[str], values: np.ndarray, scores: Scores) -> np.ndarray:
+    """Values (D, M, all tables) on some tables, (D, M, T)."""
+    return values[:, :, [scores.tables.index(name) for name in tables]]
 
 
 def _settings_of(saved: SavedStudy) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def _effect(scores: Scores, arm: str, tables: list[str]) -> _Means | None:
 
 def _means(values: np.ndarray, scores: Scores, tables: list[str]) -> _Means | None:
     """Of values (D, M, all tables), on the seeds that are complete; None if none is."""
-    values = values[:, :, [scores.tables.index(name) for name in tables]]
+    values = _on(tables, values, scores)
     seeds = complete_seeds(np.isfinite(values).all(axis=2))
     if seeds is None:
         return None

@@ -66,6 +66,12 @@ def analyses(scores: Scores) -> dict[str, Analysis]:
     }
 
 
+def used_shapes(scores: Scores) -> dict[str, tuple[int, int, int, int]]:
+    """Name of the design -> the shape (A, D, M, T) of the scores from which its effects are estimated."""
+    grids = {design.name: _grid(scores, design) for design in scores.designs}
+    return {name: grid[1].shape for name, grid in grids.items() if grid is not None}
+
+
 def _is_sample(design: VariedArms) -> bool:
     return design.design == "random"
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 from nanotabpfn.studies.arms import COMMON_PRIOR, Arm
@@ -13,6 +12,7 @@ from nanotabpfn.studies.report.figures import gallery, heat_map, scatter
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.saved import SavedStudy
 from nanotabpfn.studies.spec import DRAWN, Study
+from nanotabpfn.studies.statistics import spearman
 from priors.audit.properties import PROPERTIES
 from priors.plots.sampled_datasets import sample_datasets
 from priors.sampling.structure import Structure
@@ -112,7 +112,7 @@ def _properties_rows(
 ) -> list[list[str]]:
     """A row for each prior, for the real tables, and for the rank correlations with the score."""
     better = np.array(list(reached.values())) * scores.sign
-    ranks = [_spearman(means.loc[list(reached), name].to_numpy(float), better) for name in means.columns]
+    ranks = [spearman(means.loc[list(reached), name].to_numpy(float), better) for name in means.columns]
     rows = [
         [arm, three_digits(score), *map(three_digits, means.loc[arm].to_numpy(float))]
         for arm, score in reached.items()
@@ -132,13 +132,6 @@ def _mean_properties(scores: Scores, records: "pd.DataFrame") -> tuple["pd.DataF
     names = [name for name in PROPERTIES | DISTANCES if name in means.columns]
     of_suite = chosen[is_suite & from_suite].groupby("metric")["value"].mean()
     return means[names], of_suite.reindex(names)
-
-
-def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-    there = np.isfinite(x) & np.isfinite(y)
-    if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(y[there]) == 0:
-        return float("nan")
-    return float(spearmanr(x[there], y[there]).statistic)
 
 
 def priors_gallery(saved: SavedStudy) -> list[Block]:

@@ -22,7 +22,7 @@ from nanotabpfn.studies.report.blocks import (
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses, responses
-from nanotabpfn.studies.report.effects_section import analyses, effect_words, main_effects
+from nanotabpfn.studies.report.effects_section import effect_words, main_effects, used_shapes
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
@@ -145,7 +145,7 @@ def _single_seeds(scores: Scores) -> list[Block]:
     ]
     complete = {name: found.seeds for name, (found, _) in scores.comparisons.items()}
     complete |= {name: one.change.seeds for name, one in responses(scores).items()}
-    complete |= {name: one.shape[1:3] for name, one in analyses(scores).items()}
+    complete |= {name: shape[1:3] for name, shape in used_shapes(scores).items()}
     planned = next((values.shape[:2] for values in scores.of.values()), (1, 1))
     alone = [
         name

@@ -289,9 +289,8 @@ def test_the_rank_correlation_is_of_ranks_and_its_interval_covers_the_truth():
 
 @pytest.mark.parametrize("y", [np.ones(12), np.arange(3)])
 def test_no_rank_correlation_without_ranks(y):
-    assert np.isnan(
-        [rank_correlation(np.arange(len(y)), y)[0], *rank_correlation(np.arange(len(y)), y)[1]]
-    ).all()
+    r, interval = rank_correlation(np.arange(len(y)), y)
+    assert np.isnan([r, *interval]).all()
 
 
 def test_repeatability_is_the_correlation_with_other_seeds_of_the_same_arms():
