@@ -342,10 +342,12 @@ def weights(field: str, value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    """A value as part of a name: 4-8 for a range, linear+mlp for weights."""
+    """A value as part of a name: 4-8 for a range, 5 for a range of one number, linear+mlp for weights."""
     if isinstance(value, dict):
         return "+".join(key for key, weight in value.items() if weight != 0) or "none"
     if isinstance(value, list | tuple):
+        if len(value) == 2 and value[0] == value[1]:
+            return _short(value[0])
         text = ["-", "+"][any(isinstance(part, str) for part in value)].join(map(_short, value))
         return text or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

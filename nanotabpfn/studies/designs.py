@@ -19,6 +19,8 @@ NUM_CANDIDATES = 200
 """Random designs of which the best is taken."""
 DIGITS = 4
 """Of a number that is drawn, so that it can be written down."""
+MAX_START = 30
+"""Characters of the first value of a setting, above which a figure shows it in short."""
 
 
 class Setting(NamedTuple):
@@ -55,6 +57,22 @@ class Effect(NamedTuple):
     def words(self) -> str:
         """The change as text."""
         return f"{self.path} from {self.start} to {self.end}"
+
+    @property
+    def short_start(self) -> str:
+        """The start; of a long list the first and how many more, which all effects of a setting share.
+
+        >>> Effect("mechanisms", "[linear, mlp, gp, oblivious_trees, product]", "[mlp, gp]").short_start
+        '[linear, 4 more]'
+        """
+        first, *others = self.start.split(", ")
+        is_long = len(self.start) > MAX_START and self.start.startswith("[") and others
+        return f"{first}, {len(others)} more]" if is_long else self.start
+
+    @property
+    def short_words(self) -> str:
+        """The change as text, with `short_start`."""
+        return f"{self.path} from {self.short_start} to {self.end}"
 
 
 class VariedArms(NamedTuple):

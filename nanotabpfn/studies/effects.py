@@ -16,6 +16,9 @@ from nanotabpfn.studies.statistics import mean_interval, mean_p_value, variance_
 
 DIFFERS = 0.05
 """p-value of an F-test, below which an effect is taken to differ more between seeds than the others do."""
+SEED_AXES = (-2, -1), (-3, -1)
+"""The axes of scores (..., A, D, M, T) over which the scores of each data seed are means, and of each model
+seed."""
 
 
 class Estimate(NamedTuple):
@@ -93,20 +96,25 @@ def contrasts(scores: np.ndarray, columns: np.ndarray, is_sample: bool) -> Contr
         parts.append((of_tables.var(axis=-1, ddof=1) / num_tables, num_tables - 1))
     of_arms = scores.mean(axis=(-3, -2, -1))[..., None]
     parts.append((_residual(of_arms, columns)[..., None] * norms, freedom))
-    for axes in ((-2, -1), (-3, -1)):
+    for axes in SEED_AXES:
         of_seeds = scores.mean(axis=axes)  # (..., A, U)
-        if of_seeds.shape[-1] > 1:
-            parts += _seed_parts(of_seeds, of_cells.mean(axis=axes), columns, norms)
+        num_units = of_seeds.shape[-1]
+        if num_units > 1:
+            common, more = _between_seeds(of_seeds, of_cells.mean(axis=axes), columns, norms)
+            parts += [
+                (np.broadcast_to(common, more.shape) / num_units, more.shape[-1] * (num_units - 1)),
+                (more / num_units, num_units - 1),
+            ]
     return Contrasts(means, parts)
 
 
-def _seed_parts(
+def _between_seeds(
     of_seeds: np.ndarray, effects: np.ndarray, columns: np.ndarray, norms: np.ndarray
-) -> list[tuple[np.ndarray, int]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """How much more effects (..., E, U) differ between seeds than the residuals of scores (..., A, U).
 
-    As parts of the variance: the mean over all effects; and of an effect that is shown to differ more than
-    that (F-test), what it has more.
+    As variances between single seeds: the mean over all effects (..., 1); and of an effect that is shown to
+    differ more than that (F-test), what it has more (..., E), else 0.
     """
     num_effects, num_units = effects.shape[-2:]
     own, freedom = num_units - 1, (len(columns) - num_effects - 1) * (num_units - 1)
@@ -115,11 +123,40 @@ def _seed_parts(
     between = effects.var(axis=-1, ddof=1)
     common = np.maximum((between - within).mean(axis=-1, keepdims=True), 0.0)
     differs = between > stats.f.isf(DIFFERS, own, freedom) * (within + common)
-    more = np.where(differs, between - within - common, 0.0)
-    return [
-        (np.broadcast_to(common, between.shape) / num_units, num_effects * own),
-        (more / num_units, own),
-    ]
+    return common, np.where(differs, between - within - common, 0.0)
+
+
+def differing(scores: np.ndarray, columns: np.ndarray) -> list[tuple[int, int, list[float]]]:
+    """The effects of a sample of arms that differ more between seeds than the others do.
+
+    Such an effect has a part of the variance of its own in `contrasts`, with as few degrees of freedom as
+    there are seeds. So its interval is far wider than the others.
+
+    Args:
+        scores: (A, D, M, T).
+        columns: (A, E).
+
+    Returns:
+        Number of the effect; 0 if the seeds are data seeds, 1 if they are model seeds; the effect in each.
+
+    Examples:
+        >>> columns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 2, float)
+        >>> noise = 1e-3 * np.random.default_rng(0).normal(size=(8, 2))
+        >>> scores = columns[:, [0]] * [0.2, 0.6] + noise
+        >>> [(number, kind, [round(one, 1) for one in effects])
+        ...  for number, kind, effects in differing(scores.reshape(8, 2, 1, 1), columns)]
+        [(0, 0, [0.2, 0.6])]
+    """
+    weights = weights_of(columns)
+    norms = np.square(weights).sum(axis=1)
+    found = []
+    for kind, axes in enumerate(SEED_AXES):
+        of_seeds = scores.mean(axis=axes)
+        if of_seeds.shape[-1] > 1:
+            effects = weights @ of_seeds
+            more = _between_seeds(of_seeds, effects, columns, norms)[1]
+            found += [(int(number), kind, effects[number].tolist()) for number in np.flatnonzero(more)]
+    return found
 
 
 def _residual(values: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -9,7 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nanotabpfn.studies.designs import Effect, VariedArms, design_matrix
-from nanotabpfn.studies.effects import Estimate, complete_grid, contrasts, estimates, interaction
+from nanotabpfn.studies.effects import (
+    Estimate,
+    complete_grid,
+    contrasts,
+    differing,
+    estimates,
+    interaction,
+)
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, figure, metric_name, table, text
 from nanotabpfn.studies.report.figures import effect_intervals
 from nanotabpfn.studies.report.scores import Scores
@@ -124,16 +131,37 @@ def effect_words(scores: Scores) -> list[str]:
         shown = [one for one in analysis.main if one.is_shown(level)]
         for one in sorted(shown, key=lambda one: -abs(one.estimate.mean)):
             direction = "better" if one.estimate.mean > 0 else "worse"
-            lines.append(f"{name}, {one.effects[0].words}: {direction}, {_with_interval(one.estimate)}.")
-        others = [one.effects[0].words for one in analysis.main if not one.is_shown(level)]
-        if others:
-            lines.append(f"{name}: no effect was shown of {'; '.join(others)}.")
+            lines.append(
+                f"{name}, {one.effects[0].short_words}: {direction}, {_with_interval(one.estimate)}."
+            )
+        lines += _not_shown(analysis, scores)
         lines += [
             f"{name}: the effect of {one.effects[0].words} depends on {one.effects[1].path}, by "
             f"{_with_interval(one.estimate)} from {one.effects[1].start} to {one.effects[1].end}."
             for one in analysis.interactions
             if one.is_shown(level)
         ]
+    return lines
+
+
+def _not_shown(analysis: Analysis, scores: Scores) -> list[str]:
+    """Sentences on the effects that are not shown: those that cannot matter, by their intervals, and the
+    others. A setting of which all changes are in one sentence is named alone."""
+    not_shown = [one for one in analysis.main if not one.is_shown(scores.study.level)]
+    small = [one for one in not_shown if max(map(abs, one.estimate.interval)) < scores.rope]
+    others = [one for one in not_shown if one not in small]
+    lines = []
+    for found, ruled_out in ((small, f", and one of {scores.rope:g} or more is ruled out,"), (others, "")):
+        if found:
+            elsewhere = {one.effects[0].path for one in analysis.main if one not in found}
+            effects = [one.effects[0] for one in found]
+            names = dict.fromkeys(one.short_words if one.path in elsewhere else one.path for one in effects)
+            halves = [(high - low) / 2 for low, high in (one.estimate.interval for one in found)]
+            reach = " to ".join(dict.fromkeys(f"{half:.2g}" for half in (min(halves), max(halves))))
+            lines.append(
+                f"{analysis.design.name}: no effect was shown{ruled_out} of {'; '.join(names)} "
+                f"(intervals of {reach} to either side)."
+            )
     return lines
 
 
@@ -163,6 +191,7 @@ def main_effects(scores: Scores, second: Scores, begun: Scores, second_begun: Sc
             _summary(scores, next(iter(of_metrics.values()))),
             _figure(f"effects-{number}", scores, second, of_metrics),
             _table(scores, of_metrics, of_begun),
+            *_differing(scores, second, design),
             *_interaction_blocks(scores, of_metrics),
         ]
     return blocks
@@ -200,7 +229,7 @@ def _figure(file: str, scores: Scores, second: Scores, of_metrics: dict[str, Ana
         rows = {}
         for found in analysis.main:
             [effect] = found.effects
-            name = f"{effect.path}: {effect.start} \N{RIGHTWARDS ARROW} {effect.end}"
+            name = f"{effect.path}: {effect.short_start} \N{RIGHTWARDS ARROW} {effect.end}"
             rows[name] = found.estimate.mean, found.estimate.interval, found.is_shown(level)
         panels[metric] = rows, one.rope
     names, analysis = list(panels), next(iter(of_metrics.values()))
@@ -208,7 +237,8 @@ def _figure(file: str, scores: Scores, second: Scores, of_metrics: dict[str, Ana
         f"{analysis.design.name}: change in {names[0]} and in {names[1]} from the first value of each "
         f"setting to the second, right is better, with {level:.0%} intervals; {analysis.shape[0]} arms, "
         f"{analysis.shape[3]} tables. A filled mark is a claim after Holm's adjustment. Changes within the "
-        f"grey bands, {scores.rope:g} and {second.rope:g} to either side, do not matter."
+        f"grey bands, {scores.rope:g} and {second.rope:g} to either side, do not matter. An interval that "
+        "leaves the axis ends in a triangle."
     )
     return figure(file, effect_intervals(panels), caption)
 
@@ -250,6 +280,31 @@ def _table(scores: Scores, of_metrics: dict[str, Analysis], of_begun: dict[str, 
         "is, within a metric."
     )
     return table(header, rows, caption, (1, 2, 6))
+
+
+def _differing(scores: Scores, second: Scores, design: VariedArms) -> list[Block]:
+    """Which effects have a wide interval because they differ between seeds."""
+    study, found = scores.study, []
+    for one in (scores, second):
+        grid = _grid(one, design)
+        if grid is None or not _is_sample(design):
+            continue
+        of_design, values, columns = grid
+        every = _effects(of_design)
+        for number, kind, effects in differing(values, columns):
+            kinds = "pairs of seeds" if study.seed_design == "paired" else ("data seeds", "model seeds")[kind]
+            each = " and ".join(f"{effect:+.4f}" for effect in effects)
+            found.append(
+                f"{every[number].words}, {metric_name(one.metric)}: {each} in the {len(effects)} {kinds}."
+            )
+    if not found:
+        return []
+    words = (
+        "Effects that differ more between seeds than the others do (F-test, of each at 5%, so about one of "
+        "twenty by chance). Their intervals are wide, since few seeds say little of how much an effect "
+        "differs between them; more seeds narrow them."
+    )
+    return [text(words), Block("list", items_=tuple(found))]
 
 
 def _interaction_blocks(scores: Scores, of_metrics: dict[str, Analysis]) -> list[Block]:

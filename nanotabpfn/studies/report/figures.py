@@ -20,7 +20,8 @@ COLOURS = [BLUE, RED]
 DASHES = [(4, 2), (1, 2), (6, 2, 1, 2), (9, 2), (2, 1), (6, 2, 1, 2, 1, 2)]  # of grey lines
 GREY = "#888888"
 MAX_NAME = 40  # of an arm in a figure; tables have the whole name
-MAX_EFFECT = 60  # characters of a setting and its change
+MAX_EFFECT = 80  # characters of a setting and its change, on two lines
+WIDEST = 3  # usual half widths of an interval that an axis reaches beyond the means
 MAX_LABEL = 120  # of an axis, with the name of an arm in it
 
 
@@ -174,21 +175,41 @@ def effect_intervals(
             shown; the rope).
     """
     names = list(next(iter(panels.values()))[0])
-    figure, axes_of = _figure(8.2, 0.9 + 0.3 * len(names), len(panels))
+    labels = [_wrapped(name, MAX_EFFECT // 2, MAX_EFFECT) for name in names]
+    figure, axes_of = _figure(
+        8.2, 0.9 + (0.4 if any("\n" in one for one in labels) else 0.3) * len(names), len(panels)
+    )
     for number, (axes, (metric, (rows, rope))) in enumerate(
         zip(np.atleast_1d(axes_of), panels.items(), strict=True)
     ):
         axes.axvspan(-rope, rope, color="#eeeeee", linewidth=0)
         axes.axvline(0, color="black", linewidth=0.8)
+        low, high = _effect_limits([(mean, interval) for mean, interval, _ in rows.values()], rope)
+        axes.set_xlim(low, high)
         for i, (mean, interval, is_shown) in enumerate(rows.values()):
-            axes.plot(interval, [i, i], color="black" if is_shown else GREY, linewidth=2)
+            colour = "black" if is_shown else GREY
+            axes.plot(interval, [i, i], color=colour, linewidth=2)
+            ends = [(low, "<")] * (interval[0] < low) + [(high, ">")] * (interval[1] > high)
+            for end, marker in ends:
+                axes.plot(end, i, marker, color=colour, markersize=5, clip_on=False)
             axes.plot(mean, i, "o", color="black", markerfacecolor="black" if is_shown else "white")
-        axes.set_yticks(range(len(names)), [_short(name, MAX_EFFECT) for name in names] if not number else [])
+        axes.set_yticks(range(len(names)), labels if not number else [])
         axes.set(ylim=(len(names) - 0.5, -0.5))
         axes.set_title(metric, fontsize=9)
         axes.locator_params(axis="x", nbins=5)
     figure.supxlabel("change of the score, right is better", fontsize=9)
     return _picture(figure)
+
+
+def _effect_limits(effects: list[tuple[float, tuple[float, float]]], rope: float) -> tuple[float, float]:
+    """The ends of the axis: all means and the usual interval are within, and an interval many times as wide
+    as the others does not make these points."""
+    halves = [(interval[1] - interval[0]) / 2 for _, interval in effects]
+    beyond = WIDEST * float(np.median(halves))
+    low = max(min(interval[0] for _, interval in effects), min(mean for mean, _ in effects) - beyond)
+    high = min(max(interval[1] for _, interval in effects), max(mean for mean, _ in effects) + beyond)
+    margin = 0.05 * (high - low)
+    return min(low - margin, -1.2 * rope), max(high + margin, 1.2 * rope)
 
 
 def dose_response(

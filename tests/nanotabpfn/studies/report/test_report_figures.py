@@ -1,8 +1,16 @@
 """Figures of a report: their texts, and the smallest studies."""
 
+import re
+
 import numpy as np
 
-from nanotabpfn.studies.report.figures import critical_differences, gallery, heat_map, scatter
+from nanotabpfn.studies.report.figures import (
+    critical_differences,
+    effect_intervals,
+    gallery,
+    heat_map,
+    scatter,
+)
 from priors.sampling.structure import Structure
 
 
@@ -26,3 +34,14 @@ def test_figures_of_the_smallest_studies():
     one_feature = np.zeros((4, 1)), np.array([0, 1, 0, 1])
     assert "svg" in gallery([structure], [one_feature]).svg
     assert "svg" in gallery([], [one_feature] * 2).svg
+
+
+def test_one_wide_interval_does_not_make_points_of_the_others(texts):
+    usual = {f"setting {number}": (0.004, (-0.006, 0.014), False) for number in range(5)}
+    wide = {"differs": (-0.06, (-0.5, 0.4), False)}
+    picture = effect_intervals({"log loss": (usual | wide, 0.015)})
+    assert {"setting 0", "differs"} <= set(texts)
+    assert "svg" in picture.svg
+    numbers = [text.replace("\N{MINUS SIGN}", "-") for text in texts]
+    ticks = [float(number) for number in numbers if re.fullmatch(r"-?\d+\.\d+", number)]
+    assert -0.15 <= min(ticks) < 0 < max(ticks) <= 0.1
