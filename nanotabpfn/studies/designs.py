@@ -84,6 +84,41 @@ class VariedArms(NamedTuple):
     values: dict[str, dict[str, Any]]  # arm -> path -> value
 
 
+class Contrasted(NamedTuple):
+    """An effect, and the arms at its two ends."""
+
+    effect: Effect
+    at_start: tuple[str, ...]
+    at_end: tuple[str, ...]
+
+
+def contrasted(design: VariedArms) -> list[Contrasted]:
+    """The arms with the first value of each setting, and with each other one.
+
+    Of numbers from a distribution, the arms below the median and those above.
+
+    Examples:
+        >>> noise = setting_of("label_noise", "uniform(0, 0.3)")
+        >>> values = {"a": {"label_noise": 0.1}, "b": {"label_noise": 0.3}, "c": {"label_noise": 0.0}}
+        >>> [one] = contrasted(VariedArms("many", "random", (noise,), values))
+        >>> one.effect.words, one.at_start, one.at_end
+        ('label_noise from below 0.1 to above', ('c',), ('b',))
+    """
+    found = []
+    for setting in design.settings:
+        of_arms = {arm: own[setting.path] for arm, own in design.values.items()}
+        if setting.levels:
+            texts = {arm: write_value(value) for arm, value in of_arms.items()}
+            at = {level: tuple(arm for arm, own in texts.items() if own == level) for level in setting.levels}
+            found += [Contrasted(effect, at[effect.start], at[effect.end]) for effect in setting.effects]
+            continue
+        middle = float(np.median(list(of_arms.values())))
+        below = tuple(arm for arm, value in of_arms.items() if value < middle)
+        above = tuple(arm for arm, value in of_arms.items() if value > middle)
+        found.append(Contrasted(Effect(setting.path, f"below {middle:.3g}", "above"), below, above))
+    return found
+
+
 def setting_of(path: str, values: Any) -> Setting:
     """A setting from what a study file has for it.
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
+from nanotabpfn.studies.designs import Effect, contrasted
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, metric_name, table, text
 from nanotabpfn.studies.report.effects_section import effect_words
 from nanotabpfn.studies.report.scores import LEARNS_NOTHING, Scores
+from nanotabpfn.studies.spec import DRAWN
 from nanotabpfn.training.beginning import FIRST_VERDICT, WINDOW
 from priors.audit.compare import holm
 
@@ -62,6 +64,49 @@ def late_shares(scores: Scores, records: "pd.DataFrame") -> dict[str, Share]:
     return {arm: Share(*count, p_values.get(arm, np.nan)) for arm, count in counts.items()}
 
 
+class SettingShare(NamedTuple):
+    """The arms with late trainings at the two ends of a setting; of each, how many and of how many."""
+
+    effect: Effect
+    at_start: tuple[int, int]
+    at_end: tuple[int, int]
+    p_value: float  # of the same share at both ends, adjusted for the number of effects
+
+    @property
+    def cells(self) -> list[str]:
+        """The effect and its two shares, as text."""
+        effect, start, end = self.effect, "{} of {}".format(*self.at_start), "{} of {}".format(*self.at_end)
+        return [effect.path, effect.start, start, effect.end, end]
+
+
+def late_by_setting(scores: Scores, shares: dict[str, Share]) -> dict[str, list[SettingShare]]:
+    """Name of the design -> the share of arms with late trainings at the two ends of each setting.
+
+    Arms, not trainings, are counted, since trainings of one arm have their prior in common. Fisher's exact
+    test, adjusted for the number of effects of all designs (Holm). Without designs of which a training was
+    late.
+    """
+    found = {}
+    for design in scores.designs:
+        if not any(shares[arm].not_begun for arm in design.values if arm in shares):
+            continue
+        found[design.name] = [
+            (one.effect, *(_late_arms(shares, arms) for arms in (one.at_start, one.at_end)))
+            for one in contrasted(design)
+        ]
+    every = [(name, *one) for name, effects in found.items() for one in effects]
+    adjusted = holm([fisher_p_value(start, end) for _, _, start, end in every])
+    result: dict[str, list[SettingShare]] = {name: [] for name in found}
+    for (name, effect, start, end), p_value in zip(every, adjusted, strict=True):
+        result[name].append(SettingShare(effect, start, end, p_value))
+    return result
+
+
+def _late_arms(shares: dict[str, Share], arms: tuple[str, ...]) -> tuple[int, int]:
+    known = [shares[arm] for arm in arms if arm in shares]
+    return sum(share.not_begun > 0 for share in known), len(known)
+
+
 def fisher_p_value(one: tuple[int, int], other: tuple[int, int]) -> float:
     """Fisher's exact test that two shares (count, of how many) are alike, two-sided.
 
@@ -100,7 +145,12 @@ def late_words(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[
         f"Trainings that had not begun by {_deadline(scores)}: {found}. They are part of the differences "
         f"above. Without them, {rest}"
     )
-    lines = (*of_settings, *verdicts, *_different_shares(scores, shares))
+    lines = (
+        *of_settings,
+        *verdicts,
+        *_different_shares(scores, shares),
+        *_different_settings(scores, shares),
+    )
     return [text(words), *([Block("list", items_=lines)] if lines else [])]
 
 
@@ -128,6 +178,20 @@ def _different_shares(scores: Scores, shares: dict[str, Share]) -> list[str]:
     return found
 
 
+def _different_settings(scores: Scores, shares: dict[str, Share]) -> list[str]:
+    """A sentence for each change of a setting with which more or fewer arms have late trainings."""
+    found = []
+    for name, effects in late_by_setting(scores, shares).items():
+        for one in effects:
+            if one.p_value < 1 - scores.study.level:
+                path, start, at_start, end, at_end = one.cells
+                found.append(
+                    f"{name}: trainings begin late with {path} {end} in {at_end} arms, with {start} in "
+                    f"{at_start} (p = {one.p_value:.2g})."
+                )
+    return found
+
+
 def beginnings(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[Block]:
     """The share of trainings that had not begun in each arm, and effects that depend less on single
     trainings."""
@@ -138,7 +202,7 @@ def beginnings(scores: Scores, begun: Scores, shares: dict[str, Share]) -> list[
         )
     else:
         known = _shares_table(scores, shares)
-    return [known, *_robust(scores, begun if shares else None)]
+    return [known, *_settings_tables(scores, shares), *_robust(scores, begun if shares else None)]
 
 
 def _deadline(scores: Scores) -> str:
@@ -151,7 +215,10 @@ def _deadline(scores: Scores) -> str:
 def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:
     level = scores.study.level
     rows = []
+    of_designs = [arm for arm in shares if scores.roles[arm] == DRAWN and not shares[arm].not_begun]
     for arm, share in shares.items():
+        if arm in of_designs:
+            continue
         low, high = stats.binomtest(share.not_begun, share.known).proportion_ci(level)
         p = "" if np.isnan(share.p_value) else f"{share.p_value:.2g}"
         rows.append([arm, share.words, f"{low:.0%} to {high:.0%}", p])
@@ -166,7 +233,31 @@ def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:
         "below what the class shares alone reach. Exact intervals (Clopper and Pearson); Fisher's exact "
         "test."
     )
+    if of_designs:
+        caption += f" {len(of_designs)} arms drawn at random are not listed, since all of theirs had begun."
     return table(header, rows, caption)
+
+
+def _settings_tables(scores: Scores, shares: dict[str, Share]) -> list[Block]:
+    """For each design with late trainings, which settings they have."""
+    header = [
+        "setting",
+        "from",
+        "arms with late trainings",
+        "to",
+        "arms with late trainings",
+        "p, same share (Holm)",
+    ]
+    caption = (
+        "arms of which at least one training had not begun, at the two ends of each setting; of one with a "
+        "distribution, below and above its median. Fisher's exact test with arms as units."
+    )
+    return [
+        table(
+            header, [[*one.cells, f"{one.p_value:.2g}"] for one in effects], f"{name}: {caption}", (1, 2, 4)
+        )
+        for name, effects in late_by_setting(scores, shares).items()
+    ]
 
 
 def _robust(scores: Scores, begun: Scores | None) -> list[Block]:
