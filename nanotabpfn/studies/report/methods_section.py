@@ -246,6 +246,11 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
             f"at least {MARGIN:.0%} below the entropy of the class shares in its batches; ",
             "effects are given with and without such trainings.",
         ]
+        if scores.designs:
+            sentences.append(
+                " Of settings that arms draw, the shares of arms with such trainings are compared by Fisher's "
+                "exact test, with arms as units."
+            )
     return "".join(sentences)
 
 
