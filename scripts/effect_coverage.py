@@ -15,7 +15,7 @@ from page_parts import write_part
 from tqdm import trange
 
 from nanotabpfn.studies.designs import Setting, design_matrix, draw, setting_of
-from nanotabpfn.studies.effects import Contrasts, contrasts, interaction
+from nanotabpfn.studies.effects import Contrasts, contrasts, interaction, noisiest
 from nanotabpfn.studies.statistics import mean_interval
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies.md"
@@ -46,7 +46,9 @@ class Scenario(NamedTuple):
     misfit: float = 0.0  # of each arm: interactions and curves, which the regression leaves out
     seeds: float = 0.0  # of each effect, over pairs of seeds
     sensitive: int | None = None  # how many effects differ between seeds; None: all
-    noisy: float = 1.0  # how much larger `cells` and `tables` are at the high end of the first setting
+    noisy: float = 1.0  # how much larger `cells` and `tables` are at the high end of a setting
+    noisy_setting: int = 0  # which one
+    leaves_out: bool = False  # the noisiest level of a list where one is shown, as a report does too
     freedom: float = np.inf  # of Student's t from which the luck of cells is drawn; small: heavy tails
     is_factorial: bool = False  # all combinations of the levels
 
@@ -60,6 +62,11 @@ SCENARIOS = (
     Scenario("interactions and curves, twice the luck of cells", misfit=0.016),
     Scenario("effects differ between tables", effects=0.02),
     Scenario("noise three times as large at one end of a setting", noisy=3.0),
+    Scenario("60 arms, noise five times as large at one of two levels", 60, noisy=5, noisy_setting=5),
+    Scenario(
+        "the same, without the noisiest level if one is shown", 60, noisy=5, noisy_setting=5, leaves_out=True
+    ),
+    Scenario("60 arms alike, without the noisiest level if one is shown", 60, leaves_out=True),
     Scenario("heavy tails (Student's t, 3 degrees of freedom)", freedom=3.0),
     Scenario("all effects differ between seeds", shape=(6, 1, 13), seeds=0.01),
     Scenario("one effect of ten differs between seeds", shape=(6, 1, 13), seeds=0.01, sensitive=1),
@@ -86,7 +93,7 @@ def simulate(scenario: Scenario, num_studies: int, rng: np.random.Generator) -> 
     def noise(deviation: float, *shape: int) -> np.ndarray:
         return deviation * rng.standard_normal((num_studies, *shape))
 
-    louder = (1 + (scenario.noisy - 1) * columns[:, 0])[:, None, None, None]
+    louder = (1 + (scenario.noisy - 1) * columns[:, scenario.noisy_setting])[:, None, None, None]
     luck = noise(scenario.cells * np.sqrt(1 if num_model == 1 else 0.5), arms, num_data, 1, 1)
     if num_model > 1:  # half of the variance from each kind of seed
         luck = luck + noise(scenario.cells * np.sqrt(0.5), arms, 1, num_model, 1)
@@ -138,14 +145,40 @@ def coverage(scenario: Scenario, num_studies: int, seed: int = 0) -> Coverage:
     rng, found = np.random.default_rng(seed), []
     for start in range(0, num_studies, AT_ONCE):
         one = simulate(scenario, min(AT_ONCE, num_studies - start), rng)
-        effects = contrasts(one.scores, one.columns, not scenario.is_factorial)
-        half = mean_interval(effects.parts, LEVEL)
-        found.append((np.abs(effects.means) <= half, half, _any_claim([effects])))
+        if scenario.leaves_out:
+            found += [_without_noisiest(scores, one.columns, scenario) for scores in one.scores]
+        else:
+            found.append(_intervals(contrasts(one.scores, one.columns, not scenario.is_factorial)))
     covered, halves, claims = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    of_effects = covered.mean(axis=0)
+    of_effects = np.nanmean(covered, axis=0)
     return Coverage(
-        float(of_effects.mean()), float(of_effects.min()), float(np.median(halves)), float(claims.mean())
+        float(of_effects.mean()), float(of_effects.min()), float(np.nanmedian(halves)), float(claims.mean())
     )
+
+
+def _intervals(effects: Contrasts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether the interval of each effect contains the truth (N, E), half its width (N, E), and whether any
+    effect is claimed (N,)."""
+    half = mean_interval(effects.parts, LEVEL)
+    return (np.abs(effects.means) <= half).astype(float), half, _any_claim([effects])
+
+
+def _without_noisiest(
+    scores: np.ndarray, columns: np.ndarray, scenario: Scenario
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of one study (A, D, M, T), without the noisiest level of a list if one is shown; NaN for the
+    setting that is left out with it."""
+    lists = range(scenario.numbers, columns.shape[1])
+    levels = [(setting, columns[:, setting] == end) for setting in lists for end in (0, 1)]
+    noisy = noisiest(scores, columns, [arms for _, arms in levels], LEVEL)
+    arms, effects = np.ones(len(columns), bool), np.ones(columns.shape[1], bool)
+    if noisy is not None:
+        setting, of_level = levels[noisy.number]
+        arms, effects[setting] = ~of_level, False
+    covered, half = np.full((2, 1, columns.shape[1]), np.nan)
+    found = contrasts(scores[None, arms], columns[np.ix_(arms, effects)], is_sample=True)
+    covered[:, effects], half[:, effects], claimed = _intervals(found)
+    return covered, half, claimed
 
 
 def interaction_claims(scenario: Scenario, num_studies: int, seed: int = 0) -> float:

@@ -119,6 +119,25 @@ def contrasted(design: VariedArms) -> list[Contrasted]:
     return found
 
 
+def without_level(design: VariedArms, path: str, level: str) -> VariedArms:
+    """The design without the arms at one level of a setting; without the setting if one level is left.
+
+    Examples:
+        >>> kinds = setting_of("mechanisms", ["linear", "mlp"])
+        >>> values = {"a": {"mechanisms": "mlp"}, "b": {"mechanisms": "linear"}}
+        >>> without_level(VariedArms("many", "random", (kinds,), values), "mechanisms", "mlp")
+        VariedArms(name='many', design='random', settings=(), values={'b': {'mechanisms': 'linear'}})
+    """
+    settings = [
+        one._replace(levels=tuple(own for own in one.levels if own != level)) if one.path == path else one
+        for one in design.settings
+    ]
+    return design._replace(
+        settings=tuple(one for one in settings if one.distribution is not None or len(one.levels) > 1),
+        values={arm: own for arm, own in design.values.items() if write_value(own[path]) != level},
+    )
+
+
 def setting_of(path: str, values: Any) -> Setting:
     """A setting from what a study file has for it.
 

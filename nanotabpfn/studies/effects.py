@@ -13,9 +13,12 @@ import numpy as np
 from scipy import stats
 
 from nanotabpfn.studies.statistics import mean_interval, mean_p_value, variance_parts
+from priors.audit.compare import holm
 
 DIFFERS = 0.05
 """p-value of an F-test, below which an effect is taken to differ more between seeds than the others do."""
+LEAST_GROUP = 6
+"""Arms that a group needs for a comparison of its spread with that of the others."""
 SEED_AXES = (-2, -1), (-3, -1)
 """The axes of scores (..., A, D, M, T) over which the scores of each data seed are means, and of each model
 seed."""
@@ -126,6 +129,57 @@ def _between_seeds(
     return common, np.where(differs, between - within - common, 0.0)
 
 
+class Noisier(NamedTuple):
+    """A group of arms whose scores vary more about the regression than those of the others."""
+
+    number: int
+    deviation: float  # standard deviation of the group's residuals
+    others: float  # of those of all other arms
+    p_value: float  # that they vary alike, adjusted for the number of groups
+
+
+def noisiest(
+    scores: np.ndarray, columns: np.ndarray, groups: list[np.ndarray], level: float
+) -> Noisier | None:
+    """The group of arms that varies most, of those that are shown to vary more than the others.
+
+    Intervals have the residuals of all arms, so one group of this kind widens those of all effects. The
+    residuals are those of the arms' means, which are not correlated with the estimated effects: a choice by
+    them favours no effect. Levene's test in the form of Brown and Forsythe, adjusted by Holm's method.
+
+    Args:
+        scores: (A, D, M, T).
+        columns: (A, E).
+        groups: (A,) each, which arms are in it.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> is_loud = np.repeat([False, True], 20)
+        >>> scores = rng.normal(size=40) * np.where(is_loud, 10, 1)
+        >>> columns = is_loud[:, None].astype(float)
+        >>> found = noisiest(scores.reshape(40, 1, 1, 1), columns, [~is_loud, is_loud], level=0.95)
+        >>> found.number, found.p_value < 0.001
+        (1, True)
+    """
+    basis = np.linalg.qr(_with_mean(columns))[0]
+    means = scores.mean(axis=(-3, -2, -1))
+    residuals = means - basis @ (basis.T @ means)
+    free = np.sqrt(np.maximum(1 - np.square(basis).sum(axis=1), 0.0))
+    residuals = np.divide(residuals, free, out=np.zeros_like(residuals), where=free > 1e-6)
+    tested = [
+        number for number, group in enumerate(groups) if min(group.sum(), (~group).sum()) >= LEAST_GROUP
+    ]
+    adjusted = holm([float(stats.levene(residuals[groups[i]], residuals[~groups[i]]).pvalue) for i in tested])
+    found = [
+        Noisier(
+            number, residuals[groups[number]].std(ddof=1), residuals[~groups[number]].std(ddof=1), p_value
+        )
+        for number, p_value in zip(tested, adjusted, strict=True)
+    ]
+    found = [one for one in found if one.p_value < 1 - level and one.deviation > one.others]
+    return max(found, key=lambda one: one.deviation / one.others, default=None)
+
+
 def differing(scores: np.ndarray, columns: np.ndarray) -> list[tuple[int, int, list[float]]]:
     """The effects of a sample of arms that differ more between seeds than the others do.
 
@@ -140,12 +194,12 @@ def differing(scores: np.ndarray, columns: np.ndarray) -> list[tuple[int, int, l
         Number of the effect; 0 if the seeds are data seeds, 1 if they are model seeds; the effect in each.
 
     Examples:
-        >>> columns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 2, float)
-        >>> noise = 1e-3 * np.random.default_rng(0).normal(size=(8, 2))
-        >>> scores = columns[:, [0]] * [0.2, 0.6] + noise
+        >>> rng = np.random.default_rng(0)
+        >>> columns = rng.integers(0, 2, size=(40, 8)).astype(float)
+        >>> scores = columns[:, [3]] * [0.2, 0.6] + rng.normal(0, 0.01, size=(40, 2))
         >>> [(number, kind, [round(one, 1) for one in effects])
-        ...  for number, kind, effects in differing(scores.reshape(8, 2, 1, 1), columns)]
-        [(0, 0, [0.2, 0.6])]
+        ...  for number, kind, effects in differing(scores.reshape(40, 2, 1, 1), columns)]
+        [(3, 0, [0.2, 0.6])]
     """
     weights = weights_of(columns)
     norms = np.square(weights).sum(axis=1)

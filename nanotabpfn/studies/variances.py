@@ -25,6 +25,7 @@ class Measured(NamedTuple):
     recipe: str
     steps: int
     batch_size: int
+    model: dict[str, int]
     row_samples: int
     num_cells: int
     source: str  # the folder of the study
@@ -40,7 +41,7 @@ def measured_variances() -> tuple[Measured, ...]:
     """All components that ship.
 
     >>> sorted({one.suite for one in measured_variances()})
-    ['open']
+    ['nano-test', 'open']
     """
     entries = json.loads((files("nanotabpfn.studies") / FILE).read_text(encoding="utf-8"))
     return tuple(_read(entry) for entry in entries)
@@ -52,17 +53,25 @@ def _read(entry: dict[str, Any]) -> Measured:
 
 
 def nearest_variances(study: Study) -> Measured:
-    """Those of the same suite and recipe where there are any, and of the nearest number of steps.
+    """Those of the same suite where there are any, else of the other half of its tables; then of the same
+    model and recipe, and of the nearest number of steps.
 
     >>> nearest_variances(Study(name="s", arms={"a": {"preset": "default"}}, steps=200)).steps
     240
     """
 
-    def distance(one: Measured) -> tuple[bool, bool, float]:
-        is_other = one.suite != study.suites[0], one.recipe != study.recipe
-        return *is_other, abs(log(one.steps / study.steps))
+    [suite, *_], model = study.suites, study.model.model_dump()
+
+    def distance(one: Measured) -> tuple[bool, bool, bool, bool, float]:
+        is_other = one.suite != suite, _both_halves(one.suite) != _both_halves(suite), one.model != model
+        return *is_other, one.recipe != study.recipe, abs(log(one.steps / study.steps))
 
     return min(measured_variances(), key=distance)
+
+
+def _both_halves(suite: str) -> str:
+    """The suite of which another one is the half for choosing or for claims."""
+    return suite.removesuffix("-dev").removesuffix("-test")
 
 
 def unlike(study: Study, found: Measured) -> str:
@@ -77,10 +86,15 @@ def unlike(study: Study, found: Measured) -> str:
         "suite": (study.suites[0], found.suite),
         "recipe": (study.recipe, found.recipe),
         "steps": (study.steps, found.steps),
+        "model": (_words(study.model.model_dump()), _words(found.model)),
         "batch size": (study.batch_size, found.batch_size),
         "warm start": ("none" if study.warm_start is None else f"of {study.warm_start.steps} steps", "none"),
     }
     return ", ".join(f"{name} {own}, not {its}" for name, (own, its) in pairs.items() if own != its)
+
+
+def _words(model: dict[str, int]) -> str:
+    return f"with {', '.join(f'{name} {value}' for name, value in model.items())}"
 
 
 def rounded(components: dict[str, Components]) -> dict[str, dict[str, float]]:

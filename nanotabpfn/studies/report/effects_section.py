@@ -3,131 +3,32 @@
 Axis letters: A arms, D data seeds, M model seeds, T tables, E effects.
 """
 
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Iterable
 
-import numpy as np
-
-from nanotabpfn.studies.designs import Effect, VariedArms, design_matrix
-from nanotabpfn.studies.effects import (
-    Estimate,
-    complete_grid,
-    contrasts,
-    differing,
-    estimates,
-    interaction,
-)
+from nanotabpfn.studies.designs import VariedArms
+from nanotabpfn.studies.effects import Estimate, differing
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, figure, metric_name, table, text
+from nanotabpfn.studies.report.effect_analyses import (
+    Analysis,
+    Quieter,
+    analyses,
+    effects_of,
+    grid_of,
+    is_sample,
+    quieter,
+)
 from nanotabpfn.studies.report.figures import effect_intervals
 from nanotabpfn.studies.report.scores import Scores
-from priors.audit.compare import holm
 
 
-class Found(NamedTuple):
-    """An effect, or an interaction of two, with its p-value adjusted for the number of its kind."""
+def effect_words(scores: Scores, designs: Iterable[VariedArms] | None = None) -> list[str]:
+    """A sentence on each main effect and interaction that is shown, and one on the others.
 
-    effects: tuple[Effect, ...]
-    estimate: Estimate
-    adjusted: float
-
-    def is_shown(self, level: float) -> bool:
-        """Whether it is claimed."""
-        low, high = self.estimate.interval
-        return not low <= 0 <= high and self.adjusted < 1 - level
-
-
-class Analysis(NamedTuple):
-    """The effects of one design in one metric, with the sign such that more is better."""
-
-    design: VariedArms
-    shape: tuple[int, int, int, int]  # (A, D, M, T) of the scores that are used
-    main: tuple[Found, ...]
-    interactions: tuple[Found, ...]
-
-
-def analyses(scores: Scores) -> dict[str, Analysis]:
-    """Name of the design -> its effects; of each design with enough arms.
-
-    Main effects of all designs are adjusted together (Holm), and so are interactions.
+    Args:
+        designs: None for those of the study.
     """
-    prepared = {design.name: one for design in scores.designs if (one := _grid(scores, design)) is not None}
-    names, level = list(prepared), scores.study.level
-    main = {
-        name: estimates(contrasts(values, columns, _is_sample(design)), level)
-        for name, (design, values, columns) in prepared.items()
-    }
-    of_pairs = {name: _interactions(*prepared[name], level) for name in names}
-    adjusted = iter(holm([one.p_value for name in names for one in main[name]]))
-    of_interactions = iter(holm([one.p_value for name in names for _, one in of_pairs[name]]))
-    return {
-        name: Analysis(
-            prepared[name][0],
-            prepared[name][1].shape,
-            tuple(
-                Found((effect,), one, next(adjusted))
-                for effect, one in zip(_effects(prepared[name][0]), main[name], strict=True)
-            ),
-            tuple(Found(pair, one, next(of_interactions)) for pair, one in of_pairs[name]),
-        )
-        for name in names
-    }
-
-
-def used_shapes(scores: Scores) -> dict[str, tuple[int, int, int, int]]:
-    """Name of the design -> the shape (A, D, M, T) of the scores from which its effects are estimated."""
-    grids = {design.name: _grid(scores, design) for design in scores.designs}
-    return {name: grid[1].shape for name, grid in grids.items() if grid is not None}
-
-
-def _is_sample(design: VariedArms) -> bool:
-    return design.design == "random"
-
-
-def _effects(design: VariedArms) -> list[Effect]:
-    return [effect for setting in design.settings for effect in setting.effects]
-
-
-def _grid(scores: Scores, design: VariedArms) -> tuple[VariedArms, np.ndarray, np.ndarray] | None:
-    """The scores (A, D, M, T) of a design without missing cells, and its matrix (A, E); None if the arms are
-    too few."""
-    arms = [arm for arm in design.values if arm in scores.of]
-    if not arms or (not _is_sample(design) and len(arms) < len(design.values)):
-        return None
-    values = np.stack([scores.of[arm] for arm in arms]) * scores.sign
-    kept = complete_grid(np.isfinite(values).all(axis=3), keeps_arms=not _is_sample(design))
-    values = values[np.ix_(*kept, range(values.shape[3]))]
-    if not values.size:
-        return None
-    columns = design_matrix(design.settings, [design.values[arms[number]] for number in kept[0]])
-    try:
-        contrasts(values, columns, _is_sample(design))
-    except ValueError:
-        return None
-    return design, values, columns
-
-
-def _interactions(
-    design: VariedArms, values: np.ndarray, columns: np.ndarray, level: float
-) -> list[tuple[tuple[Effect, Effect], Estimate]]:
-    """Every interaction of two settings that the arms suffice for."""
-    every = _effects(design)
-    of_settings = [
-        [number for number, effect in enumerate(every) if effect.path == setting.path]
-        for setting in design.settings
-    ]
-    found = []
-    for one, other in combinations(of_settings, 2):
-        both = interaction(values, columns, one, other, _is_sample(design))
-        if both is not None:
-            pairs = [(every[i], every[j]) for i in one for j in other]
-            found += zip(pairs, estimates(both, level), strict=True)
-    return found
-
-
-def effect_words(scores: Scores) -> list[str]:
-    """A sentence on each main effect and interaction that is shown, and one on the others."""
     lines, level = [], scores.study.level
-    for name, analysis in analyses(scores).items():
+    for name, analysis in analyses(scores, designs).items():
         shown = [one for one in analysis.main if one.is_shown(level)]
         for one in sorted(shown, key=lambda one: -abs(one.estimate.mean)):
             direction = "better" if one.estimate.mean > 0 else "worse"
@@ -142,6 +43,28 @@ def effect_words(scores: Scores) -> list[str]:
             if one.is_shown(level)
         ]
     return lines
+
+
+def quieter_words(scores: Scores) -> list[Block]:
+    """The verdicts without the noisiest level of each design; nothing if no level varies more than the
+    others."""
+    found = quieter(scores)
+    if not found:
+        return []
+    lines = effect_words(scores, [one.design for one in found.values()])
+    words = [_noisy_words(name, one, scores) for name, one in found.items()]
+    return [text(f"{' '.join(words)} Without them:"), Block("list", items_=tuple(lines))]
+
+
+def _noisy_words(name: str, found: Quieter, scores: Scores) -> str:
+    """Which arms vary more than the others, and by how much."""
+    noisy = found.noisy
+    return (
+        f"{name}: the scores of arms with {found.path} {found.level} vary more about the regression than "
+        f"those of the others (standard deviation {noisy.deviation:.2g} and {noisy.others:.2g} in "
+        f"{metric_name(scores.metric)}; Levene's test, p = {noisy.p_value:.1g} after Holm's adjustment), "
+        f"which widens the intervals of all effects; {len(found.design.values)} arms are left without them."
+    )
 
 
 def _not_shown(analysis: Analysis, scores: Scores) -> list[str]:
@@ -192,6 +115,7 @@ def main_effects(scores: Scores, second: Scores, begun: Scores, second_begun: Sc
             _figure(f"effects-{number}", scores, second, of_metrics),
             _table(scores, of_metrics, of_begun),
             *_differing(scores, second, design),
+            *_quieter_table(scores, second, begun, second_begun, design),
             *_interaction_blocks(scores, of_metrics),
         ]
     return blocks
@@ -203,12 +127,12 @@ def _summary(scores: Scores, analysis: Analysis) -> Block:
     left_out = len(design.values) - num_arms
     num_cells, planned = num_arms * num_data * num_model, len(design.values) * len(scores.study.seeds)
     words = (
-        f"{design.name}: {num_arms} arms, {'drawn at random' if _is_sample(design) else 'all combinations'}, "
+        f"{design.name}: {num_arms} arms, {'drawn at random' if is_sample(design) else 'all combinations'}, "
         f"with {len(design.settings)} settings; {num_cells} cells on {num_tables} tables. "
         "An effect is the change of the score when one setting changes and the others keep the mixture that "
         "they have in the design, by least squares. "
     )
-    if _is_sample(design):
+    if is_sample(design):
         words += (
             "The units of its interval are tables and arms: the residual of an arm has what the regression "
             "leaves out, and the luck of its cells. Seeds are blocks; if effects differ between them more "
@@ -243,7 +167,12 @@ def _figure(file: str, scores: Scores, second: Scores, of_metrics: dict[str, Ana
     return figure(file, effect_intervals(panels), caption)
 
 
-def _table(scores: Scores, of_metrics: dict[str, Analysis], of_begun: dict[str, Analysis | None]) -> Block:
+def _table(
+    scores: Scores,
+    of_metrics: dict[str, Analysis],
+    of_begun: dict[str, Analysis | None],
+    which: str = "",
+) -> Block:
     level = f"{scores.study.level:.0%}"
     rows = []
     for metric, analysis in of_metrics.items():
@@ -274,24 +203,41 @@ def _table(scores: Scores, of_metrics: dict[str, Analysis], of_begun: dict[str, 
         f"{level} interval",
     ]
     caption = (
-        "Main effects, positive where the second value is better. Of a setting with a list of values each "
-        "one is compared with the first; of one with a distribution the change is over its whole range, "
-        "along a line, of log-uniform numbers on a log scale. Intervals are not adjusted for their number; p "
-        "is, within a metric."
+        f"{which}Main effects, positive where the second value is better. Of a setting with a list of "
+        "values each one is compared with the first; of one with a distribution the change is over its "
+        "whole range, along a line, of log-uniform numbers on a log scale. Intervals are not adjusted for "
+        "their number; p is, within a metric."
     )
     return table(header, rows, caption, (1, 2, 6))
+
+
+def _quieter_table(
+    scores: Scores, second: Scores, begun: Scores, second_begun: Scores, design: VariedArms
+) -> list[Block]:
+    """The main effects without the noisiest level of a design, if it has one."""
+    found = quieter(scores).get(design.name)
+    if found is None:
+        return []
+    of_metrics, of_begun = (
+        {metric_name(one.metric): analyses(one, [found.design]).get(design.name) for one in both}
+        for both in ((scores, second), (begun, second_begun))
+    )
+    if None in of_metrics.values():
+        return []
+    words = _noisy_words(design.name, found, scores)
+    without = f"Without the arms with {found.path} {found.level}. "
+    return [text(words), _table(scores, of_metrics, of_begun, without)]
 
 
 def _differing(scores: Scores, second: Scores, design: VariedArms) -> list[Block]:
     """Which effects have a wide interval because they differ between seeds."""
     study, found = scores.study, []
     for one in (scores, second):
-        grid = _grid(one, design)
-        if grid is None or not _is_sample(design):
+        grid = grid_of(one, design)
+        if grid is None or not is_sample(design):
             continue
-        of_design, values, columns = grid
-        every = _effects(of_design)
-        for number, kind, effects in differing(values, columns):
+        every = effects_of(design)
+        for number, kind, effects in differing(grid.values, grid.columns):
             kinds = "pairs of seeds" if study.seed_design == "paired" else ("data seeds", "model seeds")[kind]
             each = " and ".join(f"{effect:+.4f}" for effect in effects)
             found.append(

@@ -238,7 +238,9 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
         sentences.append(
             " Main effects of settings are estimated by least squares, with seeds as blocks, and adjusted "
             "for their number as the others are. For arms that draw their settings at random, the units of "
-            "their intervals are tables and arms."
+            "their intervals are tables and arms. If the residuals of the arms at one level of a setting are "
+            "shown to vary more than those of the others (Levene's test in the form of Brown and Forsythe, "
+            "adjusted for the number of levels), the effects are also estimated without these arms."
         )
     if records["begun"].notna().any():
         sentences += [
@@ -248,8 +250,8 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
         ]
         if scores.designs:
             sentences.append(
-                " Of settings that arms draw, the shares of arms with such trainings are compared by Fisher's "
-                "exact test, with arms as units."
+                " Of settings that arms draw, the shares of arms with such trainings are compared by "
+                "Fisher's exact test, with arms as units."
             )
     return "".join(sentences)
 

@@ -22,7 +22,8 @@ from nanotabpfn.studies.report.blocks import (
 from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses, responses
-from nanotabpfn.studies.report.effects_section import effect_words, main_effects, used_shapes
+from nanotabpfn.studies.report.effect_analyses import used_shapes
+from nanotabpfn.studies.report.effects_section import effect_words, main_effects, quieter_words
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
@@ -59,6 +60,7 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
             "In short",
             [
                 *_in_short(saved, scores, second, records),
+                *quieter_words(scores),
                 *late_words(scores, begun, shares),
                 *power_words(begun),
             ],

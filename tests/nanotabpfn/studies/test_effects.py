@@ -6,7 +6,14 @@ from effect_coverage import SCENARIOS, Scenario, coverage, interaction_claims, s
 from scipy import stats
 
 from nanotabpfn.studies.designs import design_matrix, draw, setting_of
-from nanotabpfn.studies.effects import complete_grid, contrasts, estimates, interaction, weights_of
+from nanotabpfn.studies.effects import (
+    complete_grid,
+    contrasts,
+    estimates,
+    interaction,
+    noisiest,
+    weights_of,
+)
 from nanotabpfn.studies.power import Components, Design, smallest_effects
 from nanotabpfn.studies.statistics import compare, mean_interval
 
@@ -151,3 +158,33 @@ def test_the_grid_leaves_out_as_little_as_it_needs_to():
     one_missing = np.ones((8, 6, 1), bool)
     one_missing[0, 2] = False
     assert [len(axis) for axis in complete_grid(one_missing, keeps_arms=True)] == [8, 5, 1]
+
+
+NOISY = Scenario("one level is five times as noisy", 60, noisy=5, noisy_setting=5)
+
+
+def test_without_a_noisy_level_the_intervals_are_short_and_hold():
+    all_arms = coverage(NOISY, 200)
+    without = coverage(NOISY._replace(leaves_out=True), 200)
+    assert without.half < 0.6 * all_arms.half
+    assert without.share >= 0.935
+    assert without.claims <= 0.05 + 2 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def test_of_arms_that_are_alike_no_level_is_called_noisy_more_often_than_stated():
+    alike = NOISY._replace(noisy=1)
+    one = simulate(alike, 200, np.random.default_rng(2))
+    groups = [one.columns[:, number] == end for number in range(5, 10) for end in (0, 1)]
+    found = [noisiest(scores, one.columns, groups, 0.95) for scores in one.scores]
+    assert sum(noisy is not None for noisy in found) <= 200 * 0.05 + 2 * (200 * 0.05 * 0.95) ** 0.5
+    loud = simulate(NOISY, 20, np.random.default_rng(2))
+    found = [noisiest(scores, one.columns, groups, 0.95) for scores in loud.scores]
+    assert [noisy.number for noisy in found if noisy] == [1] * sum(noisy is not None for noisy in found)
+    assert sum(noisy is not None for noisy in found) >= 14
+
+
+def test_a_small_group_of_arms_is_not_judged():
+    rng = np.random.default_rng(0)
+    group = np.arange(30) < 5
+    scores = rng.normal(size=30) * np.where(group, 100, 1)
+    assert noisiest(scores.reshape(30, 1, 1, 1), rng.random((30, 2)), [group], 0.95) is None

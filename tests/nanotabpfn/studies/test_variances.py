@@ -32,18 +32,43 @@ def script():
     return runpy.run_path(str(ROOT / "scripts" / "variances.py"))["main"]
 
 
+def shipped_of(study):
+    entries = json.loads((ROOT / "nanotabpfn" / "studies" / FILE).read_text())
+    return [entry for entry in entries if entry["source"] == f"docs/studies/{study}"]
+
+
 def test_what_ships_is_what_the_script_writes(tmp_path, script):
     without = [word for cell in LATE for word in ("--without", cell)]
     arguments = [str(ROOT / "docs" / "studies" / "mechanisms"), *without, "--out", str(tmp_path / FILE)]
     result = CliRunner().invoke(script, arguments)
     assert result.exit_code == 0, result.output
-    made, shipped = (
-        json.loads(path.read_text()) for path in (tmp_path / FILE, ROOT / "nanotabpfn" / "studies" / FILE)
-    )
+    made, shipped = json.loads((tmp_path / FILE).read_text()), shipped_of("mechanisms")
     assert [entry | {"components": 0} for entry in made] == [entry | {"components": 0} for entry in shipped]
     for one, other in zip(made, shipped, strict=True):
         for metric in METRICS:
             assert one["components"][metric] == pytest.approx(other["components"][metric], rel=0.01)
+
+
+def test_of_drawn_arms_those_at_a_noisy_level_are_left_out():
+    """Of one metric and step, since all take a minute."""
+    of_script = runpy.run_path(str(ROOT / "scripts" / "variances.py"))
+    saved, records = of_script["chosen_records"](ROOT / "docs" / "studies" / "settings", set())
+    final = records[(records["step"] == 300) & (records["metric"] == "log_loss")]
+    arms = [arm for arm in dict.fromkeys(final["arm"]) if arm not in ("untrained", "scrambled")]
+    assert len(arms) == 64 + 2  # of 96 and `default` and `repeated`
+    [*_, shipped] = shipped_of("settings")
+    assert shipped["num_cells"] == 2 * len(arms)
+    found = of_script["components"](saved, final, "log_loss", arms)._asdict()
+    assert found == pytest.approx(shipped["components"]["log_loss"], rel=0.01)
+
+
+def test_the_other_half_of_a_suite_is_nearer_than_another_suite():
+    found = nearest_variances(study_of(suites=["nano-dev"], steps=300))
+    assert (found.suite, found.steps) == ("nano-test", 300)
+    words = unlike(study_of(suites=["nano-dev"], steps=300), found)
+    assert words.startswith("suite nano-dev, not nano-test")
+    assert "model with embedding_size 96" in words
+    assert "not with embedding_size 48" in words
 
 
 def test_a_cell_that_is_not_there_is_an_error(tmp_path, script):

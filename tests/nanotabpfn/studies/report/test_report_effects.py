@@ -7,7 +7,8 @@ import pytest
 from simulated_study import ARM, began_late, saved_study, simulate, study_of
 
 from nanotabpfn.studies.arms import varied_arms
-from nanotabpfn.studies.report.effects_section import analyses, effect_words
+from nanotabpfn.studies.report.effect_analyses import analyses
+from nanotabpfn.studies.report.effects_section import effect_words
 from nanotabpfn.studies.report.render import to_html
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.report.sections import build_report
@@ -150,6 +151,26 @@ def test_an_effect_that_differs_between_seeds_says_why_its_interval_is_wide(tmp_
     assert line.endswith("in the 3 pairs of seeds.")
     [drawn] = [block.text for block in blocks if block.kind == "figure"]
     assert drawn.count("<svg") == 1
+
+
+def test_a_noisy_level_is_named_and_left_out(tmp_path):
+    study = study_with(MANY | {"num_arms": 40})
+    records = records_of(study, lambda own: -0.05 * own["label_noise"])
+    [design] = varied_arms(study)
+    loud = [arm for arm, own in design.values.items() if own["mix"] == "node"]
+    luck = dict(zip(loud, np.random.default_rng(0).normal(0, 0.1, len(loud)), strict=True))
+    records["value"] += records["arm"].map(luck).fillna(0) * (records["metric"] == "roc_auc")
+    sections = sections_of(study, records, tmp_path)
+    blocks = sections["In short"].blocks
+    [number] = [i for i, block in enumerate(blocks) if "vary more about the regression" in block.text]
+    assert "many: the scores of arms with mix node vary more" in blocks[number].text
+    assert "20 arms are left without them" in blocks[number].text
+    assert blocks[number + 1].items_[0].startswith("many, label_noise from 0 to 0.4: worse, -0.01")
+    assert not [line for line in blocks[number - 2].items_ if "worse" in line]  # among all arms
+    [table] = [
+        block for block in sections["Main effects"].blocks if block.caption.startswith("Without the arms")
+    ]
+    assert {row[0] for row in table.rows} == {"label_noise", "mechanisms"}
 
 
 def test_nothing_is_claimed_where_nothing_is():
