@@ -1,4 +1,4 @@
-"""The report of the study that ships is what the command makes of its records."""
+"""The reports of the studies that ship are what the command makes of their records."""
 
 import re
 import shutil
@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from nanotabpfn.studies.report.effects_section import effect_words, quieter_words
+from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.report.write import write_report
+from nanotabpfn.studies.saved import read_records, read_saved
 
-PAGE = Path(__file__).parents[2] / "docs" / "studies" / "mechanisms"
+STUDIES = Path(__file__).parents[2] / "docs" / "studies"
+PAGE = STUDIES / "mechanisms"
 NUMBER = r"\d+\.\d+(?:e-\d+)?"
 
 
@@ -25,3 +29,19 @@ def test_the_report_is_what_the_command_makes_of_the_records(tmp_path):
     assert len(re.findall(r"<h2", page.read_text(encoding="utf-8"))) == len(
         re.findall(r"^## ", shipped, re.M)
     )
+
+
+def test_the_verdicts_on_settings_are_what_the_command_makes_of_the_records():
+    """Not the whole report, whose figures take long."""
+    folder = STUDIES / "settings"
+    records = read_records(folder)
+    scores = Scores(
+        read_saved(folder), records[(records["target"] == "real") & (records["metric"] == "log_loss")]
+    )
+    said, noisy = effect_words(scores), quieter_words(scores)
+    words = [*said, *(line for block in noisy for line in (block.text, *block.items_) if line)]
+    report = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert len(words) == 4
+    assert [line for line in words if line not in report] == []
+    assert "64 arms are left without them" in words[2]
+    assert "label_noise" in words[3]
