@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nanotabpfn.studies.report.effects_section import effect_words, quieter_words
+from nanotabpfn.studies.report.effects_section import effect_words, quieter_words, second_words
 from nanotabpfn.studies.report.scores import Scores
 from nanotabpfn.studies.report.write import write_report
 from nanotabpfn.studies.saved import read_records, read_saved
@@ -34,14 +34,15 @@ def test_the_report_is_what_the_command_makes_of_the_records(tmp_path):
 def test_the_verdicts_on_settings_are_what_the_command_makes_of_the_records():
     """Not the whole report, whose figures take long."""
     folder = STUDIES / "settings"
-    records = read_records(folder)
-    scores = Scores(
-        read_saved(folder), records[(records["target"] == "real") & (records["metric"] == "log_loss")]
-    )
-    said, noisy = effect_words(scores), quieter_words(scores)
-    words = [*said, *(line for block in noisy for line in (block.text, *block.items_) if line)]
+    saved, records = read_saved(folder), read_records(folder)
+    records = records[(records["target"] == "real") & records["metric"].isin(["log_loss", "roc_auc"])]
+    scores, second = Scores(saved, records), Scores(saved, records, "roc_auc")
+    said = [*effect_words(scores), *second_words(second)]
+    [noisy, without] = quieter_words(scores, second)
+    words = [*said, noisy.text, *without.items_]
     report = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
-    assert len(words) == 4
     assert [line for line in words if line not in report] == []
-    assert "64 arms are left without them" in words[2]
-    assert "label_noise" in words[3]
+    assert "In ROC AUC, drawn, class_methods from quantile_cuts to balanced_cuts: worse" in said[-1]
+    assert "64 arms are left without them" in noisy.text
+    assert "one of 0.015 or more is ruled out, of mechanisms; graphs;" in without.items_[0]
+    assert "In ROC AUC, drawn, noise_scale from [0.05, 1] to [0.02, 0.1]: worse" in without.items_[1]

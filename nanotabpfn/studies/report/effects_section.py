@@ -29,13 +29,7 @@ def effect_words(scores: Scores, designs: Iterable[VariedArms] | None = None) ->
     """
     lines, level = [], scores.study.level
     for name, analysis in analyses(scores, designs).items():
-        shown = [one for one in analysis.main if one.is_shown(level)]
-        for one in sorted(shown, key=lambda one: -abs(one.estimate.mean)):
-            direction = "better" if one.estimate.mean > 0 else "worse"
-            lines.append(
-                f"{name}, {one.effects[0].short_words}: {direction}, {_with_interval(one.estimate)}."
-            )
-        lines += _not_shown(analysis, scores)
+        lines += [*_shown(analysis, level), *_not_shown(analysis, scores)]
         lines += [
             f"{name}: the effect of {one.effects[0].words} depends on {one.effects[1].path}, by "
             f"{_with_interval(one.estimate)} from {one.effects[1].start} to {one.effects[1].end}."
@@ -45,13 +39,37 @@ def effect_words(scores: Scores, designs: Iterable[VariedArms] | None = None) ->
     return lines
 
 
-def quieter_words(scores: Scores) -> list[Block]:
+def second_words(second: Scores, designs: Iterable[VariedArms] | None = None) -> list[str]:
+    """A sentence on each main effect that is shown in the second metric.
+
+    Args:
+        designs: None for those of the study.
+    """
+    found = analyses(second, designs).values()
+    return [
+        f"In {metric_name(second.metric)}, {line}"
+        for one in found
+        for line in _shown(one, second.study.level)
+    ]
+
+
+def _shown(analysis: Analysis, level: float) -> list[str]:
+    shown = [one for one in analysis.main if one.is_shown(level)]
+    return [
+        f"{analysis.design.name}, {one.effects[0].short_words}: "
+        f"{'better' if one.estimate.mean > 0 else 'worse'}, {_with_interval(one.estimate)}."
+        for one in sorted(shown, key=lambda one: -abs(one.estimate.mean))
+    ]
+
+
+def quieter_words(scores: Scores, second: Scores) -> list[Block]:
     """The verdicts without the noisiest level of each design; nothing if no level varies more than the
     others."""
     found = quieter(scores)
     if not found:
         return []
-    lines = effect_words(scores, [one.design for one in found.values()])
+    designs = [one.design for one in found.values()]
+    lines = [*effect_words(scores, designs), *second_words(second, designs)]
     words = [_noisy_words(name, one, scores) for name, one in found.items()]
     return [text(f"{' '.join(words)} Without them:"), Block("list", items_=tuple(lines))]
 

@@ -23,7 +23,12 @@ from nanotabpfn.studies.report.controls_section import controls
 from nanotabpfn.studies.report.differences import differences_table
 from nanotabpfn.studies.report.doses_section import dose_words, doses, responses
 from nanotabpfn.studies.report.effect_analyses import used_shapes
-from nanotabpfn.studies.report.effects_section import effect_words, main_effects, quieter_words
+from nanotabpfn.studies.report.effects_section import (
+    effect_words,
+    main_effects,
+    quieter_words,
+    second_words,
+)
 from nanotabpfn.studies.report.learned import UNTRAINED, nothing_learned
 from nanotabpfn.studies.report.methods_section import methods
 from nanotabpfn.studies.report.power_section import power_table, power_words
@@ -60,7 +65,7 @@ def build_report(saved: SavedStudy, records: "pd.DataFrame", folder: Path) -> li
             "In short",
             [
                 *_in_short(saved, scores, second, records),
-                *quieter_words(scores),
+                *quieter_words(scores, second),
                 *late_words(scores, begun, shares),
                 *power_words(begun),
             ],
@@ -91,7 +96,7 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
-    verdicts = [*effect_words(scores), *dose_words(scores)]
+    verdicts = [*effect_words(scores), *second_words(second), *dose_words(scores)]
     verdicts += [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
     if verdicts:
         blocks.append(Block("list", items_=tuple(verdicts)))

@@ -76,6 +76,8 @@ def test_known_effects_are_shown_with_their_size(tmp_path):
         r"of mechanisms from linear to product; mix \(intervals of 0\.\d+ to 0\.\d+ to either side\)\.",
         said[2],
     )
+    in_second = [line for line in said if line.startswith("In log loss, ")]
+    assert in_second[0].startswith("In log loss, many, label_noise from 0 to 0.4: worse, -0.")
     assert not [line for line in said if "many 0" in line]
     words, drawn, rows, others = sections["Main effects"].blocks
     assert "16 arms, drawn at random, with 3 settings; 48 cells on 13 tables" in words.text
