@@ -64,12 +64,12 @@ def chosen_records(folder: Path, without: set[str]) -> tuple[SavedStudy, pd.Data
         raise click.UsageError(
             f"{folder}: its cells have a warm start, and the components that ship are of studies without one"
         )
-    records = without_late(read_records(folder))
-    suite = saved.study.suites[0]
-    chosen = records[(records["target"] == "real") & (records["suite"] == suite)]
+    records = read_records(folder)
+    on_suite = records[(records["target"] == "real") & (records["suite"] == saved.study.suites[0])]
+    chosen = without_late(on_suite)
     seeds = zip(chosen["arm"], chosen["data_seed"], chosen["model_seed"], strict=True)
     chosen = chosen[[name_of(*seed) not in without for seed in seeds]]
-    return saved, chosen[~chosen["arm"].isin(_noisy_arms(saved, chosen))]
+    return saved, chosen[~chosen["arm"].isin(_noisy_arms(saved, on_suite))]
 
 
 def name_of(arm: str, data_seed: int, model_seed: int) -> str:

@@ -92,7 +92,9 @@ class Arm(NamedTuple):
             return f"dump {self.dump.name}"
         default = json.loads(PRESETS["default"].to_json())
         own = json.loads(self.config.to_json())
-        changed = [f"{field} {_short(value)}" for field, value in own.items() if value != default[field]]
+        changed = [
+            f"{field} {_short(_one_number(value))}" for field, value in own.items() if value != default[field]
+        ]
         return "; ".join(changed) or "unchanged"
 
 
@@ -341,13 +343,17 @@ def weights(field: str, value: Any) -> Any:
     return value
 
 
+def _one_number(value: Any) -> Any:
+    """The number of a range that holds one, else the value."""
+    is_range = isinstance(value, list | tuple) and len(value) == 2
+    return value[0] if is_range and value[0] == value[1] else value
+
+
 def _short(value: Any) -> str:
-    """A value as part of a name: 4-8 for a range, 5 for a range of one number, linear+mlp for weights."""
+    """A value as part of a name: 4-8 for a range, linear+mlp for weights."""
     if isinstance(value, dict):
         return "+".join(key for key, weight in value.items() if weight != 0) or "none"
     if isinstance(value, list | tuple):
-        if len(value) == 2 and value[0] == value[1]:
-            return _short(value[0])
         text = ["-", "+"][any(isinstance(part, str) for part in value)].join(map(_short, value))
         return text or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -66,7 +66,7 @@ class Effect(NamedTuple):
         '[linear, 4 more]'
         """
         first, *others = self.start.split(", ")
-        is_long = len(self.start) > MAX_START and self.start.startswith("[") and others
+        is_long = len(self.start) > MAX_START and self.start.count("[") == 1 and others
         return f"{first}, {len(others)} more]" if is_long else self.start
 
     @property
@@ -95,14 +95,14 @@ class Contrasted(NamedTuple):
 def contrasted(design: VariedArms) -> list[Contrasted]:
     """The arms with the first value of each setting, and with each other one.
 
-    Of numbers from a distribution, the arms below the median and those above.
+    Of numbers from a distribution, the arms below the median and the others.
 
     Examples:
         >>> noise = setting_of("label_noise", "uniform(0, 0.3)")
         >>> values = {"a": {"label_noise": 0.1}, "b": {"label_noise": 0.3}, "c": {"label_noise": 0.0}}
         >>> [one] = contrasted(VariedArms("many", "random", (noise,), values))
         >>> one.effect.words, one.at_start, one.at_end
-        ('label_noise from below 0.1 to above', ('c',), ('b',))
+        ('label_noise from below 0.1 to 0.1 or more', ('c',), ('a', 'b'))
     """
     found = []
     for setting in design.settings:
@@ -114,8 +114,9 @@ def contrasted(design: VariedArms) -> list[Contrasted]:
             continue
         middle = float(np.median(list(of_arms.values())))
         below = tuple(arm for arm, value in of_arms.items() if value < middle)
-        above = tuple(arm for arm, value in of_arms.items() if value > middle)
-        found.append(Contrasted(Effect(setting.path, f"below {middle:.3g}", "above"), below, above))
+        above = tuple(arm for arm, value in of_arms.items() if value >= middle)
+        ends = f"below {middle:.3g}", f"{middle:.3g} or more"
+        found.append(Contrasted(Effect(setting.path, *ends), below, above))
     return found
 
 

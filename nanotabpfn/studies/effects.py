@@ -144,8 +144,9 @@ def noisiest(
     """The group of arms that varies most, of those that are shown to vary more than the others.
 
     Intervals have the residuals of all arms, so one group of this kind widens those of all effects. The
-    residuals are those of the arms' means, which are not correlated with the estimated effects: a choice by
-    them favours no effect. Levene's test in the form of Brown and Forsythe, adjusted by Holm's method.
+    choice is by the size of the residuals, whatever their sign, so it moves no effect in one direction if
+    luck is symmetric. Levene's test in the form of Brown and Forsythe, on the arms' means; adjusted by Holm's
+    method.
 
     Args:
         scores: (A, D, M, T).
@@ -165,7 +166,8 @@ def noisiest(
     means = scores.mean(axis=(-3, -2, -1))
     residuals = means - basis @ (basis.T @ means)
     free = np.sqrt(np.maximum(1 - np.square(basis).sum(axis=1), 0.0))
-    residuals = np.divide(residuals, free, out=np.zeros_like(residuals), where=free > 1e-6)
+    kept = free > 1e-6  # an arm that the regression fits whatever its score has no residual
+    residuals, groups = residuals[kept] / free[kept], [group[kept] for group in groups]
     tested = [
         number for number, group in enumerate(groups) if min(group.sum(), (~group).sum()) >= LEAST_GROUP
     ]
@@ -183,8 +185,8 @@ def noisiest(
 def differing(scores: np.ndarray, columns: np.ndarray) -> list[tuple[int, int, list[float]]]:
     """The effects of a sample of arms that differ more between seeds than the others do.
 
-    Such an effect has a part of the variance of its own in `contrasts`, with as few degrees of freedom as
-    there are seeds. So its interval is far wider than the others.
+    Such an effect has a part of the variance of its own in `contrasts`, with one degree of freedom less than
+    there are seeds. So with few seeds its interval is far wider than the others.
 
     Args:
         scores: (A, D, M, T).

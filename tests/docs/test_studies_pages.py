@@ -43,6 +43,7 @@ def test_the_verdicts_on_settings_are_what_the_command_makes_of_the_records():
     report = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert [line for line in words if line not in report] == []
     assert "In ROC AUC, drawn, class_methods from quantile_cuts to balanced_cuts: worse" in said[-1]
-    assert "64 arms are left without them" in noisy.text
+    assert "64 other arms are left" in noisy.text
     assert "one of 0.015 or more is ruled out, of mechanisms; graphs;" in without.items_[0]
     assert "In ROC AUC, drawn, noise_scale from [0.05, 1] to [0.02, 0.1]: worse" in without.items_[1]
+    assert without.items_[1].endswith("less than the difference that matters.")

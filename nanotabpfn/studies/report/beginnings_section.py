@@ -83,12 +83,14 @@ def late_by_setting(scores: Scores, shares: dict[str, Share]) -> dict[str, list[
     """Name of the design -> the share of arms with late trainings at the two ends of each setting.
 
     Arms, not trainings, are counted, since trainings of one arm have their prior in common. Fisher's exact
-    test, adjusted for the number of effects of all designs (Holm). Without designs of which a training was
-    late.
+    test, adjusted for the number of effects of all designs (Holm). Random designs alone, and of these the
+    ones with a training that was late.
     """
     found = {}
     for design in scores.designs:
-        if not any(shares[arm].not_begun for arm in design.values if arm in shares):
+        if design.design != "random" or not any(
+            shares[arm].not_begun for arm in design.values if arm in shares
+        ):
             continue
         found[design.name] = [
             (one.effect, *(_late_arms(shares, arms) for arms in (one.at_start, one.at_end)))
@@ -186,7 +188,7 @@ def _different_settings(scores: Scores, shares: dict[str, Share]) -> list[str]:
             if one.p_value < 1 - scores.study.level:
                 path, start, at_start, end, at_end = one.cells
                 found.append(
-                    f"{name}: trainings begin late with {path} {end} in {at_end} arms, with {start} in "
+                    f"{name}: with {path} {end}, trainings of {at_end} arms begin late; with {start}, of "
                     f"{at_start} (p = {one.p_value:.2g})."
                 )
     return found
@@ -222,6 +224,8 @@ def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:
         low, high = stats.binomtest(share.not_begun, share.known).proportion_ci(level)
         p = "" if np.isnan(share.p_value) else f"{share.p_value:.2g}"
         rows.append([arm, share.words, f"{low:.0%} to {high:.0%}", p])
+    if not rows:
+        return text("The trainings of all arms had begun in time.")
     header = [
         "arm",
         "had not begun",
@@ -234,7 +238,7 @@ def _shares_table(scores: Scores, shares: dict[str, Share]) -> Block:
         "test."
     )
     if of_designs:
-        caption += f" {len(of_designs)} arms drawn at random are not listed, since all of theirs had begun."
+        caption += f" {len(of_designs)} arms drawn at random are not listed: their trainings had all begun."
     return table(header, rows, caption)
 
 
@@ -250,7 +254,7 @@ def _settings_tables(scores: Scores, shares: dict[str, Share]) -> list[Block]:
     ]
     caption = (
         "arms of which at least one training had not begun, at the two ends of each setting; of one with a "
-        "distribution, below and above its median. Fisher's exact test with arms as units."
+        "distribution, below its median and the others. Fisher's exact test with arms as units."
     )
     return [
         table(

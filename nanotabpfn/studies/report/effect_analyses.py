@@ -146,6 +146,7 @@ class Quieter(NamedTuple):
     path: str
     level: str
     noisy: Noisier  # how much these arms vary
+    num_arms: int  # others, whose scores are complete
 
 
 def quieter(scores: Scores) -> dict[str, Quieter]:
@@ -165,6 +166,7 @@ def quieter(scores: Scores) -> dict[str, Quieter]:
             continue
         path, level = levels[noisy.number]
         left = without_level(design, path, level)
-        if grid_of(scores, left) is not None:
-            found[design.name] = Quieter(left, path, level, noisy)
+        rest = grid_of(scores, left)
+        if rest is not None:
+            found[design.name] = Quieter(left, path, level, noisy, len(rest.arms))
     return found

@@ -5,6 +5,8 @@ Axis letters: A arms, D data seeds, M model seeds, T tables, E effects.
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from nanotabpfn.studies.designs import VariedArms
 from nanotabpfn.studies.effects import Estimate, differing
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, figure, metric_name, table, text
@@ -29,7 +31,7 @@ def effect_words(scores: Scores, designs: Iterable[VariedArms] | None = None) ->
     """
     lines, level = [], scores.study.level
     for name, analysis in analyses(scores, designs).items():
-        lines += [*_shown(analysis, level), *_not_shown(analysis, scores)]
+        lines += [*_shown(analysis, scores), *_not_shown(analysis, scores)]
         lines += [
             f"{name}: the effect of {one.effects[0].words} depends on {one.effects[1].path}, by "
             f"{_with_interval(one.estimate)} from {one.effects[1].start} to {one.effects[1].end}."
@@ -46,20 +48,21 @@ def second_words(second: Scores, designs: Iterable[VariedArms] | None = None) ->
         designs: None for those of the study.
     """
     found = analyses(second, designs).values()
-    return [
-        f"In {metric_name(second.metric)}, {line}"
-        for one in found
-        for line in _shown(one, second.study.level)
-    ]
+    return [f"In {metric_name(second.metric)}, {line}" for one in found for line in _shown(one, second)]
 
 
-def _shown(analysis: Analysis, level: float) -> list[str]:
-    shown = [one for one in analysis.main if one.is_shown(level)]
-    return [
-        f"{analysis.design.name}, {one.effects[0].short_words}: "
-        f"{'better' if one.estimate.mean > 0 else 'worse'}, {_with_interval(one.estimate)}."
-        for one in sorted(shown, key=lambda one: -abs(one.estimate.mean))
-    ]
+def _shown(analysis: Analysis, scores: Scores) -> list[str]:
+    """A sentence on each main effect that is shown, the largest first."""
+    shown = [one for one in analysis.main if one.is_shown(scores.study.level)]
+    lines = []
+    for one in sorted(shown, key=lambda one: -abs(one.estimate.mean)):
+        direction = "better" if one.estimate.mean > 0 else "worse"
+        small = ", less than the difference that matters" if abs(one.estimate.mean) < scores.rope else ""
+        lines.append(
+            f"{analysis.design.name}, {one.effects[0].short_words}: {direction}, "
+            f"{_with_interval(one.estimate)}{small}."
+        )
+    return lines
 
 
 def quieter_words(scores: Scores, second: Scores) -> list[Block]:
@@ -81,7 +84,7 @@ def _noisy_words(name: str, found: Quieter, scores: Scores) -> str:
         f"{name}: the scores of arms with {found.path} {found.level} vary more about the regression than "
         f"those of the others (standard deviation {noisy.deviation:.2g} and {noisy.others:.2g} in "
         f"{metric_name(scores.metric)}; Levene's test, p = {noisy.p_value:.1g} after Holm's adjustment), "
-        f"which widens the intervals of all effects; {len(found.design.values)} arms are left without them."
+        f"which widens the intervals of all effects. {found.num_arms} other arms are left."
     )
 
 
@@ -89,7 +92,10 @@ def _not_shown(analysis: Analysis, scores: Scores) -> list[str]:
     """Sentences on the effects that are not shown: those that cannot matter, by their intervals, and the
     others. A setting of which all changes are in one sentence is named alone."""
     not_shown = [one for one in analysis.main if not one.is_shown(scores.study.level)]
-    small = [one for one in not_shown if max(map(abs, one.estimate.interval)) < scores.rope]
+    known = [one for one in not_shown if np.isfinite(one.estimate.interval).all()]
+    if not_shown and not known:
+        return [f"{analysis.design.name}: one seed on one table gives no intervals, so no effect is shown."]
+    small = [one for one in known if max(map(abs, one.estimate.interval)) < scores.rope]
     others = [one for one in not_shown if one not in small]
     lines = []
     for found, ruled_out in ((small, f", and one of {scores.rope:g} or more is ruled out,"), (others, "")):
@@ -101,7 +107,7 @@ def _not_shown(analysis: Analysis, scores: Scores) -> list[str]:
             reach = " to ".join(dict.fromkeys(f"{half:.2g}" for half in (min(halves), max(halves))))
             lines.append(
                 f"{analysis.design.name}: no effect was shown{ruled_out} of {'; '.join(names)} "
-                f"(intervals of {reach} to either side)."
+                f"(half-widths of the intervals: {reach})."
             )
     return lines
 
@@ -233,11 +239,13 @@ def _quieter_table(
     scores: Scores, second: Scores, begun: Scores, second_begun: Scores, design: VariedArms
 ) -> list[Block]:
     """The main effects without the noisiest level of a design, if it has one."""
-    found = quieter(scores).get(design.name)
+    every = quieter(scores)
+    found = every.get(design.name)
     if found is None:
         return []
+    left = [one.design for one in every.values()]  # all, as their p-values are adjusted together
     of_metrics, of_begun = (
-        {metric_name(one.metric): analyses(one, [found.design]).get(design.name) for one in both}
+        {metric_name(one.metric): analyses(one, left).get(design.name) for one in both}
         for both in ((scores, second), (begun, second_begun))
     )
     if None in of_metrics.values():

@@ -204,10 +204,13 @@ def effect_intervals(
 def _effect_limits(effects: list[tuple[float, tuple[float, float]]], rope: float) -> tuple[float, float]:
     """The ends of the axis: all means and the usual interval are within, and an interval many times as wide
     as the others does not make these points."""
-    halves = [(interval[1] - interval[0]) / 2 for _, interval in effects]
-    beyond = WIDEST * float(np.median(halves))
-    low = max(min(interval[0] for _, interval in effects), min(mean for mean, _ in effects) - beyond)
-    high = min(max(interval[1] for _, interval in effects), max(mean for mean, _ in effects) + beyond)
+    means = [mean for mean, _ in effects]
+    intervals = [
+        interval for _, interval in effects if np.isfinite(interval).all()
+    ]  # one table, one seed: none
+    beyond = WIDEST * float(np.median([(high - low) / 2 for low, high in intervals] or [0.0]))
+    low = max(min([*means, *(low for low, _ in intervals)]), min(means) - beyond)
+    high = min(max([*means, *(high for _, high in intervals)]), max(means) + beyond)
     margin = 0.05 * (high - low)
     return min(low - margin, -1.2 * rope), max(high + margin, 1.2 * rope)
 

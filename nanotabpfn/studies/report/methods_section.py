@@ -234,11 +234,16 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
         f"Differences below {scores.rope:g} in {metric_name(scores.metric)} count as practically equal ",
         f"in the Bayesian signed-rank test {_cite('benavoli2017time')}.",
     ]
+    is_drawn = any(design.design == "random" for design in scores.designs)
     if scores.designs:
         sentences.append(
             " Main effects of settings are estimated by least squares, with seeds as blocks, and adjusted "
             "for their number as the others are. For arms that draw their settings at random, the units of "
-            "their intervals are tables and arms. If the residuals of the arms at one level of a setting are "
+            "their intervals are tables and arms."
+        )
+    if is_drawn:
+        sentences.append(
+            " If the residuals of the arms at one level of a setting are "
             "shown to vary more than those of the others (Levene's test in the form of Brown and Forsythe, "
             "adjusted for the number of levels), the effects are also estimated without these arms."
         )
@@ -248,7 +253,7 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
             f"at least {MARGIN:.0%} below the entropy of the class shares in its batches; ",
             "effects are given with and without such trainings.",
         ]
-        if scores.designs:
+        if is_drawn:
             sentences.append(
                 " Of settings that arms draw, the shares of arms with such trainings are compared by "
                 "Fisher's exact test, with arms as units."

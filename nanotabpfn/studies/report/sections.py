@@ -108,8 +108,9 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
             f"after {study.steps} steps of {study.batch_size} datasets{study.after_warm_start}; "
             f"{study.repetitions}. Differences are "
             f"positive where the arm is better. In brackets their {study.level:.0%} intervals, with tables "
-            f"and seeds as units{of_effects}; claims are adjusted for the number of comparisons (Holm). A "
-            "difference that is not shown may still exist."
+            f"and seeds as units{of_effects}; claims are adjusted for their number in each list and metric "
+            "(Holm), and what is ruled out is so at the level of one interval. A difference that is not "
+            "shown may still exist."
         )
     )
     return [*blocks, *differences_table(scores, second, records)]

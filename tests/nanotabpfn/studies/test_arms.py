@@ -1,6 +1,7 @@
 """Arms and cells: which priors and trainings a study stands for."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 from study_files import TWO_ARMS, write
@@ -75,7 +76,7 @@ def test_one_at_a_time_changes_one_field_of_the_base(resolved):
 def test_doses_are_arms_in_the_order_of_the_setting(resolved):
     arm = {"preset": "linear", "vary": {"label_noise": [[0.2, 0.4], 0, [0.1, 0.1]]}, "design": "doses"}
     arms = resolved(arms={"a": arm}, controls=[])
-    assert list(arms) == ["a label_noise=0.2-0.4", "a label_noise=0", "a label_noise=0.1"]
+    assert list(arms) == ["a label_noise=0.2-0.4", "a label_noise=0", "a label_noise=0.1-0.1"]
     [series] = dose_series(Study(name="s", arms={"a": arm, "b": {"preset": "gp"}}))
     assert (series.name, series.field) == ("a", "label_noise")
     assert list(series.doses.values()) == pytest.approx([0, 0.1, 0.3])
@@ -161,4 +162,6 @@ def test_a_recipe_changes_model_and_training(tmp_path):
 def test_arms_say_what_they_are(resolved):
     arms = resolved()
     assert "mechanisms linear" in arms["a"].describe()
+    with_noise = arms["a"]._replace(config=replace(arms["a"].config, label_noise=(0.3, 0.3)))
+    assert "label_noise 0.3;" in f"{with_noise.describe()};"
     assert arms["untrained"].describe() == "no training"

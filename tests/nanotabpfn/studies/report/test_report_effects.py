@@ -73,7 +73,7 @@ def test_known_effects_are_shown_with_their_size(tmp_path):
     assert re.match(r"many, mechanisms from linear to mlp: better, \+0\.(09|10|11)\d+ ", said[1])
     assert re.fullmatch(
         r"many: no effect was shown, and one of 0\.01 or more is ruled out, "
-        r"of mechanisms from linear to product; mix \(intervals of 0\.\d+ to 0\.\d+ to either side\)\.",
+        r"of mechanisms from linear to product; mix \(half-widths of the intervals: 0\.\d+ to 0\.\d+\)\.",
         said[2],
     )
     in_second = [line for line in said if line.startswith("In log loss, ")]
@@ -166,9 +166,10 @@ def test_a_noisy_level_is_named_and_left_out(tmp_path):
     blocks = sections["In short"].blocks
     [number] = [i for i, block in enumerate(blocks) if "vary more about the regression" in block.text]
     assert "many: the scores of arms with mix node vary more" in blocks[number].text
-    assert "20 arms are left without them" in blocks[number].text
+    assert "20 other arms are left" in blocks[number].text
     assert blocks[number + 1].items_[0].startswith("many, label_noise from 0 to 0.4: worse, -0.01")
-    assert not [line for line in blocks[number - 2].items_ if "worse" in line]  # among all arms
+    among_all = next(block.items_ for block in blocks if block.kind == "list")
+    assert not [line for line in among_all if line.startswith("many, ")]
     [table] = [
         block for block in sections["Main effects"].blocks if block.caption.startswith("Without the arms")
     ]
@@ -246,3 +247,11 @@ def test_names_are_text(tmp_path):
     assert "<script>alert" not in to_html("t", sections)
     [drawn] = [block for block in sections[1].blocks if block.kind == "figure"]
     assert "<script" not in drawn.text
+
+
+def test_one_seed_and_one_table_give_words_and_no_intervals():
+    study = study_with(FACTORIAL, "four", data_seeds=(0,), model_seeds=(0,))
+    records = records_of(study, lambda own: 0.0)
+    one_table = records[records["task"] == records["task"].iloc[0]]
+    [line] = effect_words(Scores(saved_study(study), one_table))
+    assert line == "four: one seed on one table gives no intervals, so no effect is shown."

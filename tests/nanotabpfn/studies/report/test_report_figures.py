@@ -45,3 +45,9 @@ def test_one_wide_interval_does_not_make_points_of_the_others(texts):
     numbers = [text.replace("\N{MINUS SIGN}", "-") for text in texts]
     ticks = [float(number) for number in numbers if re.fullmatch(r"-?\d+\.\d+", number)]
     assert -0.15 <= min(ticks) < 0 < max(ticks) <= 0.1
+
+
+def test_effects_without_intervals_are_drawn_as_points(texts):
+    alone = {"one table, one seed": (0.1, (np.nan, np.nan), False)}
+    assert "svg" in effect_intervals({"log loss": (alone, 0.015)}).svg
+    assert "one table, one seed" in texts
