@@ -12,6 +12,9 @@ import numpy as np
 def run_measured(command: list[str]) -> tuple[float, float, float]:
     """Run `command`: seconds, CPU-seconds of all its processes, and peak bytes of the largest of them.
 
+    On Linux the peak is at least the memory of the calling process, from which the new one starts: call it
+    from a small process.
+
     Raises:
         ClickException: the command failed.
     """
