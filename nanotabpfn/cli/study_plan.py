@@ -88,7 +88,7 @@ def _show_designs(study: Study) -> None:
     """How many arms and cells each design has that varies several settings at once."""
     for design in varied_arms(study):
         number = len(design.values)
-        how = "drawn at random" if design.design == "random" else "all combinations"
+        how = "drawn at random" if design.is_sample else "all combinations"
         click.echo(
             printable(
                 f"{design.name}: {len(design.settings)} settings, {number} arms ({how}), "

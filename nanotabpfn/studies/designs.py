@@ -83,6 +83,24 @@ class VariedArms(NamedTuple):
     settings: tuple[Setting, ...]
     values: dict[str, dict[str, Any]]  # arm -> path -> value
 
+    @property
+    def is_sample(self) -> bool:
+        """Whether the arms are drawn, so that another study would have others.
+
+        >>> VariedArms("many", "random", (), {}).is_sample
+        True
+        """
+        return self.design == "random"
+
+    @property
+    def effects(self) -> list[Effect]:
+        """The effects of all settings, in the order of the columns of `design_matrix`."""
+        return [effect for setting in self.settings for effect in setting.effects]
+
+    def arms_at(self, path: str, level: str) -> tuple[str, ...]:
+        """The arms with a level of a setting."""
+        return tuple(arm for arm, own in self.values.items() if write_value(own[path]) == level)
+
 
 class Contrasted(NamedTuple):
     """An effect, and the arms at its two ends."""
@@ -106,12 +124,11 @@ def contrasted(design: VariedArms) -> list[Contrasted]:
     """
     found = []
     for setting in design.settings:
-        of_arms = {arm: own[setting.path] for arm, own in design.values.items()}
         if setting.levels:
-            texts = {arm: write_value(value) for arm, value in of_arms.items()}
-            at = {level: tuple(arm for arm, own in texts.items() if own == level) for level in setting.levels}
+            at = {level: design.arms_at(setting.path, level) for level in setting.levels}
             found += [Contrasted(effect, at[effect.start], at[effect.end]) for effect in setting.effects]
             continue
+        of_arms = {arm: own[setting.path] for arm, own in design.values.items()}
         middle = float(np.median(list(of_arms.values())))
         below = tuple(arm for arm, value in of_arms.items() if value < middle)
         above = tuple(arm for arm, value in of_arms.items() if value >= middle)
@@ -129,13 +146,14 @@ def without_level(design: VariedArms, path: str, level: str) -> VariedArms:
         >>> without_level(VariedArms("many", "random", (kinds,), values), "mechanisms", "mlp")
         VariedArms(name='many', design='random', settings=(), values={'b': {'mechanisms': 'linear'}})
     """
+    left_out = design.arms_at(path, level)
     settings = [
         one._replace(levels=tuple(own for own in one.levels if own != level)) if one.path == path else one
         for one in design.settings
     ]
     return design._replace(
         settings=tuple(one for one in settings if one.distribution is not None or len(one.levels) > 1),
-        values={arm: own for arm, own in design.values.items() if write_value(own[path]) != level},
+        values={arm: own for arm, own in design.values.items() if arm not in left_out},
     )
 
 

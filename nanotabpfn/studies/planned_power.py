@@ -98,15 +98,15 @@ def effects_of(components: Components, design: Design, study: Study) -> list[Sma
         label_noise from 0 to 0.3 0.011
     """
     designs = varied_arms(study)
-    number = sum(len(setting.effects) for one in designs for setting in one.settings)
+    number = sum(len(one.effects) for one in designs)
     found = []
     for one in designs:
         columns = design_matrix(one.settings, one.values.values())
         norms = np.square(weights_of(columns)).sum(axis=1).tolist()
-        changes = [effect.words for setting in one.settings for effect in setting.effects]
+        changes = [effect.words for effect in one.effects]
         by_level = [
             smallest_effects(components, design, norms, len(columns), level)
-            if one.design == "random"
+            if one.is_sample
             else [smallest_difference(_of_contrast(components, norm), design, level) for norm in norms]
             for level in (study.level, 1 - (1 - study.level) / number)
         ]

@@ -88,9 +88,8 @@ def late_by_setting(scores: Scores, shares: dict[str, Share]) -> dict[str, list[
     """
     found = {}
     for design in scores.designs:
-        if design.design != "random" or not any(
-            shares[arm].not_begun for arm in design.values if arm in shares
-        ):
+        is_late = any(shares[arm].not_begun for arm in design.values if arm in shares)
+        if not (design.is_sample and is_late):
             continue
         found[design.name] = [
             (one.effect, *(_late_arms(shares, arms) for arms in (one.at_start, one.at_end)))

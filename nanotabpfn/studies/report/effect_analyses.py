@@ -21,7 +21,6 @@ from nanotabpfn.studies.effects import (
 )
 from nanotabpfn.studies.report.scores import Scores
 from priors.audit.compare import holm
-from priors.settings import write_value
 
 
 class Found(NamedTuple):
@@ -38,60 +37,54 @@ class Found(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """The effects of one design in one metric, with the sign such that more is better."""
+    """The main effects of one design in one metric, with the sign such that more is better."""
 
     design: VariedArms
     shape: tuple[int, int, int, int]  # (A, D, M, T) of the scores that are used
     main: tuple[Found, ...]
-    interactions: tuple[Found, ...]
 
 
 def analyses(scores: Scores, designs: Iterable[VariedArms] | None = None) -> dict[str, Analysis]:
-    """Name of the design -> its effects; of each design with enough arms.
+    """Name of the design -> its main effects; of each design with enough arms.
 
-    Main effects of all designs are adjusted together (Holm), and so are interactions.
+    The effects of all designs are adjusted together (Holm).
 
     Args:
         designs: None for those of the study.
     """
-    designs = scores.designs if designs is None else designs
-    prepared = {design.name: (design, one) for design in designs if (one := grid_of(scores, design))}
-    names, level = list(prepared), scores.study.level
-    main = {
-        name: estimates(contrasts(grid.values, grid.columns, is_sample(design)), level)
-        for name, (design, grid) in prepared.items()
-    }
-    of_pairs = {name: _interactions(*prepared[name], level) for name in names}
-    adjusted = iter(holm([one.p_value for name in names for one in main[name]]))
-    of_interactions = iter(holm([one.p_value for name in names for _, one in of_pairs[name]]))
+    level, prepared, found = scores.study.level, _grids(scores, designs), {}
+    for design, grid in prepared:
+        effects = estimates(contrasts(grid.values, grid.columns, design.is_sample), level)
+        found[design.name] = [((effect,), one) for effect, one in zip(design.effects, effects, strict=True)]
+    main = _adjusted(found)
+    return {design.name: Analysis(design, grid.values.shape, main[design.name]) for design, grid in prepared}
+
+
+def interactions(scores: Scores, designs: Iterable[VariedArms] | None = None) -> dict[str, tuple[Found, ...]]:
+    """Name of the design -> every interaction of two settings that its arms suffice for, adjusted in the same
+    way.
+
+    Args:
+        designs: None for those of the study.
+    """
+    level, prepared = scores.study.level, _grids(scores, designs)
+    return _adjusted({design.name: _interactions(design, grid, level) for design, grid in prepared})
+
+
+def _adjusted(
+    of_designs: dict[str, list[tuple[tuple[Effect, ...], Estimate]]],
+) -> dict[str, tuple[Found, ...]]:
+    """The same with the p-values of all designs adjusted together."""
+    adjusted = iter(holm([one.p_value for found in of_designs.values() for _, one in found]))
     return {
-        name: Analysis(
-            prepared[name][0],
-            prepared[name][1].values.shape,
-            tuple(
-                Found((effect,), one, next(adjusted))
-                for effect, one in zip(effects_of(prepared[name][0]), main[name], strict=True)
-            ),
-            tuple(Found(pair, one, next(of_interactions)) for pair, one in of_pairs[name]),
-        )
-        for name in names
+        name: tuple(Found(effects, one, next(adjusted)) for effects, one in found)
+        for name, found in of_designs.items()
     }
 
 
 def used_shapes(scores: Scores) -> dict[str, tuple[int, int, int, int]]:
     """Name of the design -> the shape (A, D, M, T) of the scores from which its effects are estimated."""
-    grids = {design.name: grid_of(scores, design) for design in scores.designs}
-    return {name: grid.values.shape for name, grid in grids.items() if grid}
-
-
-def is_sample(design: VariedArms) -> bool:
-    """Whether the arms of a design are drawn, so that another study would have others."""
-    return design.design == "random"
-
-
-def effects_of(design: VariedArms) -> list[Effect]:
-    """The effects of all settings of a design, in the order of its columns."""
-    return [effect for setting in design.settings for effect in setting.effects]
+    return {design.name: grid.values.shape for design, grid in _grids(scores)}
 
 
 class Grid(NamedTuple):
@@ -105,34 +98,37 @@ class Grid(NamedTuple):
 def grid_of(scores: Scores, design: VariedArms) -> Grid | None:
     """The complete grid of a design; None if its arms are too few."""
     arms = [arm for arm in design.values if arm in scores.of]
-    if not arms or (not is_sample(design) and len(arms) < len(design.values)):
+    if not arms or (not design.is_sample and len(arms) < len(design.values)):
         return None
     values = np.stack([scores.of[arm] for arm in arms]) * scores.sign
-    kept = complete_grid(np.isfinite(values).all(axis=3), keeps_arms=not is_sample(design))
+    kept = complete_grid(np.isfinite(values).all(axis=3), keeps_arms=not design.is_sample)
     values = values[np.ix_(*kept, range(values.shape[3]))]
     if not values.size:
         return None
     arms = [arms[number] for number in kept[0]]
     columns = design_matrix(design.settings, [design.values[arm] for arm in arms])
     try:
-        contrasts(values, columns, is_sample(design))
+        contrasts(values, columns, design.is_sample)
     except ValueError:
         return None
     return Grid(arms, values, columns)
 
 
-def _interactions(
-    design: VariedArms, grid: Grid, level: float
-) -> list[tuple[tuple[Effect, Effect], Estimate]]:
-    """Every interaction of two settings that the arms suffice for."""
-    every = effects_of(design)
+def _grids(scores: Scores, designs: Iterable[VariedArms] | None = None) -> list[tuple[VariedArms, Grid]]:
+    """The designs of which the arms suffice, each with its grid."""
+    designs = scores.designs if designs is None else designs
+    return [(design, grid) for design in designs if (grid := grid_of(scores, design))]
+
+
+def _interactions(design: VariedArms, grid: Grid, level: float) -> list[tuple[tuple[Effect, ...], Estimate]]:
+    every = design.effects
     of_settings = [
         [number for number, effect in enumerate(every) if effect.path == setting.path]
         for setting in design.settings
     ]
     found = []
     for one, other in combinations(of_settings, 2):
-        both = interaction(grid.values, grid.columns, one, other, is_sample(design))
+        both = interaction(grid.values, grid.columns, one, other, design.is_sample)
         if both is not None:
             pairs = [(every[i], every[j]) for i in one for j in other]
             found += zip(pairs, estimates(both, level), strict=True)
@@ -152,15 +148,11 @@ class Quieter(NamedTuple):
 def quieter(scores: Scores) -> dict[str, Quieter]:
     """Name of the design -> it without its noisiest level; of the designs that have one, and enough arms."""
     found = {}
-    for design in scores.designs:
-        grid = grid_of(scores, design)
-        if grid is None or not is_sample(design):
+    for design, grid in _grids(scores):
+        if not design.is_sample:
             continue
         levels = [(setting.path, level) for setting in design.settings for level in setting.levels]
-        groups = [
-            np.array([write_value(design.values[arm][path]) == level for arm in grid.arms])
-            for path, level in levels
-        ]
+        groups = [np.isin(grid.arms, design.arms_at(path, level)) for path, level in levels]
         noisy = noisiest(grid.values, grid.columns, groups, scores.study.level)
         if noisy is None:
             continue

@@ -12,11 +12,11 @@ from nanotabpfn.studies.effects import Estimate, differing
 from nanotabpfn.studies.report.blocks import Block, estimate_cells, figure, metric_name, table, text
 from nanotabpfn.studies.report.effect_analyses import (
     Analysis,
+    Found,
     Quieter,
     analyses,
-    effects_of,
     grid_of,
-    is_sample,
+    interactions,
     quieter,
 )
 from nanotabpfn.studies.report.figures import effect_intervals
@@ -29,13 +29,13 @@ def effect_words(scores: Scores, designs: Iterable[VariedArms] | None = None) ->
     Args:
         designs: None for those of the study.
     """
-    lines, level = [], scores.study.level
+    lines, level, of_two = [], scores.study.level, interactions(scores, designs)
     for name, analysis in analyses(scores, designs).items():
         lines += [*_shown(analysis, scores), *_not_shown(analysis, scores)]
         lines += [
             f"{name}: the effect of {one.effects[0].words} depends on {one.effects[1].path}, by "
             f"{_with_interval(one.estimate)} from {one.effects[1].start} to {one.effects[1].end}."
-            for one in analysis.interactions
+            for one in of_two[name]
             if one.is_shown(level)
         ]
     return lines
@@ -124,6 +124,7 @@ def main_effects(scores: Scores, second: Scores, begun: Scores, second_begun: Sc
         begun: `scores` without trainings that had not begun; `second_begun` likewise.
     """
     found = {metric_name(one.metric): analyses(one) for one in (scores, second)}
+    of_two = {metric_name(one.metric): interactions(one) for one in (scores, second)}
     without = {metric_name(one.metric): analyses(one) for one in (begun, second_begun)}
     blocks = []
     for number, design in enumerate(scores.designs, 1):
@@ -140,7 +141,7 @@ def main_effects(scores: Scores, second: Scores, begun: Scores, second_begun: Sc
             _table(scores, of_metrics, of_begun),
             *_differing(scores, second, design),
             *_quieter_table(scores, second, begun, second_begun, design),
-            *_interaction_blocks(scores, of_metrics),
+            *_interaction_blocks(scores, {metric: of_two[metric][design.name] for metric in of_metrics}),
         ]
     return blocks
 
@@ -151,12 +152,12 @@ def _summary(scores: Scores, analysis: Analysis) -> Block:
     left_out = len(design.values) - num_arms
     num_cells, planned = num_arms * num_data * num_model, len(design.values) * len(scores.study.seeds)
     words = (
-        f"{design.name}: {num_arms} arms, {'drawn at random' if is_sample(design) else 'all combinations'}, "
+        f"{design.name}: {num_arms} arms, {'drawn at random' if design.is_sample else 'all combinations'}, "
         f"with {len(design.settings)} settings; {num_cells} cells on {num_tables} tables. "
         "An effect is the change of the score when one setting changes and the others keep the mixture that "
         "they have in the design, by least squares. "
     )
-    if is_sample(design):
+    if design.is_sample:
         words += (
             "The units of its interval are tables and arms: the residual of an arm has what the regression "
             "leaves out, and the luck of its cells. Seeds are blocks; if effects differ between them more "
@@ -260,9 +261,9 @@ def _differing(scores: Scores, second: Scores, design: VariedArms) -> list[Block
     study, found = scores.study, []
     for one in (scores, second):
         grid = grid_of(one, design)
-        if grid is None or not is_sample(design):
+        if grid is None or not design.is_sample:
             continue
-        every = effects_of(design)
+        every = design.effects
         for number, kind, effects in differing(grid.values, grid.columns):
             kinds = "pairs of seeds" if study.seed_design == "paired" else ("data seeds", "model seeds")[kind]
             each = " and ".join(f"{effect:+.4f}" for effect in effects)
@@ -279,10 +280,10 @@ def _differing(scores: Scores, second: Scores, design: VariedArms) -> list[Block
     return [text(words), Block("list", items_=tuple(found))]
 
 
-def _interaction_blocks(scores: Scores, of_metrics: dict[str, Analysis]) -> list[Block]:
+def _interaction_blocks(scores: Scores, of_metrics: dict[str, tuple[Found, ...]]) -> list[Block]:
     """The interactions that are shown, or that none is."""
     level = scores.study.level
-    number = len(next(iter(of_metrics.values())).interactions)
+    number = len(next(iter(of_metrics.values())))
     if not number:
         return []
     shown = [
@@ -293,8 +294,8 @@ def _interaction_blocks(scores: Scores, of_metrics: dict[str, Analysis]) -> list
             *estimate_cells(found.estimate.mean, found.estimate.interval),
             f"{found.adjusted:.2g}",
         ]
-        for metric, analysis in of_metrics.items()
-        for found in analysis.interactions
+        for metric, every in of_metrics.items()
+        for found in every
         if found.is_shown(level)
     ]
     if not shown:

@@ -176,9 +176,8 @@ def effect_intervals(
     """
     names = list(next(iter(panels.values()))[0])
     labels = [_wrapped(name, MAX_EFFECT // 2, MAX_EFFECT) for name in names]
-    figure, axes_of = _figure(
-        8.2, 0.9 + (0.4 if any("\n" in one for one in labels) else 0.3) * len(names), len(panels)
-    )
+    height = 0.4 if any("\n" in label for label in labels) else 0.3
+    figure, axes_of = _figure(8.2, 0.9 + height * len(names), len(panels))
     for number, (axes, (metric, (rows, rope))) in enumerate(
         zip(np.atleast_1d(axes_of), panels.items(), strict=True)
     ):
@@ -205,9 +204,8 @@ def _effect_limits(effects: list[tuple[float, tuple[float, float]]], rope: float
     """The ends of the axis: all means and the usual interval are within, and an interval many times as wide
     as the others does not make these points."""
     means = [mean for mean, _ in effects]
-    intervals = [
-        interval for _, interval in effects if np.isfinite(interval).all()
-    ]  # one table, one seed: none
+    # With one table and one seed there are none.
+    intervals = [interval for _, interval in effects if np.isfinite(interval).all()]
     beyond = WIDEST * float(np.median([(high - low) / 2 for low, high in intervals] or [0.0]))
     low = max(min([*means, *(low for low, _ in intervals)]), min(means) - beyond)
     high = min(max([*means, *(high for _, high in intervals)]), max(means) + beyond)

@@ -177,7 +177,7 @@ def _on_training(saved: SavedStudy) -> str:
         f"{_count(len(design.values), 'prior')} whose settings "
         f"{_listed([setting.path for setting in design.settings])} were drawn at random"
         for design in saved.designs
-        if design.design == "random"
+        if design.is_sample
     ]
     versions = sorted({cell.notes["nanotabpfn-priors"] for cell in saved.cells if cell.notes})
     package = f"nanotabpfn-priors {' and '.join(versions)}".strip()
@@ -234,7 +234,7 @@ def _on_statistics(study: Study, scores: Scores, records: "pd.DataFrame") -> str
         f"Differences below {scores.rope:g} in {metric_name(scores.metric)} count as practically equal ",
         f"in the Bayesian signed-rank test {_cite('benavoli2017time')}.",
     ]
-    is_drawn = any(design.design == "random" for design in scores.designs)
+    is_drawn = any(design.is_sample for design in scores.designs)
     if scores.designs:
         sentences.append(
             " Main effects of settings are estimated by least squares, with seeds as blocks, and adjusted "

@@ -100,7 +100,7 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     verdicts += [scores.words(arm) for arm in scores.comparisons if scores.roles[arm] == "arm"]
     if verdicts:
         blocks.append(Block("list", items_=tuple(verdicts)))
-    is_drawn = any(design.design == "random" for design in scores.designs)
+    is_drawn = any(design.is_sample for design in scores.designs)
     of_effects = ", of effects of drawn arms tables and arms" * is_drawn
     blocks.append(
         text(
