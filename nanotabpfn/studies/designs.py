@@ -76,7 +76,14 @@ class Effect(NamedTuple):
 
 
 class VariedArms(NamedTuple):
-    """The arms that one arm of a study file stands for, if it varies several settings at once."""
+    """The arms that one arm of a study file stands for, if it varies several settings at once.
+
+    >>> kinds = setting_of("mechanisms", ["linear", "mlp"])
+    >>> values = {"a": {"mechanisms": "mlp"}, "b": {"mechanisms": "linear"}}
+    >>> design = VariedArms("many", "random", (kinds,), values)
+    >>> design.is_sample, [effect.words for effect in design.effects], design.arms_at("mechanisms", "mlp")
+    (True, ['mechanisms from linear to mlp'], ('a',))
+    """
 
     name: str  # in the study file
     design: str  # "factorial" or "random"
@@ -85,11 +92,7 @@ class VariedArms(NamedTuple):
 
     @property
     def is_sample(self) -> bool:
-        """Whether the arms are drawn, so that another study would have others.
-
-        >>> VariedArms("many", "random", (), {}).is_sample
-        True
-        """
+        """Whether the arms are drawn, so that another study would have others."""
         return self.design == "random"
 
     @property
