@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from priors.arguments import as_path
-from priors.distributions import Choice, Range, Uniform, integers, log_uniform, uniform
+from priors.distributions import Range, Uniform, integers, log_uniform, uniform
 from priors.families.categories import CONVERTERS
 from priors.families.classes import CLASS_METHODS
 from priors.families.graphs import GRAPHS
@@ -40,25 +40,18 @@ from priors.field_types import (
     Weight,
     Weights,
     of_field,
-    ordered,
     summable,
     weights_of,
 )
-from priors.frozen import FrozenDict, frozen
+from priors.frozen import frozen
 from priors.notebook import block, facts, folded
 from priors.own_graph import OwnGraph, from_networkx
+from priors.parameter_ranges import checked_parameters
 from priors.registry import (
     ConfigError,
-    check_parameter,
     imports_allowed,
-    lookup,
-    parameter_type,
-    parameters_of,
 )
 from priors.settings import as_weights, changed_fields, differences, explain, write_value
-
-NEEDS = {int: "two integers", float: "two numbers", str: "a list of names"}
-"""What stands in `PriorConfig.parameters` for a parameter, by the type of its default."""
 
 
 def _own_graph(graph: Any) -> Any:
@@ -146,6 +139,13 @@ class PriorConfig:
     noise_scale: LogScaleRange = log_uniform(0.05, 1.0)
     """Standard deviation of a node's noise, where the values of its mechanism have 1; log-uniform. Large
     values make all columns harder to predict."""
+    grouped_fraction: ShareRange = uniform(0.0, 0.0)
+    """Share of the nodes whose noise is the same in all rows of a group; drawn per dataset. Rows of one site
+    have such causes in common. Training and test rows are of the same groups. A root, which is its noise
+    alone, is then a property of the group."""
+    group_size: LogScaleRange = log_uniform(5.0, 50.0)
+    """Mean number of rows of a group, at least 1; log-uniform, drawn per dataset. The groups of a dataset are
+    at least two, of random sizes. Without a `grouped_fraction` it has no effect."""
     mix: Literal["node", "dataset"] = "node"
     """Whether families (mechanisms, noise, converters) are drawn for each node, or once for a dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
@@ -246,6 +246,8 @@ class PriorConfig:
             raise ValueError(f"twins: are of datasets without a shift, got shift={self.shift}")
         if self.twins and self.outlier_fraction[1] > 0:
             raise ValueError(f"twins: are of tables without outliers, got {self.outlier_fraction}")
+        if self.group_size[0] < 1:
+            raise ValueError(f"group_size: needs at least 1 row, got {self.group_size}")
         if self.shift_nodes[0] < 1:
             raise ValueError(f"shift_nodes: needs at least 1 node, got {self.shift_nodes}")
         smallest = min(min(split, self.num_datapoints - split) for split in self.split_range)
@@ -263,7 +265,7 @@ class PriorConfig:
             if self.learnability is None:
                 raise ValueError(f"difficulty: needs a learnability to divide, got {self.difficulty}")
             of_field("difficulty", summable, dict(enumerate(self.difficulty)))
-        object.__setattr__(self, "parameters", self._checked_parameters())
+        object.__setattr__(self, "parameters", checked_parameters(self.parameters))
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, dict):
@@ -284,31 +286,6 @@ class PriorConfig:
                 f"graph: target {graph.target_name!r} must have kind={kind!r} in {self.problem_type}, "
                 f"got {declared!r}"
             )
-
-    def _checked_parameters(self) -> FrozenDict:
-        """`parameters` with real ranges of real parameters, each within its family's domains."""
-        families = {**GRAPHS, **MECHANISMS, **CONVERTERS}
-        checked = {}
-        for name, ranges in self.parameters.items():
-            own = parameters_of(of_field("parameters", lookup, families, name))
-            checked[name] = {}
-            for parameter, values in ranges.items():
-                where = f"parameters: {name}: {parameter}"
-                if parameter not in own:
-                    raise ValueError(f"{where} is unknown: {name} has {', '.join(own) or 'none'}")
-                kind = parameter_type(own[parameter])
-                if isinstance(values, tuple) and not isinstance(values[0], str):
-                    values = values if isinstance(values, Range) else Uniform(values)
-                    if kind is float:  # (0, 1) is no range of integers here
-                        values = values.map(float)
-                numbers = values.weights if isinstance(values, Choice) else values
-                if not values or (kind in NEEDS and not all(isinstance(value, kind) for value in numbers)):
-                    raise ValueError(f"{where} needs {NEEDS.get(kind, 'choices')}, got {values}")
-                check_parameter(where, own[parameter], values)
-                if not isinstance(values[0], str):
-                    of_field(where, ordered, values)
-                checked[name][parameter] = values
-        return frozen(checked)
 
     @cached_property
     def parameter_slots(self) -> dict[str, dict[str, tuple[int, ParameterRange]]]:

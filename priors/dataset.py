@@ -56,10 +56,11 @@ class Dataset(NamedTuple):
     over the nodes that have parents); how often a stage was drawn again (redrawn_graph, redrawn_classes,
     redrawn_values, redrawn_columns; with a `learnability` redrawn_score, with interventions
     redrawn_intervention), and attempts, the draws of graphs and values; with a `learnability`
-    out_of_bag_score; with a `drift_fraction` num_drifting_nodes; with a `duplicate_fraction`
-    num_duplicates, the rows that repeat an earlier one; with a `shift` num_shifted_nodes and shift_size, both
-    0 where there was none; with `twins` do_feature, the column that is set in the twin, and do_value, its
-    value."""
+    out_of_bag_score; with a `drift_fraction` num_drifting_nodes; with a `grouped_fraction`
+    num_grouped_nodes, and num_groups, those that have rows, both 0 where no node is grouped; with a
+    `duplicate_fraction` num_duplicates, the rows that repeat an earlier one; with a `shift` num_shifted_nodes
+    and shift_size, both 0 where there was none; with `twins` do_feature, the column that is set in the twin,
+    and do_value, its value."""
     twin: Twin | None = None
     """With `twins`, the dataset under an intervention."""
 

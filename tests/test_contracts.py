@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "priors": [
         "arguments", "streams", "frozen", "registry", "distributions", "settings", "graph_layout",
-        "notebook", "dataset", "families", "graph_files", "own_graph", "field_types", "config",
-        "presets", "field_reference", "json_schema", "sampling", "dumps", "generation", "console",
-        "audit", "plots", "explore", "cli", "__main__",
+        "notebook", "dataset", "families", "graph_files", "own_graph", "field_types",
+        "parameter_ranges", "config", "presets", "field_reference", "json_schema", "sampling", "dumps",
+        "generation", "console", "audit", "plots", "explore", "cli", "__main__",
     ],
     "nanotabpfn": [
         "model", "data", "estimators", "training", "hub", "evaluation", "studies", "cli", "__main__",

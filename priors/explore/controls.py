@@ -16,7 +16,9 @@ GROUPS = {
     "Table": ["num_datapoints", "num_features", "num_classes", "train_fraction", "problem_type"],
     "Graph": ["num_nodes", "hidden_fraction", "graphs"],
     "Mechanisms": ["mechanisms", "aggregations", "mix", "coherence"],
-    "Noise": ["noise_scale", "noises", "roots", "noise_kinds", "label_noise"],
+    "Noise": [
+        "noise_scale", "noises", "roots", "noise_kinds", "label_noise", "grouped_fraction", "group_size",
+    ],
     "Target": [
         "class_methods", "ordered_labels", "target_position", "allow_descendants", "relevant_fraction",
         "learnability",
@@ -38,6 +40,7 @@ STEPS = {
     "num_classes": list(range(2, 11)),
     "num_nodes": [*range(2, 32), 35, 40, 50, 60],
     "noise_scale": [0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0],
+    "group_size": [1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0],
     "shift_nodes": list(range(1, 6)),
     "shift_size": [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0],
     "clip": [1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0],

@@ -300,6 +300,9 @@ def _sample_rows(
     }
     if config.drift_fraction[1] > 0:
         properties["num_drifting_nodes"] = model.num_drifting
+    if config.grouped_fraction[1] > 0:
+        properties["num_grouped_nodes"] = len(model.grouped_nodes)
+        properties["num_groups"] = len(np.unique(model.groups.first_rows(len(y)))) if model.groups else 0
     if config.duplicate_fraction[1] > 0:
         properties["num_duplicates"] = int(np.count_nonzero(table.rows != np.arange(len(y))))
     if sizes.scores is not None:

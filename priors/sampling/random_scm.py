@@ -11,6 +11,7 @@ from priors.config import PriorConfig
 from priors.distributions import Range
 from priors.families.categories import CONVERTERS
 from priors.families.graphs import Parents
+from priors.families.groups import Groups, grouped
 from priors.families.mechanisms import (
     MECHANISMS,
     Mechanism,
@@ -58,6 +59,20 @@ class RandomSCM(NamedTuple):
         mechanisms = self.scm.mechanisms.values()
         return sum(isinstance(found, partial) and found.func is drifting for found in mechanisms)
 
+    @property
+    def grouped_nodes(self) -> list[Hashable]:
+        """The nodes with the same noise in all rows of a group."""
+        return [node for node, noise in self.scm.noises.items() if _is_grouped(noise)]
+
+    @property
+    def groups(self) -> Groups | None:
+        """The groups of the rows, the same for all nodes; None where no node has the noise of its group."""
+        return next((noise.args[1] for noise in self.scm.noises.values() if _is_grouped(noise)), None)
+
+
+def _is_grouped(noise: Noise) -> bool:
+    return isinstance(noise, partial) and noise.func is grouped
+
 
 class NodeDraws(NamedTuple):
     """What a config draws for each node, by the node's place, used as far as the node needs it."""
@@ -71,6 +86,8 @@ class NodeDraws(NamedTuple):
     noise_scale: list[float]
     is_category: list[bool]
     drifts: list[bool]
+    is_grouped: list[bool]
+    groups: Groups | None
     uniforms: list[list[float]]
     """For each node a number in [0, 1) for each parameter of a family, see `PriorConfig.parameter_slots`."""
     ends: dict[int, list[float]]
@@ -127,7 +144,8 @@ def sample_scm(
         known = attributes.get(node, {})
         if not parents:
             if node not in noises:  # a root is its noise alone, of standard deviation 1
-                noises[node] = find_family(NOISES, known.get("noise", draws.root[place]))
+                family = find_family(NOISES, known.get("noise", draws.root[place]))
+                noises[node] = _noise(draws, place, family)
         else:
             if node not in mechanisms:
                 weights = weights_into(graph, node) if attributes else []
@@ -135,7 +153,7 @@ def sample_scm(
             if node not in noises:
                 noise_scales.append(known.get("noise_scale", draws.noise_scale[place]))
                 family = find_family(NOISES, known.get("noise", draws.noise[place]))
-                noises[node] = partial(_scaled, family, noise_scales[-1])
+                noises[node] = _noise(draws, place, partial(_scaled, family, noise_scales[-1]))
             if draws.noise_kind[place] != "additive":
                 noise_kinds[node] = find_family(NOISE_KINDS, draws.noise_kind[place])
         is_category = known["kind"] == "categorical" if "kind" in known else draws.is_category[place]
@@ -186,13 +204,16 @@ def _draw_nodes(
     name_rng = generator_of(name_state)
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     all_ends = coherent_ends(config.coherence, [*choices_of.values()], name_rng)
-    is_category = drifts = [False] * num_nodes
-    if config.categorical_fraction[1] > 0 or config.drift_fraction[1] > 0:
+    is_category = drifts = is_grouped = [False] * num_nodes
+    groups, shares = None, (config.categorical_fraction, config.drift_fraction, config.grouped_fraction)
+    if any(share[1] > 0 for share in shares):
         category_rng = generator_of(category_state)
-        is_category = _nodes_by_share(config.categorical_fraction, num_nodes, category_rng)
-        drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
+        is_category, drifts, is_grouped = (
+            _nodes_by_share(share, num_nodes, category_rng) for share in shares
+        )
+        groups = _draw_groups(config, category_rng) if any(is_grouped) else None
     ends = dict(zip(choices_of, all_ends, strict=True))
-    return NodeDraws(*names, noise_scales, is_category, drifts, uniforms.tolist(), ends)
+    return NodeDraws(*names, noise_scales, is_category, drifts, is_grouped, groups, uniforms.tolist(), ends)
 
 
 def _nodes_by_share(fraction: Range, num_nodes: int, rng: np.random.Generator) -> list[bool]:
@@ -201,6 +222,17 @@ def _nodes_by_share(fraction: Range, num_nodes: int, rng: np.random.Generator) -
         return [False] * num_nodes
     share = fraction.at(rng.random())
     return (rng.random(num_nodes) < share).tolist()
+
+
+def _draw_groups(config: PriorConfig, rng: np.random.Generator) -> Groups:
+    """Groups of which any sizes are as likely as any others (a flat Dirichlet distribution)."""
+    num_groups = max(2, round(config.num_datapoints / config.group_size.at(rng.random())))
+    return Groups(rng.standard_exponential(num_groups).tolist(), *draw_states(rng, 1))
+
+
+def _noise(draws: NodeDraws, place: int, noise: Noise) -> Noise:
+    """The noise of a node, of its own in each row or the same in all rows of a group."""
+    return partial(grouped, noise, draws.groups) if draws.is_grouped[place] else noise
 
 
 def _mechanism(

@@ -95,6 +95,7 @@ def pairs(config, count=40):
         {"problem_type": "regression", "label_noise": (0.2, 0.2), "outlier_fraction": (0.1, 0.1)},
         {"missing_fraction": (0.2, 0.2), "categorical_fraction": (0.3, 0.3)},
         {"duplicate_fraction": (0.3, 0.3), "label_noise": (0.2, 0.2)},
+        {"grouped_fraction": (0.7, 0.7)},
         *({"class_methods": {method: 1}} for method in CLASS_METHODS),
     ],
 )

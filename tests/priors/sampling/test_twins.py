@@ -39,6 +39,7 @@ SETTINGS = {
     "drawn classes": {"class_methods": {"softmax_draw": 1}},
     "drifting": {"drift_fraction": (1, 1)},
     "duplicates": {"duplicate_fraction": (0.3, 0.3)},
+    "grouped": {"grouped_fraction": (0.7, 0.7)},
 }
 
 
