@@ -144,8 +144,8 @@ class PriorConfig:
     have such causes in common. Training and test rows are of the same groups. A root, which is its noise
     alone, is then a property of the group."""
     group_size: LogScaleRange = log_uniform(5.0, 50.0)
-    """Mean number of rows of a group, at least 1; log-uniform, drawn per dataset. The groups of a dataset are
-    at least two, of random sizes. Without a `grouped_fraction` it has no effect."""
+    """Mean number of rows of a group, at least 2; log-uniform, drawn per dataset. Groups have random sizes;
+    there are at least two. Without a `grouped_fraction` it has no effect."""
     mix: Literal["node", "dataset"] = "node"
     """Whether families (mechanisms, noise, converters) are drawn for each node, or once for a dataset."""
     coherence: Literal["meta", "independent", "shared"] = "meta"
@@ -246,8 +246,8 @@ class PriorConfig:
             raise ValueError(f"twins: are of datasets without a shift, got shift={self.shift}")
         if self.twins and self.outlier_fraction[1] > 0:
             raise ValueError(f"twins: are of tables without outliers, got {self.outlier_fraction}")
-        if self.group_size[0] < 1:
-            raise ValueError(f"group_size: needs at least 1 row, got {self.group_size}")
+        if self.group_size[0] < 2:
+            raise ValueError(f"group_size: needs at least 2 rows, got {self.group_size}")
         if self.shift_nodes[0] < 1:
             raise ValueError(f"shift_nodes: needs at least 1 node, got {self.shift_nodes}")
         smallest = min(min(split, self.num_datapoints - split) for split in self.split_range)

@@ -188,24 +188,60 @@ def _origins(files: Sequence[DumpFile]) -> list[str]:
     origins: dict[tuple[Any, ...], list[str]] = {}
     for file in files:
         known = file.outline.attributes
-        origin = tuple(known.get(name) for name in ("generator", "prior_version", "seed", "config"))
+        said = ["generator", "prior_version", "seed", "config"]
+        if "config" not in known:
+            said += ["operation", "sources"]
+        origin = tuple((name, known.get(name)) for name in said)
         origins.setdefault(origin, []).append(as_code(file.path.name))
     lines = []
-    for (generator, version, seed, config), names in origins.items():
+    for origin, names in origins.items():
+        known = dict(origin)
         lines += [f"### {', '.join(names)}", ""] if len(origins) > 1 else []
-        if config is None:
+        if known["config"] is not None:
+            lines += [
+                f"By {as_code(known['generator'])} with version {as_code(known['prior_version'] or 1)} of "
+                f"the prior, from the seed {as_code(known['seed'])} and this config. `priors verify` samples "
+                "the same datasets again.",
+                *_block_of(known["config"]),
+            ]
+        elif sampled := _sampled_sources(known["sources"]):
+            lines += [f"Made of files that were sampled, by {as_code(known['operation'])}:", ""]
+            lines += _of_sources(sampled)
+        else:
             lines += ["The file says neither its prior nor its seed.", ""]
-            continue
-        lines += [
-            f"By {as_code(generator)} with version {as_code(version or 1)} of the prior, from the seed "
-            f"{as_code(seed)} and this config. `priors verify` samples the same datasets again.",
-            "",
-            "```json",
-            indented_config(config),
-            "```",
-            "",
-        ]
     return lines[:-1]
+
+
+def _sampled_sources(sources: Any) -> list[dict[str, Any]]:
+    """The entries of the attribute `sources` with a config; of files made of others, the entries of these."""
+    try:
+        listed = json.loads(sources)
+    except (TypeError, ValueError, RecursionError):
+        return []
+    found = []
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict):
+            found += [entry] if "config" in entry else _sampled_sources(entry.get("sources"))
+    return found
+
+
+def _of_sources(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Files and seeds, and the config that they have in common."""
+    seeds: dict[tuple[str, str, str], list[str]] = {}
+    for entry in entries:
+        version, generator = entry.get("prior_version", 1), entry.get("generator")
+        origin = as_code(generator), as_code(version), json.dumps(entry["config"])
+        file, seed = as_code(entry.get("file")), as_code(entry.get("seed"))
+        seeds.setdefault(origin, []).append(f"{file} from the seed {seed}")
+    lines = []
+    for (generator, version, config), files in seeds.items():
+        made = f"by {generator} with version {version} of the prior and this config."
+        lines += [f"- {', '.join(files)}, {made}", *_block_of(json.loads(config))]
+    return lines
+
+
+def _block_of(config: Any) -> list[str]:
+    return ["", "```json", indented_config(config), "```", ""]
 
 
 def indented_config(config: Any) -> str:

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import joblib
@@ -31,6 +32,8 @@ from priors.streams import stream
 
 BLOCKS_PER_TASK = 8
 """Blocks that a worker computes at a time: about 0.2 seconds of work, against 1 ms to hand it out."""
+TASKS_AHEAD = 16
+"""Tasks of each worker that are sampled before they are read; after so many, workers wait for each other."""
 
 
 def generate_blocks(
@@ -72,8 +75,7 @@ def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int)
     if num_workers == 1:
         results = (_sample_blocks(*task) for task in tasks)
     else:
-        parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator")
-        results = parallel(joblib.delayed(_sample_blocks)(*task) for task in tasks)
+        results = _in_parallel(tasks, num_workers)
     try:
         for result in results:
             yield from result
@@ -81,6 +83,13 @@ def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int)
         with warnings.catch_warnings():  # joblib warns if not all results were used
             warnings.simplefilter("ignore", UserWarning)
             results.close()
+
+
+def _in_parallel(tasks: Iterator[tuple], num_workers: int) -> Iterator[list[list[Dataset]]]:
+    """The blocks of each task, in order. joblib alone would sample all of them into memory, read or not."""
+    parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator")
+    while ahead := list(islice(tasks, TASKS_AHEAD * num_workers)):
+        yield from parallel(joblib.delayed(_sample_blocks)(*task) for task in ahead)
 
 
 def generate(config: PriorConfig, num_datasets: int, seed: int, num_workers: int = 1) -> Iterator[Dataset]:

@@ -302,7 +302,9 @@ def _sample_rows(
         properties["num_drifting_nodes"] = model.num_drifting
     if config.grouped_fraction[1] > 0:
         properties["num_grouped_nodes"] = len(model.grouped_nodes)
-        properties["num_groups"] = len(np.unique(model.groups.first_rows(len(y)))) if model.groups else 0
+        properties["num_groups"] = (
+            len(np.unique(model.groups.first_rows(len(y))[table.rows])) if model.groups else 0
+        )
     if config.duplicate_fraction[1] > 0:
         properties["num_duplicates"] = int(np.count_nonzero(table.rows != np.arange(len(y))))
     if sizes.scores is not None:
@@ -432,8 +434,9 @@ def _columns(structure: Structure, sample: Sample, rows: np.ndarray | slice) -> 
 
 REMEDIES = {
     "graph": "relevant_fraction, target_position, allow_descendants, num_nodes or graphs",
-    "classes": "num_classes, train_fraction, class_methods or num_datapoints",
-    "values": "mechanisms, categorical_fraction, num_classes, train_fraction or num_datapoints",
+    "classes": "num_classes, train_fraction, class_methods, grouped_fraction, group_size or num_datapoints",
+    "values": "mechanisms, categorical_fraction, grouped_fraction, group_size, num_classes, train_fraction "
+    "or num_datapoints",
     "columns": "quantized_fraction, warp_fraction, missing_fraction or num_datapoints",
     "score": "learnability or difficulty",
     "intervention": "shift_size or shift_nodes",

@@ -205,13 +205,16 @@ def _draw_nodes(
     names = coherent_names(choices, config.coherence, config.mix, num_nodes, name_rng)
     all_ends = coherent_ends(config.coherence, [*choices_of.values()], name_rng)
     is_category = drifts = is_grouped = [False] * num_nodes
-    groups, shares = None, (config.categorical_fraction, config.drift_fraction, config.grouped_fraction)
-    if any(share[1] > 0 for share in shares):
+    groups = None
+    if config.categorical_fraction[1] > 0 or config.drift_fraction[1] > 0:
         category_rng = generator_of(category_state)
-        is_category, drifts, is_grouped = (
-            _nodes_by_share(share, num_nodes, category_rng) for share in shares
-        )
-        groups = _draw_groups(config, category_rng) if any(is_grouped) else None
+        is_category = _nodes_by_share(config.categorical_fraction, num_nodes, category_rng)
+        drifts = _nodes_by_share(config.drift_fraction, num_nodes, category_rng)
+    if config.grouped_fraction[1] > 0:
+        # So far along the stream of categories that it is another one: those do not move the groups.
+        group_rng = np.random.Generator(generator_of(category_state).bit_generator.jumped())
+        is_grouped = _nodes_by_share(config.grouped_fraction, num_nodes, group_rng)
+        groups = _draw_groups(config, group_rng)
     ends = dict(zip(choices_of, all_ends, strict=True))
     return NodeDraws(*names, noise_scales, is_category, drifts, is_grouped, groups, uniforms.tolist(), ends)
 
@@ -226,7 +229,9 @@ def _nodes_by_share(fraction: Range, num_nodes: int, rng: np.random.Generator) -
 
 def _draw_groups(config: PriorConfig, rng: np.random.Generator) -> Groups:
     """Groups of which any sizes are as likely as any others (a flat Dirichlet distribution)."""
-    num_groups = max(2, round(config.num_datapoints / config.group_size.at(rng.random())))
+    size = config.group_size.at(rng.random())
+    # Of G such groups, G R / (G + R - 1) are expected to have any of R rows.
+    num_groups = max(2, round((config.num_datapoints - 1) / (size - 1)))
     return Groups(rng.standard_exponential(num_groups).tolist(), *draw_states(rng, 1))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from commands import assert_refused, run_priors
 
-from priors import PriorConfig, convert, generate_dump, write_card
+from priors import PriorConfig, convert, generate_dump, merge_dumps, shuffle_dump, write_card
 from priors.dumps.licenses import LICENSES
 from priors.dumps.schema import DumpError
 
@@ -97,6 +98,32 @@ def test_regression_and_two_priors_are_told_apart(tmp_path):
     assert "| `b.h5` | 2 | 20 | 5 | real targets |" in body
     assert [*re.findall("^### (.*)$", body, re.MULTILINE)] == ["`b.h5`", "`a.h5`"]
     assert found["recordSet"] == []
+
+
+def test_a_file_made_of_others_names_them_with_their_seeds_and_config(tmp_path):
+    for name, seed in (("a", 3), ("b", 4), ("c", 5)):
+        config = CONFIG if name != "c" else replace(CONFIG, num_features=(3, 3))
+        generate_dump(tmp_path / f"{name}.h5", config, num_datasets=2, seed=seed)
+    merge_dumps([tmp_path / f"{name}.h5" for name in "abc"], tmp_path / "all.h5")
+    shuffle_dump(tmp_path / "all.h5", tmp_path / "mixed.h5", seed=0)
+    for name, operation in (("all.h5", "merge"), ("mixed.h5", "shuffle")):
+        _, body, _ = card_of(tmp_path, [name])
+        assert f"Made of files that were sampled, by `{operation}" in body
+        assert "- `a.h5` from the seed `3`, `b.h5` from the seed `4`, by `" in body
+        assert "- `c.h5` from the seed `5`, by `" in body
+        first, second = re.findall(r"```json\n(.*?)```", body, re.DOTALL)
+        assert PriorConfig.from_json(first) == CONFIG
+        assert PriorConfig.from_json(second).num_features == (3, 3)
+        assert "neither its prior" not in body
+
+
+@pytest.mark.parametrize("sources", ["[" * 10_000, "[1]", '{"config": 1}', '[{"file": "a.h5"}]', "nothing"])
+def test_sources_that_say_nothing_are_no_origin(tmp_path, published_like, sources):
+    (tmp_path / "theirs.h5").write_bytes(published_like.read_bytes())
+    with h5py.File(tmp_path / "theirs.h5", "r+") as file:
+        file.attrs["sources"] = sources
+    _, body, _ = card_of(tmp_path, ["theirs.h5"])
+    assert "The file says neither its prior nor its seed." in body
 
 
 def test_a_file_without_origin_says_so(tmp_path, published_like):

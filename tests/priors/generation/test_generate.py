@@ -8,7 +8,14 @@ import pytest
 
 from priors.config import PriorConfig
 from priors.dumps.schema import DumpError
-from priors.generation.generate import BLOCKS_PER_TASK, generate, generate_blocks, generate_dump
+from priors.generation.generate import (
+    BLOCKS_PER_TASK,
+    TASKS_AHEAD,
+    _in_parallel,
+    generate,
+    generate_blocks,
+    generate_dump,
+)
 from priors.sampling.blocks import dataset_at, sample_block
 from priors.sampling.dataset import sample_dataset
 from priors.streams import DATASET, stream
@@ -75,6 +82,20 @@ def test_blocks_are_whole_and_in_order_and_the_last_may_be_shorter(seventy):
     blocks = list(generate_blocks(SMALL, 70, seed=0))
     assert [len(block) for block in blocks] == [32, 32, 6]
     assert_equal_datasets([dataset for block in blocks for dataset in block], seventy)
+
+
+def test_what_is_sampled_before_it_is_read_is_bounded():
+    taken = []
+    tasks = (taken.append(place) or (SMALL, 0, range(1), 1) for place in range(1000))
+    results = _in_parallel(tasks, num_workers=2)
+    for _ in range(2 * TASKS_AHEAD):
+        assert len(next(results)) == 1
+        assert len(taken) == 2 * TASKS_AHEAD
+    next(results)
+    assert len(taken) == 4 * TASKS_AHEAD
+    for _ in range(2 * TASKS_AHEAD - 1):  # those that have begun
+        next(results)
+    results.close()
 
 
 def test_a_block_shares_its_split_and_number_of_features():

@@ -10,7 +10,7 @@ from scipy.stats import chisquare, kstest
 from priors.config import PriorConfig
 from priors.families.groups import Groups, grouped
 from priors.families.noise import NOISES
-from priors.sampling.dataset import sample_dataset, sample_with_model
+from priors.sampling.dataset import NoDatasetError, sample_dataset, sample_with_model, sample_with_table
 from priors.sampling.random_scm import sample_scm
 from priors.streams import DATASET, draw_states, stream
 
@@ -112,6 +112,15 @@ def test_nodes_that_are_not_grouped_are_drawn_as_without_it():
     assert found > 100
 
 
+@pytest.mark.parametrize("field", ["categorical_fraction", "drift_fraction"])
+def test_other_shares_of_nodes_do_not_move_the_groups(field):
+    with_both, alone = (
+        sample_scm(config, [[]] * 9, stream(0)) for config in (replace(HALF, **{field: (0.3, 0.3)}), HALF)
+    )
+    assert with_both.grouped_nodes == alone.grouped_nodes
+    np.testing.assert_array_equal(with_both.groups.first_rows(150), alone.groups.first_rows(150))
+
+
 def test_so_many_nodes_are_grouped_and_the_share_is_drawn_for_each_dataset():
     graph = nx.empty_graph(400, create_using=nx.DiGraph)
     shares = [
@@ -121,21 +130,29 @@ def test_so_many_nodes_are_grouped_and_the_share_is_drawn_for_each_dataset():
     assert kstest(shares, "uniform", args=(0, 0.6)).pvalue > 1e-3
 
 
-def test_the_number_of_groups_follows_from_the_rows_and_the_size():
-    def number(group_size, num_datapoints=150):
-        config = replace(HALF, num_datapoints=num_datapoints, group_size=group_size, grouped_fraction=(1, 1))
-        return [len(sample_scm(config, [[]], stream(seed)).groups.sizes) for seed in range(300)]
+@pytest.mark.parametrize("size", [2, 5, 20])
+@pytest.mark.parametrize("num_datapoints", [150, 1000])
+def test_a_group_has_so_many_rows_in_the_mean(size, num_datapoints):
+    config = PriorConfig(num_datapoints=num_datapoints, group_size=(size, size), grouped_fraction=(1, 1))
+    groups = [sample_scm(config, [[]], stream(seed)).groups for seed in range(200)]
+    with_rows = [len(np.unique(found.first_rows(num_datapoints))) for found in groups]
+    assert abs(num_datapoints / np.mean(with_rows) / size - 1) < 0.05
 
-    assert set(number((10, 10))) == {15}
-    assert set(number((10, 10), num_datapoints=1000)) == {100}
-    assert set(number((1, 1))) == {150}
-    assert set(number((1000, 1000))) == {2}
-    log_sizes = np.log(150 / np.array(number((5, 50))))
+
+def test_there_are_two_groups_at_least():
+    config = replace(HALF, group_size=(1000, 1000), grouped_fraction=(1, 1))
+    assert len(sample_scm(config, [[]], stream(0)).groups.sizes) == 2
+
+
+def test_the_size_is_log_uniform_over_datasets():
+    config = replace(HALF, num_datapoints=100_000, group_size=(5, 50), grouped_fraction=(1, 1))
+    numbers = [len(sample_scm(config, [[]], stream(seed)).groups.sizes) for seed in range(300)]
+    log_sizes = np.log(1 + 99_999 / np.array(numbers))
     assert kstest(log_sizes, "uniform", args=(np.log(5), np.log(10))).pvalue > 1e-3
 
 
 def test_sizes_of_groups_are_a_flat_dirichlet():
-    config = replace(HALF, group_size=(75, 75), grouped_fraction=(1, 1))
+    config = replace(HALF, group_size=(100, 100), grouped_fraction=(1, 1))
     sizes = np.array([sample_scm(config, [[]], stream(seed)).groups.sizes for seed in range(500)])
     assert kstest(sizes[:, 0] / sizes.sum(axis=1), "uniform").pvalue > 1e-3  # of two groups
 
@@ -161,6 +178,34 @@ def test_properties_count_grouped_nodes_and_the_groups_that_have_rows(problem_ty
         else:
             assert dataset.properties["num_groups"] == len(np.unique(model.groups.first_rows(150)))
     assert 0 < without < 15
+
+
+def test_of_repeated_rows_only_the_groups_that_are_shown_count():
+    config = replace(HALF, group_size=(3, 3), duplicate_fraction=(0.5, 0.5))
+    fewer = 0
+    for index in range(10):
+        dataset, _, model, table = sample_with_table(config, stream(0, DATASET, index))
+        if model.groups is not None:
+            shown = {int(row) for row in model.groups.first_rows(150)[table.rows]}
+            assert dataset.properties["num_groups"] == len(shown)
+            fewer += len(shown) < len(np.unique(model.groups.first_rows(150)))
+    assert fewer > 5
+
+
+def test_a_prior_of_two_groups_that_refuses_all_draws_is_told_why():
+    graph = nx.DiGraph([("a", "y"), ("b", "y")])
+    graph.nodes["y"]["role"] = "target"
+    config = PriorConfig(
+        graph=graph,
+        grouped_fraction=(1, 1),
+        group_size=(1000, 1000),
+        roots="normal",
+        num_datapoints=12,
+        train_fraction=(0.5, 0.5),
+        problem_type="regression",
+    )
+    with pytest.raises(NoDatasetError, match=r"widen mechanisms, .* grouped_fraction, group_size"):
+        sample_dataset(config, stream(0))
 
 
 def test_columns_of_grouped_roots_have_a_value_per_group():
