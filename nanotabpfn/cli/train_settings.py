@@ -121,6 +121,11 @@ def resumed_settings(ctx: click.Context, folder: Path) -> dict[str, Any]:
                     f"nanotabpfn train --from {folder} continues with a new one",
                     param_hint="--steps",
                 )
+            if parameter.name == "patience" and training.get("patience") is None:
+                raise click.UsageError(
+                    "--patience: the run has none, so the best of its models so far was not kept; "
+                    f"nanotabpfn train --from {folder} --patience {value} continues in a new run"
+                )
             training[parameter.name] = list(value) if parameter.multiple else value
         _find_dumps(settings["data"], ctx.params["dumps"], folder)
         missing = ({"data", "model"} - settings.keys()) | (_training_options(ctx) - training.keys())

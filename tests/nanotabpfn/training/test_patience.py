@@ -99,3 +99,13 @@ def test_a_new_run_in_its_place_removes_the_best_model(tmp_path, tiny_dump, loss
 def test_it_needs_held_out_datasets(tmp_path, tiny_dump):
     assert_refused(train_tiny(tiny_dump, tmp_path / "run", "--patience", 2), "--patience needs --held-out")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_it_cannot_get_it_at_a_resume(tmp_path, tiny_dump, losses):
+    """The models of its evaluations so far were not kept: one of them may be the best."""
+    out = tmp_path / "run"
+    assert train_tiny(tiny_dump, out, *OPTIONS).exit_code == 0
+    settings = (out / "config.json").read_text()
+    refused = run_nanotabpfn("train", "--resume", out, "--steps", 99, "--patience", 2)
+    assert_refused(refused, "--patience: the run has none", f"--from {out} --patience 2")
+    assert (out / "config.json").read_text() == settings
