@@ -294,7 +294,7 @@ class Study(Settings):
         for name in arms:
             if not name.isprintable() or unicodedata.normalize("NFC", name).strip() != name:
                 raise ValueError(f"names must be printable, without spaces at their ends, got {name!r}")
-            if name in CONTROLS or name in BASELINES:
+            if name in CONTROLS or name.replace(" ", "_") in BASELINES:  # as reports write them
                 raise ValueError(f"{name!r} is the name of a control or a baseline")
         return arms
 

@@ -20,7 +20,8 @@ def controls(scores: Scores, records: "pd.DataFrame") -> list[Block]:
     roc_auc = records[(records["metric"] == "roc_auc") & records["is_final"] & (records["fold"] == POOLED)]
     blocks = [_against_chance(name, scores, roc_auc) for name in LEARNS_NOTHING if name in scores.of]
     blocks += [*_scrambled_datasets(roc_auc), *_repeated(scores)]
-    return blocks or [warning("This study has no controls.")]
+    none = "No control is scored yet." if scores.study.controls else "This study has no controls."
+    return blocks or [warning(none)]
 
 
 def _against_chance(control: str, scores: Scores, roc_auc: "pd.DataFrame") -> Block:
@@ -28,6 +29,8 @@ def _against_chance(control: str, scores: Scores, roc_auc: "pd.DataFrame") -> Bl
     real = roc_auc[(roc_auc["target"] == "real") & (roc_auc["suite"] == scores.suite)]
     means = real[real["arm"] == control].groupby("task")["value"].mean().to_numpy(float)
     low, high = bootstrap_interval(means, scores.study.level)
+    if len(means) == 1:
+        return text(f"{control}: ROC AUC {means[0]:.3f} on the only table, which cannot tell it from chance.")
     found = f"{control}: ROC AUC {means.mean():.3f} ({low:.3f} to {high:.3f} over tables)"
     if low <= 0.5 <= high:
         return text(f"{found}, no better than chance, as it should be.")

@@ -120,12 +120,18 @@ def _figure(file: str, name: str, by_metric: dict[str, Response], level: str) ->
 
 
 def _row(name: str, metric: str, response: Response, begun: Response | None) -> list[str]:
-    """The change of a series in a metric; `begun` is that without trainings that had not begun."""
+    """The change of a series in a metric; `begun` is that without trainings that had not begun, where it is
+    over the same doses."""
+    of_begun = ["", ""]
+    if begun and begun.span == response.span:
+        of_begun = estimate_cells(begun.change.mean, begun.change.interval)
+    elif begun:
+        of_begun = [f"only {begun.span} is left", ""]
     return [
         name,
         response.span,
         metric,
         *estimate_cells(response.change.mean, response.change.interval),
         f"{response.adjusted:.2g}",
-        *(estimate_cells(begun.change.mean, begun.change.interval) if begun else ["", ""]),
+        *of_begun,
     ]

@@ -76,7 +76,7 @@ def _with_intervals(means: list[np.ndarray], level: float) -> list[str]:
     cells = []
     for values in means:
         low, high = bootstrap_interval(values, level)
-        cells += [three_digits(values.mean()), f"{low:.3f} to {high:.3f}"]
+        cells += [three_digits(values.mean()), "" if np.isnan(low) else f"{low:.3f} to {high:.3f}"]
     return cells
 
 
@@ -164,13 +164,14 @@ def _tests(scores: Scores) -> Block:
 
 def _test_row(scores: Scores, arm: str, wilcoxon: float) -> list[str]:
     found, adjusted = scores.comparisons[arm]
+    low, high = found.bootstrap
     worse, neither, better = bayesian_signed_rank(found.tables, scores.rope)
     return [
         arm,
         *estimate_cells(found.mean, found.interval),
         f"{adjusted:.2g}",
         "yes" if shows_difference(found, adjusted, scores.study.level) else "no",
-        f"{found.bootstrap[0]:+.4f} to {found.bootstrap[1]:+.4f}",
+        "" if np.isnan(low) else f"{low:+.4f} to {high:+.4f}",
         f"{wilcoxon:.2g}",
         f"{found.wins}, {found.losses}",
         f"{worse:.2f} / {neither:.2f} / {better:.2f}",

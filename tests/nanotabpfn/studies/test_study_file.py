@@ -84,6 +84,7 @@ def test_a_number_with_an_exponent_is_one(tmp_path):
         ({"arms": {"a": {"config": "none.json"}}}, "none.json: cannot be read"),
         ({"arms": {"a": {"dump": "x.h5", "set": {"num_nodes": [2, 3]}}}}, "a dump cannot be changed"),
         ({"arms": {"untrained": {"preset": "gp"}}}, "'untrained' is the name of a control"),
+        ({"arms": {"decision tree": {"preset": "gp"}}}, "'decision tree' is the name of a control or a base"),
         ({"arms": {"a\n": {"preset": "gp"}}}, "names must be printable"),
         ({"arms": {"a": {"preset": "gp", "set": {"missing_fraction": [0, 0.1]}}}}, "takes no missing cells"),
         ({"arms": {"a": {"preset": "gp", "set": {"problem_type": "regression"}}}}, "must be classification"),

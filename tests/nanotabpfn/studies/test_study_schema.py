@@ -31,7 +31,7 @@ def test_every_study_file_that_ships_is_valid():
     texts = {path.name: path.read_text(encoding="utf-8") for path in FILES}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     texts |= {"README.md": re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)[1]}
-    assert len(texts) == 7
+    assert len(texts) == 6
     for name, text in texts.items():
         assert list(Draft7Validator(SCHEMA).iter_errors(yaml.safe_load(text))) == [], name
 

@@ -75,6 +75,32 @@ def test_a_study_without_controls_says_so_first(tmp_path, controls, words):
     assert words in first.blocks[0].text
 
 
+def test_controls_that_are_not_scored_yet_are_no_missing_controls(tmp_path):
+    study = study_of()
+    records = simulate(study, {}).query("arm not in ('untrained', 'scrambled', 'repeated')")
+    said = words_of(report(tmp_path, study, records), "Controls")
+    assert said.splitlines()[0] == "No control is scored yet."
+
+
+def test_one_table_gives_no_interval_over_tables_and_no_call_of_leakage(tmp_path):
+    study = study_of()
+    records = simulate(study, {"scrambled": 0.8}).query("target != 'real' or task == 'table 0'")
+    sections = report(tmp_path, study, records)
+    assert re.search(
+        r"scrambled: ROC AUC 0\.\d+ on the only table, which cannot", words_of(sections, "Controls")
+    )
+    cells = [
+        cell
+        for section in sections
+        for block in section.blocks
+        if block.kind == "table"
+        for row in block.rows
+        for cell in row
+    ]
+    assert not [cell for cell in cells if "nan" in cell]
+    assert not [block.text for section in sections for block in section.blocks if "nan to" in block.text]
+
+
 def test_a_failed_control_is_reported_first(tmp_path):
     study = study_of()
     first = report(tmp_path, study, simulate(study, {"scrambled": 0.8, "repeated": 0.7}))[0]
