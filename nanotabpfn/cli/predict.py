@@ -112,7 +112,8 @@ def predict_command(
     if separator is not None and len(separator) != 1:
         raise PlainError(f"--separator: must be one character, got {separator!r}")
 
-    from nanotabpfn.cli.predict_run import Layout, check_out, predict_files
+    from nanotabpfn.cli.predict_run import check_out, predict_files
+    from nanotabpfn.cli.predict_tables import Layout
 
     check_out(out)
     marks = None if na_values is None else [mark.strip() for mark in na_values.split(",")]

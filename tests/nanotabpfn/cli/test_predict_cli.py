@@ -231,3 +231,87 @@ def test_a_real_target_of_texts_is_refused_by_one_of_them(files):
     result = predict(files, "--problem", "regression", train="prices.csv", target="price")
     assert result.exit_code == 2
     assert "--target: 'price' holds 1 texts that are no numbers, such as 'cheap'" in result.output
+
+
+# The same text is the same cell in both files
+
+
+def encoded(folder, monkeypatch, train, test, *more):
+    """The features that the classifier gets of two CSV files; their first column is the feature."""
+    got = []
+    fit, probabilities = NanoTabPFNClassifier.fit, NanoTabPFNClassifier.predict_proba
+
+    def keep_fit(self, x, y):
+        got.append(x["cell"].tolist())
+        return fit(self, x, y)
+
+    def keep_test(self, x):
+        got.append(x["cell"].tolist())
+        return probabilities(self, x)
+
+    monkeypatch.setattr(NanoTabPFNClassifier, "fit", keep_fit)
+    monkeypatch.setattr(NanoTabPFNClassifier, "predict_proba", keep_test)
+    labels = ["a", "b"] * len(train)
+    rows = [f"{cell},{label}" for cell, label in zip(train * 2, labels, strict=True)]
+    (folder / "cells.csv").write_text("\n".join(["cell,kind", *rows]))
+    (folder / "more.csv").write_text("\n".join(["cell,other", *(f"{cell},1" for cell in test)]))
+    result = predict(folder, "--n-estimators", "1", *more, train="cells.csv", test="more.csv")
+    assert result.exit_code == 0, result.output
+    return got[0][: len(train)], got[1]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (["TRUE", "FALSE"], ["TRUE", "FALSE", "?"]),
+        (["TRUE", "FALSE", "?"], ["TRUE", "FALSE"]),
+        (["01", "02", "A1"], ["01", "02"]),
+        (["NA", "US", "None"], ["NA", "US"]),
+        (["1", "2", "n/a"], ["1", "2"]),
+    ],
+)
+def test_text_is_the_same_cell_in_both_files(files, monkeypatch, train, test):
+    assert encoded(files, monkeypatch, train, test) == (train, test)
+
+
+def test_a_column_of_numbers_in_both_files_is_one_and_empty_cells_are_missing(files, monkeypatch):
+    train, test = encoded(files, monkeypatch, ["1", "02.5", ""], ["1e2", ""])
+    np.testing.assert_array_equal(train, [1, 2.5, np.nan])
+    np.testing.assert_array_equal(test, [100, np.nan])
+
+
+def test_na_values_are_missing_in_columns_of_numbers_too(files, monkeypatch):
+    train, _ = encoded(files, monkeypatch, ["1", "2", "-999"], ["3"], "--na-values=-999")
+    np.testing.assert_array_equal(train, [1, 2, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["None", "Mild", "Severe"], ["Mild", "None", "Severe"]),
+        (["007", "012"], ["007", "012"]),
+        (["2", "10"], ["2", "10"]),
+        (["1.0", "0.0"], ["0.0", "1.0"]),
+        (["TRUE", "FALSE"], ["FALSE", "TRUE"]),
+    ],
+)
+def test_labels_are_those_of_the_file(files, labels, names):
+    rows = [f"{number},{labels[number % len(labels)]}" for number in range(24)]
+    (files / "labels.csv").write_text("\n".join(["size,kind", *rows]))
+    result = predict(files, "--n-estimators", "1", train="labels.csv")
+    assert result.exit_code == 0, result.output
+    assert list(pd.read_csv(files / "out.csv"))[1:] == [f"probability_{name}" for name in names]
+
+
+def test_a_mark_among_labels_that_are_numbers_is_a_missing_one(files):
+    (files / "labels.csv").write_text("\n".join(["size,kind", "1,0", "2,1", "3,NA", "4,1"]))
+    result = predict(files, train="labels.csv")
+    assert result.exit_code == 2
+    assert "1 of 4 rows have no 'kind'; leave them out" in result.output
+
+
+def test_dates_are_no_numbers_to_predict(files):
+    (files / "dates.csv").write_text("\n".join(["size,day", "1,2020-01-01", "2,2020-01-02"]))
+    result = predict(files, "--problem", "regression", train="dates.csv", target="day")
+    assert result.exit_code == 2
+    assert "--target: 'day' holds dates, such as '2020-01-01'" in result.output
