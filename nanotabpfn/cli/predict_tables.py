@@ -1,8 +1,8 @@
 """The two tables of `nanotabpfn predict`, read from CSV or Parquet.
 
 Cells of CSV files are read as text. A column becomes numbers where all its cells in both files are numbers:
-the same text is the same cell in both. Other columns are left to the estimator, which knows the marks of missing
-cells, percent and thousands.
+the same text is the same cell in both. Other columns are left to the estimator, which knows the marks of
+missing cells, percent and thousands.
 """
 
 import csv

@@ -23,6 +23,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from nanotabpfn.estimators.cell_parsing import NA_VALUES, decimal_mark, is_date, number_in_cell, text_of_cell
+from nanotabpfn.estimators.cell_parsing import (
+    NA_VALUES,
+    decimal_mark,
+    is_date,
+    number_in_cell,
+    number_in_text,
+    text_of_cell,
+)
 from nanotabpfn.estimators.columns import Column
 
 PLAIN_EXPONENT = 40
@@ -75,6 +83,7 @@ class TableEncoder(BaseEstimator):
 
     def fit(self, columns: Sequence[Column]) -> "TableEncoder":
         """Learn the kinds of the columns, and what replaces missing cells."""
+        self.marks_, self.marked_numbers_ = _marks(self.na_values)
         self.levels_ = [column.levels for column in columns]
         self.decimals_ = [_decimal(column) for column in columns]
         self.dates_ = list(map(self._holds_dates, columns))
@@ -147,11 +156,10 @@ class TableEncoder(BaseEstimator):
         return "number"
 
     def _is_mark(self, cell: Any) -> bool:
-        """Whether a cell is text that marks a missing cell in a column of numbers."""
-        if not isinstance(cell, str) or not cell.strip():
-            return False
-        marks = NA_VALUES if self.na_values is None else {mark.strip().lower() for mark in self.na_values}
-        return cell.strip().lower() in marks
+        """Whether a cell marks a missing cell in a column of numbers."""
+        if isinstance(cell, str):
+            return bool(cell.strip()) and cell.strip().lower() in self.marks_
+        return bool(self.marked_numbers_) and isinstance(cell, Number) and cell in self.marked_numbers_
 
     def _holds_dates(self, column: Column) -> bool:
         """Whether most cells that are not missing are dates."""
@@ -162,7 +170,10 @@ class TableEncoder(BaseEstimator):
 
     def _as_numbers(self, column: Column, decimal: str, dates: bool) -> np.ndarray:
         if column.cells.dtype != object:
-            return column.cells if column.dates == dates else np.full(len(column.cells), math.nan)
+            if column.dates != dates:
+                return np.full(len(column.cells), math.nan)
+            marked = np.isin(column.cells, [] if dates else self.marked_numbers_)
+            return np.where(marked, math.nan, column.cells)
         found = [
             math.nan if self._is_mark(cell) else _number(cell, column.name, decimal, dates)
             for cell in column.cells
@@ -318,6 +329,23 @@ def _category_encoder() -> Pipeline:
 
 def _imputer(strategy: str) -> SimpleImputer:
     return SimpleImputer(strategy=strategy, add_indicator=True, keep_empty_features=True)
+
+
+def _marks(na_values: Sequence[str] | None) -> tuple[frozenset[str], list[float]]:
+    """The marks of missing cells in lower case, and those of the user that are numbers.
+
+    Raises:
+        ValueError: the user's are no list of texts.
+    """
+    if na_values is None:
+        return NA_VALUES, []
+    if isinstance(na_values, str) or not all(isinstance(mark, str) for mark in na_values):
+        raise ValueError(f"na_values must be a list of texts, such as ['?', '-999'], got {na_values!r:.100}")
+    numbers = [number_in_text(mark) for mark in na_values]
+    return (
+        frozenset(mark.strip().lower() for mark in na_values),
+        [number for number in numbers if number is not None and not math.isnan(number)],
+    )
 
 
 def _decimal(column: Column) -> str:

@@ -148,6 +148,20 @@ def test_a_usual_mark_of_a_missing_cell_leaves_a_column_of_numbers(mark):
     np.testing.assert_array_equal(later, [[3, 0], [2.5, 1]])
 
 
+@pytest.mark.parametrize("cells", [[1, -999, 3], [1.0, -999.0, 3.0], [1, "-999", 3], ["1", "-999", "3"]])
+def test_a_number_among_na_values_is_missing_in_columns_of_numbers(cells):
+    columns = read_table(BaseEstimator(), pd.DataFrame({"n": pd.Series(cells)}), reset=True)
+    encoder = TableEncoder(na_values=["-999"]).fit(columns)
+    np.testing.assert_array_equal(encoder.transform(columns), [[1, 0], [2, 1], [3, 0]])
+
+
+@pytest.mark.parametrize("na_values", ["n/a", [-999], [None]])
+def test_na_values_must_be_a_list_of_texts(na_values):
+    columns = read_table(BaseEstimator(), column_of(["1", "2"]), reset=True)
+    with pytest.raises(ValueError, match="na_values must be a list of texts"):
+        TableEncoder(na_values=na_values).fit(columns)
+
+
 def test_a_mark_can_be_a_category_and_na_values_says_which_are_marks():
     assert encode(column_of(["none", "brick", "none"]))[0] == ["category"]
     columns = read_table(BaseEstimator(), column_of(["1", "2", "off", "?"]), reset=True)
