@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nanotabpfn.cli.predict_tables import Layout, Tables, check_suffix, read_tables
+from nanotabpfn.cli.predict_tables import Layout, Tables, check_suffix, is_csv, read_tables
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
 from nanotabpfn.evaluation.pandas_import import import_pandas
@@ -91,7 +91,7 @@ def check_out(path: Path) -> None:
 
 def _write(path: Path, frame: "pd.DataFrame") -> None:
     try:
-        if path.suffix.lower() == ".csv":
+        if is_csv(path):
             write_atomically(path, frame.to_csv(index=False).encode())
         else:
             content = io.BytesIO()

@@ -62,13 +62,13 @@ def read_tables(train_file: Path, target: str, test_file: Path, layout: Layout, 
     lacking = [repr(name) for name in features if name not in test.columns]
     if lacking:
         raise PlainError(f"{test_file} lacks columns that {train_file} has: {', '.join(lacking)}")
-    as_text = [frame for frame, file in ((train, train_file), (test, test_file)) if _is_csv(file)]
+    as_text = [frame for frame, file in ((train, train_file), (test, test_file)) if is_csv(file)]
     for name in features:
         numbers = [_numbers(frame[name], layout.decimal) for frame in as_text]
         if not any(found is None for found in numbers):
             for frame, found in zip(as_text, numbers, strict=True):
                 frame[name] = found
-    y = _without_marks(train[target], layout) if _is_csv(train_file) else train[target]
+    y = _without_marks(train[target], layout) if is_csv(train_file) else train[target]
     return Tables(train[features], _read_target(train_file, y, problem), test[features])
 
 
@@ -129,7 +129,8 @@ def check_suffix(path: Path) -> None:
         raise PlainError(f"{path}: must end in .csv or .parquet")
 
 
-def _is_csv(path: Path) -> bool:
+def is_csv(path: Path) -> bool:
+    """Whether a file is CSV by its ending."""
     return path.suffix.lower() == ".csv"
 
 
@@ -142,7 +143,7 @@ def _read(path: Path, layout: Layout) -> "pd.DataFrame":
     check_suffix(path)
     pd = import_pandas("predict", "pyarrow")
     try:
-        frame = _read_csv(pd, path, layout) if _is_csv(path) else pd.read_parquet(path)
+        frame = _read_csv(pd, path, layout) if is_csv(path) else pd.read_parquet(path)
     except UnicodeDecodeError as error:
         raise PlainError(
             f"{path}: is not text in {layout.encoding}; --encoding cp1252 or latin-1 reads files of older "

@@ -1,4 +1,4 @@
-"""Groups of rows (patients, sites, days) with causes in common: noise that all rows of a group share."""
+"""Groups of rows (patients, sites, days) and noise that all rows of a group share."""
 
 from collections.abc import Sequence
 from itertools import accumulate
