@@ -121,7 +121,7 @@ def _figure(file: str, name: str, by_metric: dict[str, Response], level: str) ->
 
 def _row(name: str, metric: str, response: Response, begun: Response | None) -> list[str]:
     """The change of a series in a metric; `begun` is that without trainings that had not begun, where it is
-    over the same doses."""
+    over the same range."""
     of_begun = ["", ""]
     if begun and begun.span == response.span:
         of_begun = estimate_cells(begun.change.mean, begun.change.interval)
