@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from priors.config import (
-    ConfigError,
-    lookup,
-)
+from priors.config import ConfigError
 from priors.dumps.read import open_dump
 from priors.families.graphs import GRAPHS, random_tree
+from priors.registry import lookup
 
 ROOT = Path(__file__).parents[2]
 
