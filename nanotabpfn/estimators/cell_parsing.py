@@ -129,15 +129,17 @@ def is_date(cell: Any) -> bool:
     return isinstance(cell, datetime.date | np.datetime64)
 
 
-def decimal_mark(texts: Iterable[str]) -> str:
-    """The decimal mark with which more of the texts are numbers; "." where both read as many.
+def decimal_mark(texts: Iterable[str], default: str = ".") -> str:
+    """The decimal mark with which more of the texts are numbers; `default` where both read as many.
 
     >>> decimal_mark(["3,14", "2,5"]), decimal_mark(["1,234", "2,500"]), decimal_mark(["0,123", "2,500"])
     (',', '.', ',')
     """
     texts = [text.strip() for text in texts if "," in text]
-    read = {mark: sum(_written_number(text, mark) is not None for text in texts) for mark in (".", ",")}
-    return "," if read[","] > read["."] else "."
+    points, commas = (sum(_written_number(text, mark) is not None for text in texts) for mark in ".,")
+    if points == commas:
+        return default
+    return "," if commas > points else "."
 
 
 def _written_number(text: str, decimal: str) -> float | None:

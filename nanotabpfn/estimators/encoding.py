@@ -69,7 +69,7 @@ class TableEncoder(BaseEstimator):
 
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
-        decimals_: of each column, the decimal mark of its numbers in text.
+        decimals_: of each column, the decimal mark of its numbers in text; None where no cell has a comma.
         dates_: of each column, whether most of its cells are dates; numbers among them count as missing.
         num_features_: G.
 
@@ -87,7 +87,10 @@ class TableEncoder(BaseEstimator):
         self.levels_ = [column.levels for column in columns]
         self.decimals_ = [_decimal(column) for column in columns]
         self.dates_ = list(map(self._holds_dates, columns))
-        self.kinds_ = list(map(self._kind, columns, self.decimals_, self.dates_))
+        self.kinds_ = [
+            self._kind(column, decimal or ".", dates)
+            for column, decimal, dates in zip(columns, self.decimals_, self.dates_, strict=True)
+        ]
         numbers, categories = self._split(columns)
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
         self.categories_ = _category_encoder().fit(categories) if categories.size else None
@@ -97,10 +100,12 @@ class TableEncoder(BaseEstimator):
     def transform(self, columns: Sequence[Column]) -> np.ndarray:
         """(N, G) float32, all finite: the numbers, their indicators, then the categories and theirs.
 
-        Warns of columns of which most cells cannot be read as what they were in training.
+        Warns of columns of which most cells cannot be read as what they were in training, and of cells such
+        as "1,125" where nothing shows whether the comma is a decimal mark.
         """
         numbers, categories = self._split(columns)
         self._warn_unreadable(columns, numbers, categories)
+        self._warn_ambiguous(columns)
         return self._matrix(numbers, categories)
 
     def _matrix(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
@@ -123,7 +128,7 @@ class TableEncoder(BaseEstimator):
                 places = {level: float(place) for place, level in enumerate(levels)}
                 numbers.append(np.array([_place(cell, places) for cell in column.cells]))
             else:
-                numbers.append(self._as_numbers(column, decimal, dates))
+                numbers.append(self._as_numbers(column, _decimal(column, decimal) or ".", dates))
         return (
             np.column_stack(numbers) if numbers else np.empty((num_rows, 0)),
             np.column_stack(categories) if categories else np.empty((num_rows, 0), dtype=object),
@@ -227,6 +232,21 @@ class TableEncoder(BaseEstimator):
                 UnreadableCellsWarning,
                 stacklevel=2,
             )
+
+    def _warn_ambiguous(self, columns: Sequence[Column]) -> None:
+        """A warning for each column of numbers whose commas are read without a hint of what they are."""
+        for column, kind, trained in zip(columns, self.kinds_, self.decimals_, strict=True):
+            if kind != "number" or trained is not None:
+                continue
+            texts = _with_commas(column)
+            unclear = [text for text in texts if number_in_text(text, ".") != number_in_text(text, ",")]
+            if unclear and decimal_mark(texts, ".") != decimal_mark(texts, ","):
+                warnings.warn(
+                    f"column {column.name!r}: {unclear[0]!r} is read as {number_in_text(unclear[0]):g}, since "
+                    "no cell shows whether its comma is a decimal mark; make numbers of such cells",
+                    UnreadableCellsWarning,
+                    stacklevel=2,
+                )
 
     def _is_gap(self, cell: Any, name: str) -> bool:
         """Whether a cell is missing in the table itself."""
@@ -348,10 +368,17 @@ def _marks(na_values: Sequence[str] | None) -> tuple[frozenset[str], list[float]
     )
 
 
-def _decimal(column: Column) -> str:
+def _decimal(column: Column, trained: str | None = None) -> str | None:
+    """The decimal mark that a column's own cells show, else the one of training; None without any comma."""
+    texts = _with_commas(column)
+    return decimal_mark(texts, trained or ".") if texts else trained
+
+
+def _with_commas(column: Column) -> list[str]:
+    """Text that may hold a decimal comma."""
     if column.cells.dtype != object:
-        return "."
-    return decimal_mark(cell for cell in column.cells if isinstance(cell, str))
+        return []
+    return [cell for cell in column.cells if isinstance(cell, str) and "," in cell]
 
 
 def _listed(cells: Sequence[Any]) -> str:

@@ -211,6 +211,28 @@ def test_a_column_of_plain_numbers_may_be_written_with_commas_later():
 
 
 @pytest.mark.parametrize(
+    ("train", "test", "expected"),
+    [
+        ([1.5, 2.5, 9.0], ["1,125", "2,5", "3"], [1.125, 2.5, 3]),  # its own cells show the mark
+        (["1.5", "2.5", "9"], ["1,125", "2,5", "3"], [1.125, 2.5, 3]),
+        (["1,5", "2,5", "9"], ["1,125", "2,250", "3"], [1.125, 2.25, 3]),  # the training cells show it
+        (["1,5", "2,5", "9000,5"], ["1,234.5", "2,250", "3"], [1234.5, 2250, 3]),
+        (["1,500", "2,500", "9"], ["1,125", "4", "3"], [1125, 4, 3]),
+        ([1.5, 2.5, 9000.0], ["1,125", "2,125.5", "3"], [1125, 2125.5, 3]),
+    ],
+)
+def test_the_decimal_mark_of_later_cells(train, test, expected):
+    _, _, later = encode(pd.DataFrame({"n": train}), column_of(test))
+    np.testing.assert_allclose(later[:, 0], expected)
+
+
+def test_a_comma_that_nothing_explains_is_said():
+    with pytest.warns(UnreadableCellsWarning, match="'n': '1,125' is read as 1125, since no cell shows"):
+        _, _, later = encode(pd.DataFrame({"n": [1.5, 2.5, 2000.0]}), column_of(["0.5", "1,125"]))
+    np.testing.assert_allclose(later[:, 0], [0.5, 1125])
+
+
+@pytest.mark.parametrize(
     ("train", "test", "message"),
     [
         ([1, 2, 3], ["low", "high", None], "'n': 2 of 3 cells are not numbers, such as 'low'"),
