@@ -242,8 +242,8 @@ class TableEncoder(BaseEstimator):
             unclear = [text for text in texts if number_in_text(text, ".") != number_in_text(text, ",")]
             if unclear and decimal_mark(texts, ".") != decimal_mark(texts, ","):
                 warnings.warn(
-                    f"column {column.name!r}: {unclear[0]!r} is read as {number_in_text(unclear[0]):g}, since "
-                    "no cell shows whether its comma is a decimal mark; make numbers of such cells",
+                    f"column {column.name!r}: {unclear[0]!r} is read as {number_in_text(unclear[0]):g}, "
+                    "since no cell shows whether its comma is a decimal mark; make numbers of such cells",
                     UnreadableCellsWarning,
                     stacklevel=2,
                 )

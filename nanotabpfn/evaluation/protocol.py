@@ -20,13 +20,16 @@ Axis letters: R rows, F features, T training rows, N test rows, K classes.
     print(format_scores(scores))
 """
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
@@ -35,6 +38,8 @@ from sklearn.utils.multiclass import type_of_target
 from tqdm import tqdm
 
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
+from nanotabpfn.estimators.cell_parsing import text_of_cell
+from nanotabpfn.estimators.columns import read_table
 from nanotabpfn.evaluation.metrics import roc_auc
 from nanotabpfn.evaluation.scores import RegressionScore, Score, mean_over_samples
 from nanotabpfn.evaluation.suites import Table
@@ -86,8 +91,9 @@ class Task(NamedTuple):
 def prepare(table: Table | Task, problem_type: str = "classification", sample: int = 0) -> Task:
     """The rows, folds and encoded cells of `table` under the protocol; a Task is returned as it is.
 
-    Numeric columns pass through as float64. All others are ordinal-encoded, a category that the training rows
-    lack as -1. The order of the columns is kept.
+    Columns of numbers, of booleans and of dates (in days) pass through as float64. All others are
+    ordinal-encoded, a category that the training rows lack as -1. A missing cell (None, NaN, pandas' NA and
+    NaT) is NaN in both. The order of the columns is kept.
 
     Args:
         table: of a suite.
@@ -106,14 +112,15 @@ def prepare(table: Table | Task, problem_type: str = "classification", sample: i
     if isinstance(table, Task):
         return table
     check_problem_type(problem_type)
-    x, y = table.x, np.asarray(table.y)
-    if len(x.shape) != 2 or y.shape != (len(x),):
+    y = np.asarray(table.y)
+    if len(table.x.shape) != 2 or y.shape != (len(table.x),):
         raise ValueError(
-            f"table {table.name!r}: x must be (rows, features) and y (rows,), got {x.shape} and {y.shape}"
+            f"table {table.name!r}: x must be (rows, features) and y (rows,), "
+            f"got {table.x.shape} and {y.shape}"
         )
     draw = _draw_regression if problem_type == "regression" else _draw_classification
     rows, y, classes, splits = draw(table.name, y, sample)
-    x = take_rows(x, rows)
+    x = _read_cells(table.name, table.x.iloc[rows] if hasattr(table.x, "iloc") else table.x[rows])
     folds = tuple(encode_fold(x, y, train_rows, test_rows) for train_rows, test_rows in splits)
     return Task(table.name, y, classes, folds, x.shape[1])
 
@@ -156,7 +163,7 @@ class _Drawn(NamedTuple):
 
 
 def _draw_classification(name: str, y: np.ndarray, sample: int) -> _Drawn:
-    missing = sum(label is None or str(label) == "<NA>" or label != label for label in y.tolist())
+    missing = sum(map(_is_missing, y.tolist()))
     if missing:
         raise ValueError(f"table {name!r}: {missing} of {len(y)} labels are missing; leave such rows out")
     if type_of_target(y) == "continuous":
@@ -166,16 +173,22 @@ def _draw_classification(name: str, y: np.ndarray, sample: int) -> _Drawn:
         raise ValueError(
             f"table {name!r}: the protocol needs at least 2 classes, got {len(classes)}: {classes.tolist()}"
         )
+    _check_class_sizes(name, y, f"the {len(y)}")
     rows = _stratified_rows(y, sample)
     y = y[rows]
-    for label in classes:
-        if np.sum(y == label) < NUM_FOLDS:
-            raise ValueError(
-                f"table {name!r}: each class needs at least {NUM_FOLDS} rows among the {len(y)} "
-                f"scored, got {np.sum(y == label)} of class {label.item()!r}"
-            )
+    _check_class_sizes(name, y, f"the {len(y)} scored")
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=sample)
     return _Drawn(rows, y, classes, list(folds.split(np.zeros(len(y)), y)))
+
+
+def _check_class_sizes(name: str, y: np.ndarray, among: str) -> None:
+    for label, size in zip(*np.unique(y, return_counts=True), strict=True):
+        if size < NUM_FOLDS:
+            label = label.item() if isinstance(label, np.generic) else label
+            raise ValueError(
+                f"table {name!r}: each class needs at least {NUM_FOLDS} rows among {among}, "
+                f"got {size} of class {label!r}"
+            )
 
 
 def _draw_regression(name: str, y: np.ndarray, sample: int) -> _Drawn:
@@ -198,16 +211,22 @@ def _stratified_rows(y: np.ndarray, sample: int) -> np.ndarray:
     rows = np.arange(len(y))
     if len(y) <= MAX_ROWS:
         return rows
-    if len(y) == MAX_ROWS + 1:
-        # train_test_split cannot stratify a rest of one row. The last row of the larger class is left out.
-        labels, counts = np.unique(y, return_counts=True)
-        return np.delete(rows, np.flatnonzero(y == labels[counts.argmax()])[-1])
+    labels, counts = np.unique(y, return_counts=True)
+    if len(y) < MAX_ROWS + len(labels):
+        # train_test_split cannot stratify a rest of fewer rows than classes. The last rows of the largest
+        # classes are left out, one by one.
+        kept = np.ones(len(y), dtype=bool)
+        for _ in range(len(y) - MAX_ROWS):
+            largest = counts.argmax()
+            kept[np.flatnonzero(kept & (y == labels[largest]))[-1]] = False
+            counts[largest] -= 1
+        return rows[kept]
     # The published code takes the test side of the split; the training side would be other rows.
     return train_test_split(rows, test_size=MAX_ROWS, stratify=y, random_state=sample)[1]
 
 
-def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> Fold:
-    """A split of a table x (R, F), y (R,), encoded as `prepare` says.
+def encode_fold(x: np.ndarray, y: np.ndarray, train_rows: np.ndarray, test_rows: np.ndarray) -> Fold:
+    """A split of x (R, F), numbers or objects with NaN where missing, and y (R,), encoded as `prepare` says.
 
     Examples:
         >>> x = np.array([["a"], ["b"], ["c"]], object)
@@ -216,8 +235,8 @@ def encode_fold(x: Any, y: np.ndarray, train_rows: np.ndarray, test_rows: np.nda
         ([[0.0], [1.0]], [[-1.0]])
     """
     encoder = _encoder(x)
-    x_train = encoder.fit_transform(take_rows(x, train_rows)).astype(np.float64)
-    x_test = encoder.transform(take_rows(x, test_rows)).astype(np.float64)
+    x_train = encoder.fit_transform(x[train_rows]).astype(np.float64)
+    x_test = encoder.transform(x[test_rows]).astype(np.float64)
     return Fold(x_train, y[train_rows], x_test, test_rows)
 
 
@@ -418,27 +437,34 @@ def without_range_warnings() -> warnings.catch_warnings:
     return warnings.catch_warnings(action="ignore", category=OutsideTrainedRangeWarning)
 
 
-def take_rows(x: Any, rows: np.ndarray) -> Any:
-    """Some rows of an array or a frame.
-
-    >>> take_rows(np.array([[1], [2], [3]]), [2, 0]).tolist()
-    [[3], [1]]
-    """
-    return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
-
-
-def _is_numeric(column: Any) -> bool:
-    """Whether a column holds numbers, by its dtype or, in a column of objects, by every cell."""
-    if column.dtype.kind == "O":
-        return all(isinstance(cell, Real) for cell in column)
-    return column.dtype.kind in "biuf"
+def _read_cells(name: str, x: Any) -> np.ndarray:
+    """Cells (R, F) as float64, or as objects where there are categories: text, and NaN where missing."""
+    try:
+        columns = read_table(BaseEstimator(), x, reset=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"table {name!r}: {error}") from error
+    return np.column_stack([_read_column(column.cells) for column in columns])
 
 
-def _encoder(x: Any) -> ColumnTransformer:
+def _read_column(cells: np.ndarray) -> np.ndarray:
+    if cells.dtype != object:
+        return cells
+    present = [cell for cell in cells if not _is_missing(cell)]
+    if all(isinstance(cell, Real | Decimal) for cell in present):
+        return np.array([math.nan if _is_missing(cell) else float(cell) for cell in cells])
+    read = [math.nan if _is_missing(cell) else text_of_cell(cell) for cell in cells]
+    return np.array(read, dtype=object)
+
+
+def _is_missing(cell: Any) -> bool:
+    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)
+
+
+def _encoder(x: np.ndarray) -> ColumnTransformer:
     """One step for each column; a step for each kind would move the columns of a kind together."""
     steps = []
-    for i in range(x.shape[1]):
-        column = x.iloc[:, i] if hasattr(x, "iloc") else x[:, i]
+    for i, column in enumerate(x.T):
         categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-        steps.append((str(i), "passthrough" if _is_numeric(column) else categories, [i]))
+        has_text = any(isinstance(cell, str) for cell in column)
+        steps.append((str(i), categories if has_text else "passthrough", [i]))
     return ColumnTransformer(steps)

@@ -1,8 +1,11 @@
 """The protocol for classes: against a plain recomputation, and known answers."""
 
 import importlib.util
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
@@ -132,6 +135,23 @@ def test_at_most_200_rows_stratified(num_rows, num_positives):
     assert np.sum(task.y == "yes") == num_positives
 
 
+@pytest.mark.parametrize(
+    "num_rows", [201, 205, 210, 211]
+)  # of 10 classes: train_test_split needs a rest of 10
+def test_the_largest_classes_give_way_where_few_rows_are_left_out(num_rows):
+    labels = np.arange(num_rows) % 10
+    labels[labels == 9] = np.where(
+        np.flatnonzero(labels == 9) < 60, 9, 0
+    )  # 6 rows of class 9, more of class 0
+    task = prepare(Table("t", np.arange(num_rows)[:, None], labels))
+    assert len(task.y) == MAX_ROWS
+    if num_rows < 210:
+        assert np.bincount(task.y).tolist() == [
+            *np.bincount(labels)[:1] - num_rows + 200,
+            *np.bincount(labels)[1:],
+        ]
+
+
 def test_preparing_is_repeatable_and_idempotent():
     first, second = prepare(make_table(300)), prepare(make_table(300))
     assert np.array_equal(first.y, second.y)
@@ -156,9 +176,17 @@ def test_an_estimator_is_given_the_training_rows_alone():
         (
             np.zeros((30, 2)),
             np.arange(30) < 4,
-            r"'t'.*at least 5 rows among the 30 scored, got 4 of class True",
+            r"'t'.*at least 5 rows among the 30, got 4 of class True",
         ),
         (np.zeros((900, 2)), np.arange(900) < 9, r"'t'.*at least 5 rows among the 200 scored, got 2"),
+        (np.zeros((900, 2)), np.arange(900) < 1, r"'t'.*at least 5 rows among the 900, got 1 of class True"),
+        (np.zeros((30, 2)), pd.array(["a"] * 27 + ["b"] * 3), r"'t'.*got 3 of class 'b'"),
+        (np.zeros((30, 2)), np.array(["a"] * 27 + ["b"] * 3, object), r"'t'.*got 3 of class 'b'"),
+        (
+            pd.DataFrame(np.zeros((30, 2)), columns=["a", "a"]),
+            np.arange(30) % 2,
+            "'t'.*two columns of one name",
+        ),
         (np.zeros((30, 2)), np.arange(29) % 2, r"'t'.*got \(30, 2\) and \(29,\)"),
         (np.zeros(30), np.arange(30) % 2, r"'t'.*got \(30,\) and \(30,\)"),
     ],
@@ -204,7 +232,6 @@ def test_training_cells_do_not_depend_on_test_rows():
 
 
 def test_columns_keep_their_order_and_numbers_their_value():
-    pd = pytest.importorskip("pandas")
     table = make_table()
     frame = pd.DataFrame(
         {
@@ -232,6 +259,31 @@ def test_missing_cells_stay_missing():
     table.x[3, 1] = np.nan
     cells = np.concatenate([fold.x_test[:, 1] for fold in prepare(table).folds])
     assert np.isnan(cells).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pd.Series(["a", None, "b", "a"] * 30, dtype=object), [0, np.nan, 1, 0]),
+        (pd.Series(["a", np.nan, "b", "a"] * 30, dtype="string"), [0, np.nan, 1, 0]),
+        (pd.Series([5, None, 7, 30] * 30, dtype=object), [5, np.nan, 7, 30]),
+        (pd.Series([5, pd.NA, 7, 30] * 30, dtype=object), [5, np.nan, 7, 30]),
+        (pd.Series([5, None, 7, 30] * 30, dtype="Int64"), [5, np.nan, 7, 30]),
+        (pd.Series([Decimal(5), None, Decimal("7.5"), Decimal(30)] * 30), [5, np.nan, 7.5, 30]),
+        (pd.Series([True, None, False, True] * 30, dtype="boolean"), [1, np.nan, 0, 1]),
+        (
+            pd.to_datetime(pd.Series(["1970-01-03", None, "1970-01-01", "1970-02-01"] * 30)),
+            [2, np.nan, 0, 31],
+        ),
+        (pd.Series([1, "a", None, "a"] * 30, dtype=object), [0, 1, np.nan, 1]),
+    ],
+)
+def test_numbers_and_missing_cells_of_each_kind_of_column(column, expected):
+    frame = pd.DataFrame({"column": column, "number": np.arange(120)})
+    containers = [frame, pl.from_pandas(frame)] if column.dtype != object else [frame, frame.to_numpy()]
+    for x in containers:
+        task = prepare(Table("t", x, np.arange(120) % 2))
+        np.testing.assert_array_equal(task.x[:, 0], np.tile(expected, 30))
 
 
 # baselines
