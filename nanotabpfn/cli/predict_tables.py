@@ -163,7 +163,10 @@ def _read_csv(pd: Any, path: Path, layout: Layout) -> "pd.DataFrame":
     with path.open(encoding=encoding, newline="") as file:
         first_line = file.readline()
         separator = layout.separator or max(SEPARATORS, key=lambda mark: len(_fields(first_line, mark)))
-    _check_names(path, [name for name in _fields(first_line, separator) if name.strip()])
+    names = _fields(first_line, separator)
+    _check_names(path, [name for name in names if name.strip()])
+    if len(names) == 1:
+        _check_lines(path, encoding)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that no column takes
@@ -182,6 +185,19 @@ def _read_csv(pd: Any, path: Path, layout: Layout) -> "pd.DataFrame":
         raise PlainError(
             f"{path}: its rows have more fields than its first line has names; name every column"
         ) from warning
+
+
+def _check_lines(path: Path, encoding: str) -> None:
+    """Refuse a blank line between the rows of one column: a missing cell, or no row at all?"""
+    with path.open(encoding=encoding, newline="") as file:
+        rows = list(csv.reader(file))
+    while rows and not rows[-1]:
+        rows.pop()
+    if [] in rows:
+        raise PlainError(
+            f'{path}: row {rows.index([])} of its one column is a blank line; write "" for a missing cell, or '
+            "remove the line"
+        )
 
 
 def _fields(line: str, separator: str) -> list[str]:

@@ -150,7 +150,8 @@ def _find_weights(class_weight: Any, classes: np.ndarray, places: np.ndarray) ->
     if isinstance(class_weight, str) and class_weight == "balanced":
         return len(places) / (len(classes) * np.bincount(places))
     unknown = set(class_weight) - set(classes.tolist()) if isinstance(class_weight, dict) else None
-    if unknown is None or unknown or not all(0 < weight < np.inf for weight in class_weight.values()):
+    weights = class_weight.values() if isinstance(class_weight, dict) else ()
+    if unknown is None or unknown or not all(isinstance(w, Real) and 0 < w < np.inf for w in weights):
         raise ValueError(
             "class_weight must be None, 'balanced', or a dict of labels in y and weights above 0, "
             f"got {class_weight!r}"

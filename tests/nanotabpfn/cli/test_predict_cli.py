@@ -315,3 +315,14 @@ def test_dates_are_no_numbers_to_predict(files):
     result = predict(files, "--problem", "regression", train="dates.csv", target="day")
     assert result.exit_code == 2
     assert "--target: 'day' holds dates, such as '2020-01-01'" in result.output
+
+
+def test_a_blank_line_in_one_column_is_refused_and_a_missing_cell_kept(files):
+    (files / "train.csv").write_text("size,kind\n" + "1,a\n9,b\n" * 9)
+    (files / "test.csv").write_text("size\n1\n\n9\n")
+    result = predict(files)
+    assert result.exit_code == 2
+    assert 'test.csv: row 2 of its one column is a blank line; write "" for a missing cell' in result.output
+    (files / "test.csv").write_text('size\n1\n""\n9\n\n')
+    assert predict(files).exit_code == 0
+    assert len(pd.read_csv(files / "out.csv")) == 3

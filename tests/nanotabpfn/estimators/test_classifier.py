@@ -220,7 +220,7 @@ def test_log_probabilities_and_class_weights(model, table):
         found = NanoTabPFNClassifier(model, "cpu", class_weight=weights).fit(x, y).predict_proba(x)
         expected = plain * [40 / 64, 40 / 16]
         np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True))
-    for wrong in ("even", {2: 1.0}, {0: 0.0}):
+    for wrong in ("even", {2: 1.0}, {0: 0.0}, {0: "2"}, {0: None}):
         with pytest.raises(ValueError, match="class_weight must be None, 'balanced', or a dict"):
             NanoTabPFNClassifier(model, "cpu", class_weight=wrong).fit(x, y)
 
