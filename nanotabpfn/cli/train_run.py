@@ -146,6 +146,8 @@ def _lead(
         done = run.step >= settings["training"]["steps"]
         early = patience is not None and patience.should_stop
         training.ranks.any(done or early)  # the other ranks wait for this once
+        if patience is not None and (done or early):
+            run.save_model(patience.best_model())  # the process may have been killed before it did
         if done:
             return run, [f"{folder}: finished, all of its {run.step} steps are done; --steps adds to them"]
         if early:

@@ -89,6 +89,19 @@ def test_a_run_that_was_killed_ends_as_if_it_was_not(tmp_path, tiny_dump, losses
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("steps", [6, 12])  # ends after its steps, and by its patience
+def test_a_run_that_was_killed_at_its_end_still_keeps_the_best_model(tmp_path, tiny_dump, losses, steps):
+    out = tmp_path / "run"
+    assert train_tiny(tiny_dump, out, *OPTIONS, "--steps", steps, "--patience", 2).exit_code == 0
+    best_model = (out / "model.safetensors").read_bytes()
+    last = max((out / "checkpoints").iterdir())  # after which the process is killed
+    (out / "model.safetensors").write_bytes(last.read_bytes())
+    again = run_nanotabpfn("train", "--resume", out)
+    assert again.exit_code == 0, again.output
+    assert "finished" in again.stdout
+    assert (out / "model.safetensors").read_bytes() == best_model
+
+
 def test_a_new_run_in_its_place_removes_the_best_model(tmp_path, tiny_dump, losses):
     out = tmp_path / "run"
     assert train_tiny(tiny_dump, out, *OPTIONS, "--patience", 2).exit_code == 0
