@@ -195,8 +195,8 @@ def _check_lines(path: Path, encoding: str) -> None:
         rows.pop()
     if [] in rows:
         raise PlainError(
-            f'{path}: row {rows.index([])} of its one column is a blank line; write "" for a missing cell, or '
-            "remove the line"
+            f'{path}: row {rows.index([])} of its one column is a blank line; write "" for a missing cell, '
+            "or remove the line"
         )
 
 

@@ -26,8 +26,13 @@ class Response(NamedTuple):
 
     @property
     def span(self) -> str:
-        """The field and its range."""
-        return f"{self.series.field} from {self.doses[0]:g} to {self.doses[-1]:g}"
+        """The field and its range, and the doses between its ends that have no scores."""
+        low, high = self.doses[0], self.doses[-1]
+        all_doses = self.series.doses.values()
+        absent = [f"{dose:g}" for dose in all_doses if low < dose < high and dose not in self.doses]
+        return f"{self.series.field} from {low:g} to {high:g}" + f", without {', '.join(absent)}" * bool(
+            absent
+        )
 
 
 def responses(scores: Scores) -> dict[str, Response]:

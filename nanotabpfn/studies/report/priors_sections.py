@@ -1,5 +1,6 @@
 """The sections on priors: models on own and other priors, properties of the datasets, a gallery."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,15 +38,18 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
     if own.empty:
         return []
     names = [arm.name for arm, _ in saved.arms if arm.role != DRAWN]
-    means = own.groupby(["arm", "suite"])["value"].mean().unstack()
-    rows = [name for name in names if name in means.index]
-    columns = [name for name in names if name in means.columns]
+    rows = [name for name in names if (own["arm"] == name).any()]
+    columns = [name for name in names if (own["suite"] == name).any()]
     if not columns:
         return []
+    is_common = final["target"] == "common"  # none in an earlier version
+    of_columns = (final["target"] == "prior") & final["suite"].isin(columns)
+    shown, which_seeds = _on_common_seeds(final[(is_common | of_columns) & final["arm"].isin(rows)])
+    means = shown[shown["target"] == "prior"].groupby(["arm", "suite"])["value"].mean().unstack()
     values = means.loc[rows, columns].to_numpy(float)
     sign = -1 if study.metric in LOWER_IS_BETTER else 1
     name = metric_name(study.metric)
-    common = final[final["target"] == "common"].groupby("arm")["value"].mean()  # empty in an earlier version
+    common = shown[shown["target"] == "common"].groupby("arm")["value"].mean()
     body = [
         [row, *map(three_digits, line), *([three_digits(common.get(row, np.nan))] if len(common) else [])]
         for row, line in zip(rows, values, strict=True)
@@ -56,8 +60,8 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
             "priors",
             picture,
             f"{name} of the models of each arm (rows) on held-out datasets of each arm's prior (columns), "
-            "mean over datasets and seeds. Columns differ in how hard their datasets are, so compare within "
-            "a column; the best of each is bold.",
+            f"mean over datasets and {which_seeds}. Columns differ in how hard their datasets are, so "
+            "compare within a column; the best of each is bold.",
         ),
         table(
             ["trained on", *columns, *(["the common prior"] if len(common) else [])],
@@ -66,6 +70,21 @@ def cross_prior(saved: SavedStudy, records: "pd.DataFrame") -> list[Block]:
             + (f"; and on those of the common prior, the preset {COMMON_PRIOR}." if len(common) else "."),
         ),
     ]
+
+
+def _on_common_seeds(scored: "pd.DataFrame") -> tuple["pd.DataFrame", str]:
+    """The scores on the seeds with scores of all arms on all priors, and in words what these seeds are.
+
+    All scores if there are no such seeds.
+    """
+    pairs = scored[["arm", "target", "suite"]].agg("\0".join, axis=1)  # no name holds this character
+    counts = pairs.groupby([scored["data_seed"], scored["model_seed"]]).transform("nunique")
+    is_common = counts == pairs.nunique()
+    if is_common.all():
+        return scored, "seeds"
+    if not is_common.any():
+        return scored, "the seeds that each arm has, which are not the same"
+    return scored[is_common], "the seeds that all of them have"
 
 
 def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
@@ -101,8 +120,9 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
             "to each other.",
         ),
         text(
-            f"The last row is Spearman's, over {len(arms)} priors. With so few priors and so many properties "
-            "one of them may be large by chance, and none of them shows a cause."
+            f"The last row is Spearman's, over the {len(_priors(scores, arms))} priors without controls. "
+            "With so few priors and so many properties one of them may be large by chance, and none of them "
+            "shows a cause."
         ),
     ]
 
@@ -111,8 +131,9 @@ def _properties_rows(
     scores: Scores, means: "pd.DataFrame", of_suite: "pd.Series", reached: dict[str, float]
 ) -> list[list[str]]:
     """A row for each prior, for the real tables, and for the rank correlations with the score."""
-    better = np.array(list(reached.values())) * scores.sign
-    ranks = [spearman(means.loc[list(reached), name].to_numpy(float), better) for name in means.columns]
+    priors = _priors(scores, reached)
+    better = np.array([reached[arm] for arm in priors]) * scores.sign
+    ranks = [spearman(means.loc[priors, name].to_numpy(float), better) for name in means.columns]
     rows = [
         [arm, three_digits(score), *map(three_digits, means.loc[arm].to_numpy(float))]
         for arm, score in reached.items()
@@ -120,6 +141,11 @@ def _properties_rows(
     if of_suite.notna().any():
         rows.append([f"tables of {scores.suite}", "", *map(three_digits, of_suite.to_numpy(float))])
     return [*rows, ["rank correlation with the score", "", *map(three_digits, ranks)]]
+
+
+def _priors(scores: Scores, arms: Iterable[str]) -> list[str]:
+    """The arms that are priors of their own: no controls."""
+    return [arm for arm in arms if scores.roles[arm] in ("arm", DRAWN)]
 
 
 def _mean_properties(scores: Scores, records: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.Series"]:

@@ -92,6 +92,14 @@ class Scores:
         """(T,) means over the seeds that have scores."""
         return np.nanmean(self.of[arm], axis=(0, 1))
 
+    def table_means_on_common_seeds(self, arms: list[str]) -> dict[str, np.ndarray]:
+        """(T,) means of each arm over the seeds that all of them have; empty if there are none."""
+        values = np.stack([self.of[arm] for arm in arms])  # (A, D, M, T)
+        seeds = complete_seeds(np.isfinite(values).all(axis=(0, 3)))
+        if seeds is None:
+            return {}
+        return dict(zip(arms, values[:, *np.ix_(*seeds)].mean(axis=(1, 2)), strict=True))
+
     def curve(self, arm: str) -> np.ndarray:
         """(cells, S) means over the tables at each of the study's `eval_steps`; NaN where there is no score.
         The untrained model has one score, which is repeated."""
@@ -122,18 +130,24 @@ def compare_complete(differences: np.ndarray, level: float) -> Comparison | None
 
 
 def complete_seeds(is_there: np.ndarray) -> tuple[list[int], list[int]] | None:
-    """The largest complete grid of cells, as (data seeds, model seeds); None if there is none.
+    """The largest complete grid of cells, as (data seeds, model seeds); None if there is no cell.
 
-    Either whole data seeds or whole model seeds are left out, whichever keeps more cells.
+    Of equally large ones that with more data seeds, then that with earlier seeds.
 
     Args:
         is_there: (D, M), which cells have scores.
 
     >>> complete_seeds(np.array([[True, True, True], [True, True, False]]))
     ([0, 1], [0, 1])
+    >>> complete_seeds(~np.eye(3, dtype=bool))
+    ([0, 1], [2])
     """
-    num_data, num_model = is_there.shape
-    rows, columns = np.flatnonzero(is_there.all(axis=1)), np.flatnonzero(is_there.all(axis=0))
-    grids = [(rows.tolist(), list(range(num_model))), (list(range(num_data)), columns.tolist())]
-    best = max(grids, key=lambda grid: len(grid[0]) * len(grid[1]))
+    models_of = [frozenset(np.flatnonzero(row).tolist()) for row in is_there]
+    shared: set[frozenset[int]] = set()  # model seeds that some data seeds have in common
+    for models in models_of:
+        shared |= {models} | {models & others for others in shared}
+    grids = [
+        ([data for data, own in enumerate(models_of) if models <= own], sorted(models)) for models in shared
+    ]
+    best = min(grids, key=lambda grid: (-len(grid[0]) * len(grid[1]), -len(grid[0]), grid))
     return best if best[0] and best[1] else None

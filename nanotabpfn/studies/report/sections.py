@@ -92,7 +92,7 @@ def _in_short(saved: SavedStudy, scores: Scores, second: Scores, records: "pd.Da
     study = saved.study
     blocks = nothing_learned(scores if scores.metric == "roc_auc" else second, records)
     blocks += [text(study.question)] if study.question else []
-    blocks += [*_missing_controls(study), *_missing_cells(saved), *_single_seeds(scores)]
+    blocks += [*_missing_controls(study), *_missing_cells(saved, scores), *_single_seeds(scores)]
     blocks += _mixtures(saved)
     if study.controls:
         blocks += [block for block in controls(scores, records) if block.kind == "warning"]
@@ -129,19 +129,21 @@ def _missing_controls(study: Study) -> list[Block]:
     ]
 
 
-def _missing_cells(saved: SavedStudy) -> list[Block]:
+def _missing_cells(saved: SavedStudy, scores: Scores) -> list[Block]:
     states = saved.states
     num_cells = states.total()
     if states["done"] == num_cells:
         return []
     others = ", ".join(f"{states[state]} {state}" for state in ("failed", "waiting") if states[state])
-    return [
-        warning(
-            f"Not complete: {states['done']} of {num_cells} cells are done"
-            f"{f' ({others})' if others else ''}. An arm is compared on the seeds that it "
-            "and the reference have."
-        )
-    ]
+    words = (
+        f"Not complete: {states['done']} of {num_cells} cells are done{f' ({others})' if others else ''}. An "
+        "arm is compared on the seeds that it and the reference have; means of an arm alone are over the "
+        "seeds that it has, and not all arms may have the same."
+    )
+    alone = [arm for arm in scores.single_arms if arm not in (scores.reference, *scores.comparisons)]
+    if alone:
+        words += f" Not compared, since no seed has scores of them and of the reference: {', '.join(alone)}."
+    return [warning(words)]
 
 
 def _single_seeds(scores: Scores) -> list[Block]:

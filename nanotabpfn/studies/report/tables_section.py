@@ -181,8 +181,10 @@ def _test_row(scores: Scores, arm: str, wilcoxon: float) -> list[str]:
 def _ranks(scores: Scores) -> list[Block]:
     level = scores.study.level
     arms = [arm for arm in _from_best(scores) if arm in scores.single_arms and arm not in LEARNS_NOTHING]
-    ranked = {arm: scores.table_means(arm) * scores.sign for arm in arms}
-    if len(ranked) < 2 or len(scores.tables) < 2:
+    if len(arms) < 2 or len(scores.tables) < 2:
+        return []
+    ranked = {arm: means * scores.sign for arm, means in scores.table_means_on_common_seeds(arms).items()}
+    if not ranked:
         return []
     found = average_ranks(np.stack(list(ranked.values())), level)
     ranks = dict(zip(ranked, found.means.tolist(), strict=True))

@@ -95,8 +95,12 @@ def test_names_are_text_in_the_figure():
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_a_change_over_fewer_doses_does_not_stand_beside_one_over_all(tmp_path):
-    """Where all trainings of the highest dose are late, what is left is a change over another range."""
+@pytest.mark.parametrize(
+    ("late", "left"),
+    [(3, "label_noise from 0 to 0.2"), (1, "label_noise from 0 to 0.3, without 0.1")],
+)
+def test_a_change_over_fewer_doses_does_not_stand_beside_one_over_all(tmp_path, late, left):
+    """Where all trainings of a dose are late, what is left is a change over other doses."""
     vary = {"label_noise": [0, 0.1, [0.1, 0.3], 0.3]}
     study = study_of()
     study = type(study)(
@@ -105,8 +109,8 @@ def test_a_change_over_fewer_doses_does_not_stand_beside_one_over_all(tmp_path):
     arms = [*ARMS.values(), "noise label_noise=0.3"]
     wide = study.model_copy(update={"arms": dict.fromkeys(arms, study.arms["noise"])})
     means = dict(zip(arms, (0.8, 0.8, 0.78, 0.6), strict=True))
-    records = began_late(simulate(wide, means | {"repeated": 0.8}), arms[-1], range(6))
+    records = began_late(simulate(wide, means | {"repeated": 0.8}), arms[late], range(6))
     sections = {one.title: one.blocks for one in build_report(saved_study(study), records, tmp_path)}
     row = sections["Doses"][1].rows[0]
     assert row[1] == "label_noise from 0 to 0.3"
-    assert row[6:] == ("only label_noise from 0 to 0.2 is left", "")
+    assert row[6:] == (f"only {left} is left", "")

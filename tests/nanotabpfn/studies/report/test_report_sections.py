@@ -125,7 +125,16 @@ def test_properties_of_priors_are_in_a_table_with_scores(tmp_path):
     assert rows["same"][-1] == "9.025"
     assert rows["tables of builtin"][2] == "0.105"
     assert rows["tables of builtin"][-1] == ""
-    assert -1 <= float(rows["rank correlation with the score"][2]) <= 1
+    assert rows["rank correlation with the score"][2:] == ("",) * (len(block.header) - 2)  # of two priors
+
+
+def test_controls_are_no_priors_whose_properties_are_ranked(tmp_path):
+    study = study_of(("good", "same", "third"))
+    records = simulate(study, {"good": 0.7, "same": 0.75, "third": 0.8, "scrambled": 0.9, "repeated": 0.6})
+    [section] = [one for one in report(tmp_path, study, records) if one.title == "What the priors are like"]
+    [block] = [block for block in section.blocks if block.kind == "table"]
+    assert block.rows[-1][2] == "1.000"  # the property grows with the number of the arm
+    assert "over the 3 priors without controls" in section.blocks[-1].text
 
 
 def test_one_seed_is_reported(tmp_path):
@@ -182,6 +191,11 @@ def test_a_study_that_is_half_done_is_reported(tmp_path):
     half = records[~((records["model_seed"] > 0).fillna(False) & (records["arm"] != "good"))]
     said = words_of(report(tmp_path, study, half), "In short")
     assert "Not complete: 0 of 30 cells are done" in said
+    assert "Not compared" not in said
+    first, second = ((records["model_seed"] > 0).fillna(False) == value for value in (False, True))
+    apart = records[~(first & (records["arm"] == "good")) & ~(second & (records["arm"] == "same"))]
+    said = words_of(report(tmp_path, study, apart), "In short")
+    assert "Not compared, since no seed has scores of them and of the reference: same" in said
 
 
 def test_priors_of_another_version_are_not_drawn(tmp_path):
@@ -211,3 +225,15 @@ def test_scores_on_the_common_prior_are_beside_those_on_the_arms_priors(tmp_path
         if one.title == "Own and other priors"
     ]
     assert section.blocks[1].header[-1] == "repeated"
+
+
+def test_models_on_each_others_priors_are_compared_on_seeds_that_all_have(tmp_path):
+    study = study_of()
+    records = simulate(study, {})
+    is_late = (records["model_seed"] > 0).fillna(False)
+    records.loc[is_late & records["target"].isin(["prior", "common"]), "value"] = 0.1
+    half = records[~(is_late & (records["arm"] == "same"))]
+    [section] = [one for one in report(tmp_path, study, half) if one.title == "Own and other priors"]
+    picture, block = section.blocks
+    assert "mean over datasets and the seeds that all of them have" in picture.caption
+    assert all(float(cell) > 0.4 for row in block.rows for cell in row[1:])
