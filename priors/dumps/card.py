@@ -20,6 +20,7 @@ from priors.dumps.formats.parquet import LONG_COLUMNS, feature_columns
 from priors.dumps.licenses import LICENSES
 from priors.dumps.outline import Outline
 from priors.dumps.provenance import generator_name, short
+from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 
 CARD, CROISSANT = "README.md", "croissant.json"
@@ -81,7 +82,7 @@ def write_card(paths: Sequence[str | Path], title: str, license_name: str = "cc0
         The two files.
 
     Raises:
-        DumpError: a file cannot be read, or the files lie in different folders.
+        DumpError: a file cannot be read or is an index of shards, or the files lie in different folders.
         ValueError: no files, an unknown ending or license, or an empty title.
 
     Examples:
@@ -117,7 +118,15 @@ def write_card(paths: Sequence[str | Path], title: str, license_name: str = "cc0
 
 
 def _read(path: Path) -> DumpFile:
-    return DumpFile(path, outline_at(path), path.stat().st_size, file_hash(path))
+    outline = outline_at(path)
+    if path.suffix in (".h5", ".hdf5"):
+        with open_dump(path) as dump:
+            if dump.arrays["X"].is_virtual:
+                raise DumpError(
+                    f"{path}: is an index of shards, which hold its datasets; "
+                    f"`priors convert {path.name} OUT.h5` makes one file of them, which can be published"
+                )
+    return DumpFile(path, outline, path.stat().st_size, file_hash(path))
 
 
 def card(files: Sequence[DumpFile], title: str, license_name: str) -> str:

@@ -166,6 +166,18 @@ def test_files_of_two_folders_are_refused(folder, tmp_path_factory):
         write_card([folder / "mine.h5", other], "Tables")
 
 
+def test_an_index_of_shards_is_refused_and_convert_makes_a_file_of_it(tmp_path):
+    index = tmp_path / "index.h5"
+    generate_dump(index, CONFIG, 6, seed=0, shard_size=2, keep_shards=True)
+    with pytest.raises(
+        DumpError, match=r"index of shards, .*`priors convert index.h5 OUT.h5` makes one file"
+    ):
+        write_card([index], "Tables")
+    assert not (tmp_path / "README.md").exists()
+    convert(index, tmp_path / "whole.h5")
+    assert (tmp_path / "README.md") in write_card([tmp_path / "whole.h5"], "Tables")
+
+
 def test_the_command_writes_both_and_keeps_what_is_there(folder):
     arguments = ("card", folder / "mine.parquet", "--title", "Small tables")
     assert run_priors(*arguments).output.split() == [
