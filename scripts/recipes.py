@@ -1,4 +1,4 @@
-"""Steps that each recipe needs to the held-out loss where the published one ends: a study for each recipe."""
+"""Steps that each recipe needs to the held-out loss where a longer training ends: a study for each recipe."""
 
 import json
 from pathlib import Path
@@ -7,66 +7,114 @@ from statistics import mean, median
 import click
 import pandas as pd
 
-from nanotabpfn.studies.run import run_study
+from nanotabpfn.studies.run import Outcome, run_study
+from nanotabpfn.studies.scoring import POOLED
 from nanotabpfn.studies.spec import Study, StudyError
+from nanotabpfn.studies.workers import Workers
 from nanotabpfn.training.recipes import RECIPES
 from priors.console import PlainError
 
-PRIOR = {"preset": "default", "set": {"num_datapoints": 60, "num_features": [4, 4]}}
-SETTINGS = {
-    "arms": {"default": PRIOR},
-    "controls": [],
-    "seed_design": "crossed",
-    "data_seeds": [0],
+SMALL = {
+    "arms": {"default": {"preset": "default", "set": {"num_datapoints": 60, "num_features": [4, 4]}}},
     "batch_size": 8,
     "held_out": 128,
     "model": {"embedding_size": 32, "num_attention_heads": 2, "mlp_hidden_size": 64, "num_layers": 2},
     "suites": ["builtin"],
-    "baselines": [],
 }
+PUBLISHED = {
+    "arms": {"default": {"preset": "default"}},
+    "batch_size": 32,
+    "held_out": 256,
+    "suites": ["nano-dev"],
+}
+SCALES = {"small": SMALL, "published": PUBLISHED}
+ALL = {"controls": [], "data_seeds": [0], "baselines": [], "metric": "log_loss"}
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--recipe", "names", type=click.Choice(list(RECIPES)), multiple=True, default=tuple(RECIPES))
-@click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), help="Of the initial weights.")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), help="Of weights and datasets.")
 @click.option("--steps", type=click.IntRange(min=1), default=160, help="Of each training.")
 @click.option("--eval-every", type=click.IntRange(min=1), default=20, help="Steps.")
+@click.option(
+    "--target", type=click.Choice(list(RECIPES)), default="published", help="Whose end is the target."
+)
+@click.option("--target-steps", type=click.IntRange(min=1), help="Of the target.  [default: as --steps]")
+@click.option("--target-seed", "target_seeds", type=int, multiple=True, help="[default: as --seed]")
+@click.option("--scale", type=click.Choice(list(SCALES)), default="small", help="Of model, prior and batch.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes.")
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/recipes"))
-def main(names: tuple[str, ...], seeds: tuple[int, ...], steps: int, eval_every: int, work: Path) -> None:
+def main(
+    names: tuple[str, ...],
+    seeds: tuple[int, ...],
+    steps: int,
+    eval_every: int,
+    target: str,
+    target_steps: int | None,
+    target_seeds: tuple[int, ...],
+    scale: str,
+    workers: int,
+    work: Path,
+) -> None:
     """Train each recipe from each seed, and print a Markdown table.
 
-    The target is the last held-out loss of the recipe `published`, the mean over its seeds. Losses are those
-    of averaged weights on 128 datasets, the same for all. What WORK has is not trained again: after a stop
-    the same command resumes.
+    The target is the last held-out loss of one recipe, the mean over its seeds. Losses are those of averaged
+    weights on held-out datasets. What WORK has is not trained again: after a stop the same command resumes.
+
+    \b
+    python scripts/recipes.py                                   # all recipes, a small model: 5 minutes
+    python scripts/recipes.py --scale published --recipe target-aware --seed 0 --seed 1 --steps 250 \\
+        --eval-every 50 --target warm-up --target-steps 2500 --work runs/recipes-published   # hours
     """
-    names = ("published", *(name for name in names if name != "published"))
-    found = {}
-    for name in names:
+    wanted = {(target, target_steps or steps): target_seeds or seeds}
+    wanted |= {(name, steps): seeds for name in names if (name, steps) not in wanted}
+    folders = {}
+    for (name, num_steps), own_seeds in wanted.items():
         settings = {
-            "name": name,
+            "name": f"{name}, {num_steps} steps",
             "recipe": name,
-            "model_seeds": seeds,
-            "steps": steps,
-            "eval_every": eval_every,
+            "data_seeds": own_seeds,
+            "model_seeds": own_seeds,
+            "steps": num_steps,
+            "eval_every": eval_every * num_steps // steps,
         }
+        folder = folders[settings["name"]] = work / f"{name}-{num_steps}"
         try:
-            study = Study(**SETTINGS, **settings)
-            failed = [outcome.error for outcome in run_study(study, work / name) if outcome.error]
+            study = Study(**ALL | SCALES[scale] | settings)
+            done = run_study(study, folder, Workers(num_workers=workers), on_outcome=say)
         except StudyError as error:
             raise PlainError(str(error)) from error
+        failed = [outcome.error for outcome in done if outcome.error]
         if failed:
-            raise click.ClickException(f"{name}: {failed[0]}")
-        found[name] = held_out_losses(work / name)
-    target = mean(losses.iloc[-1] for losses in found["published"])
-    click.echo(f"Target {target:.4f}: held-out loss of `published` after {steps} steps.\n")
-    click.echo("| recipe | steps to it, median | each seed | last held-out loss | CPU-ms a step |")
-    click.echo("|---|--:|---|--:|--:|")
-    for name, seeds_losses in found.items():
-        reached = [steps_to(target, losses) for losses in seeds_losses]
-        last = mean(losses.iloc[-1] for losses in seeds_losses)
+            raise click.ClickException(f"{settings['name']}: {failed[0]}")
+    click.echo("\n".join(table(folders)))
+
+
+def say(outcome: Outcome) -> None:
+    """A line for each training that is done."""
+    click.echo(f"{outcome.label}: {outcome.error or 'done'}", err=True)
+
+
+def table(folders: dict[str, Path]) -> list[str]:
+    """The lines of the table; the first folder is that of the target."""
+    losses = {name: held_out_losses(folder) for name, folder in folders.items()}
+    first = next(iter(losses))
+    target = mean(of_seed.iloc[-1] for of_seed in losses[first])
+    lines = [
+        f"Target {target:.4f}: held-out loss of `{first}`.",
+        "",
+        "| recipe | steps to it, median | each seed | last held-out loss "
+        "| log loss, real tables | ROC AUC, real tables | CPU-ms a step |",
+        "|---|--:|---|--:|--:|--:|--:|",
+    ]
+    for name, of_seeds in losses.items():
+        reached = [steps_to(target, of_seed) for of_seed in of_seeds]
+        last = mean(of_seed.iloc[-1] for of_seed in of_seeds)
         each = ", ".join(shown(number) for number in reached)
-        cost = 1000 * cpu_seconds(work / name) / steps
-        click.echo(f"| {name} | {shown(median(reached))} | {each} | {last:.4f} | {cost:.0f} |")
+        real = " | ".join(f"{real_mean(folders[name], metric):.4f}" for metric in ("log_loss", "roc_auc"))
+        cost = 1000 * cpu_seconds(folders[name]) / of_seeds[0].index[-1]
+        lines.append(f"| {name} | {shown(median(reached))} | {each} | {last:.4f} | {real} | {cost:.0f} |")
+    return lines
 
 
 def held_out_losses(folder: Path) -> list[pd.Series]:
@@ -74,6 +122,13 @@ def held_out_losses(folder: Path) -> list[pd.Series]:
     records = pd.read_parquet(folder / "records.parquet")
     own = records[(records["target"] == "prior") & (records["metric"] == "log_loss")]
     return [frame.groupby("step")["value"].mean() for _, frame in own.groupby("model_seed")]
+
+
+def real_mean(folder: Path, metric: str) -> float:
+    """The mean over tables and seeds of the last models' scores."""
+    records = pd.read_parquet(folder / "records.parquet")
+    final = records[records["is_final"] & (records["target"] == "real") & (records["fold"] == POOLED)]
+    return float(final.loc[final["metric"] == metric, "value"].mean())
 
 
 def cpu_seconds(folder: Path) -> float:

@@ -6,8 +6,8 @@ does not compute what no output depends on, and computes the attention between c
 last layer in a cheaper order.
 
 Axis letters: B datasets in a batch, R rows, T training rows, N test rows, F features, C = F + 1 columns (the
-target is the last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding,
-H heads, D = E / H, K outputs.
+target is the last; C = F in a target-aware model), G features that a column is embedded from, S = G + 3
+scalars of a cell, E embedding, H heads, D = E / H, K outputs.
 """
 
 import math
@@ -20,7 +20,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from nanotabpfn.model.encoders import NumberEncoder, encode_scalars, feature_statistics, normalize_features
+from nanotabpfn.model.encoders import (
+    NumberEncoder,
+    encode_scalars,
+    encode_target_aware,
+    feature_statistics,
+    normalize_features,
+)
 from nanotabpfn.model.layers import Decoder, TransformerLayer
 from nanotabpfn.model.precision import in_float32, without_autocast
 
@@ -64,7 +70,7 @@ class NanoTabPFNModel(nn.Module):
 
     A test row never influences another row. The order of the training rows and of the features has no
     effect (except that of the features if `feature_group_size` is above 1). The defaults are the published
-    configuration: 356,066 parameters. The arguments from `pre_norm` to `feature_group_size` change it, as
+    configuration: 356,066 parameters. The arguments from `pre_norm` to `target_aware` change it, as
     `recipes.py` combines them; `bin_edges` is for regression.
 
     Args:
@@ -82,6 +88,9 @@ class NanoTabPFNModel(nn.Module):
         feature_group_size: G, features that each column is embedded from: itself and those 1, 3, 7 ... to its
             right, counted in a circle. Distinguishes features of equal distribution (Qu et al., TabICLv2,
             2026); the order of the features has an effect then.
+        target_aware: with `mean_pooling`, there is no column of targets: the embedding of a training row's
+            target is added to that of each of its features (Qu et al., TabICLv2, 2026). The first attention
+            between rows then finds targets in the column that it reads.
         bin_edges: (K + 1,) ascending, for regression: the logits are a distribution over bins of the
             standardized target (`bins.py`), and the training targets must be standardized too.
 
@@ -91,7 +100,8 @@ class NanoTabPFNModel(nn.Module):
 
     Raises:
         ValueError: a size below 1, an embedding size that is no multiple of the heads, a decay outside of
-            (0, 1] or without `pre_norm`, edges that do not ascend or are not one more than the outputs.
+            (0, 1] or without `pre_norm`, `target_aware` without `mean_pooling`, edges that do not ascend or
+            are not one more than the outputs.
 
     Examples:
         >>> model = NanoTabPFNModel(num_outputs=3)
@@ -113,6 +123,7 @@ class NanoTabPFNModel(nn.Module):
         residual_decay: float = 1.0,
         mean_pooling: bool = False,
         feature_group_size: int = 1,
+        target_aware: bool = False,
         bin_edges: Sequence[float] | None = None,
     ):
         super().__init__()
@@ -126,6 +137,7 @@ class NanoTabPFNModel(nn.Module):
             pre_norm=pre_norm,
             residual_decay=residual_decay,
             mean_pooling=mean_pooling,
+            target_aware=target_aware,
             bin_edges=bin_edges,
         )
         self.num_outputs = num_outputs
@@ -175,9 +187,7 @@ class NanoTabPFNModel(nn.Module):
         y_train = y_train.to(x.dtype)  # classes may come as integers
         _check_split(x, y_train, num_train)
         features = normalize_features(x, *feature_statistics(x[:, :num_train]))  # (B, R, F)
-        mean = y_train.mean(dim=1, keepdim=True)  # (B, 1), in place of the targets of the test rows
-        targets = torch.cat([y_train, mean.expand(-1, x.shape[1] - num_train)], dim=1)  # (B, R)
-        cells = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, R, C, S)
+        cells = self._encode(features, y_train, y_train.mean(dim=1, keepdim=True))  # (B, R, C, S)
         last = len(self.transformer_blocks) - 1
         for number, layer in enumerate(self.transformer_blocks):
             cells = self._attend_between_columns(number, cells)  # (B, R, C, E)
@@ -187,11 +197,21 @@ class NanoTabPFNModel(nn.Module):
             cells = layer.attend_between_rows(cells, k, v)  # (B, R, C, E)
         return self._decode(cells)  # (B, R - T, K)
 
+    def _encode(self, features: torch.Tensor, y_train: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        """Normalized features (B, R, F), targets (B, T) of the first rows and their mean (B, 1), which takes
+        the place of the other rows' targets -> scalars (B, R, C, S)."""
+        group_size = self.config["feature_group_size"]
+        if self.config["target_aware"]:
+            return encode_target_aware(features, y_train, group_size)
+        targets = torch.cat([y_train, mean.expand(-1, features.shape[1] - y_train.shape[1])], dim=1)  # (B, R)
+        return encode_scalars(features, targets, group_size)
+
     def _attend_between_columns(self, number: int, cells: torch.Tensor) -> torch.Tensor:
         """The first half of a layer: (B, R, C, E) -> (B, R, C, E). The first layer gets (B, R, C, S).
 
         The last layer returns only the columns that the decoder reads; the others are keys and values alone.
-        That is the target, (B, R, 1, E), which saves most of the layer; or the features, (B, R, F, E).
+        That is the target, (B, R, 1, E), which saves most of the layer; or the features, (B, R, F, E), which
+        are all columns in a target-aware model.
         """
         layer = self.transformer_blocks[number]
         attention, is_last = layer.self_attention_between_features, number == len(self.transformer_blocks) - 1
@@ -199,7 +219,10 @@ class NanoTabPFNModel(nn.Module):
         if number == 0:
             basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (S, E)
         if number == 0 and not self.config["pre_norm"]:
-            cells = attention.between_encoded_cells(cells, basis)  # (B, R, C, E)
+            # A feature's own 1 and the target's, which in a target-aware model is in the same cells.
+            of_target = 0 if self.config["target_aware"] else 1
+            is_one = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, of_target]).unsqueeze(1)  # (S, 1)
+            cells = attention.between_encoded_cells(cells, basis, is_one)  # (B, R, C, E)
             cells = cells[:, :, -1:] if target_alone else cells
         else:
             if number == 0:
@@ -212,7 +235,7 @@ class NanoTabPFNModel(nn.Module):
                 cells = cells[:, :, -1:] + attention.of_target(read)  # (B, R, 1, E)
             else:
                 cells = cells + attention.between_columns(read)  # (B, R, C, E)
-        if is_last and not target_alone:
+        if is_last and not target_alone and not self.config["target_aware"]:
             cells = cells[:, :, :-1]  # (B, R, F, E)
         return layer.after(layer.norm1, cells)
 
@@ -245,8 +268,8 @@ class NanoTabPFNModel(nn.Module):
             True
         """
         mean, std = feature_statistics(x_train)
-        features = normalize_features(x_train, mean, std)
-        cells = encode_scalars(features, y_train, self.config["feature_group_size"])  # (B, T, C, S)
+        target_mean = y_train.mean(dim=1, keepdim=True)
+        cells = self._encode(normalize_features(x_train, mean, std), y_train, target_mean)  # (B, T, C, S)
         size = self._rows_per_chunk(cells)
         keys_and_values = []
         for number, layer in enumerate(self.transformer_blocks):
@@ -257,7 +280,7 @@ class NanoTabPFNModel(nn.Module):
             if number < len(self.transformer_blocks) - 1:
                 for chunk in cells.split(size, dim=1):  # in place: keys and values are computed already
                     chunk.copy_(layer.attend_between_rows(chunk, k, v))
-        return TrainingRows(mean, std, y_train.mean(dim=1, keepdim=True), tuple(keys_and_values))
+        return TrainingRows(mean, std, target_mean, tuple(keys_and_values))
 
     @torch.no_grad()
     def predict(self, training_rows: TrainingRows, x_test: torch.Tensor) -> torch.Tensor:
@@ -268,8 +291,8 @@ class NanoTabPFNModel(nn.Module):
             x_test: features.
         """
         features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
-        targets = training_rows.target_mean.expand(-1, x_test.shape[1])
-        scalars = encode_scalars(features, targets, self.config["feature_group_size"])  # (B, N, C, S)
+        no_targets = features.new_zeros(len(features), 0)
+        scalars = self._encode(features, no_targets, training_rows.target_mean)  # (B, N, C, S)
         logits = []
         for cells in scalars.split(self._rows_per_chunk(scalars), dim=1):
             for number, (layer, (k, v)) in enumerate(
@@ -303,13 +326,15 @@ def _checked_config(**config: int | float | bool | Sequence[float] | None) -> di
             raise ValueError(f"{name} must be an integer, got {config[name]!r}")
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {config[name]}")
-    for name in ("pre_norm", "mean_pooling"):
+    for name in ("pre_norm", "mean_pooling", "target_aware"):
         if not isinstance(config[name], bool):
             raise ValueError(f"{name} must be True or False, got {config[name]!r}")
     if not 0 < config["residual_decay"] <= 1:
         raise ValueError(f"residual_decay must be above 0 and at most 1, got {config['residual_decay']}")
     if config["residual_decay"] < 1 and not config["pre_norm"]:
         raise ValueError(f"residual_decay must be 1 without pre_norm, got {config['residual_decay']}")
+    if config["target_aware"] and not config["mean_pooling"]:
+        raise ValueError("target_aware needs mean_pooling=True: there is no column of targets to decode")
     if config["embedding_size"] % config["num_attention_heads"]:
         raise ValueError(
             f"embedding_size must be a multiple of num_attention_heads, "

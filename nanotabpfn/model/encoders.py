@@ -1,7 +1,8 @@
 """From a table to cells: normalized features, targets, and the numbers that each cell is embedded from.
 
 Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns (the target is the
-last), G features that a column is embedded from, S = G + 3 scalars of a cell, E embedding.
+last; C = F in a target-aware model), G features that a column is embedded from, S = G + 3 scalars of a cell,
+E embedding.
 """
 
 import math
@@ -39,13 +40,35 @@ def encode_scalars(features: torch.Tensor, targets: torch.Tensor, group_size: in
     """
     num_datasets, num_rows, num_features = features.shape
     scalars = features.new_zeros(num_datasets, num_rows, num_features + 1, group_size + 3)
-    for i in range(group_size):
-        # Shifts of 0, 1, 3, 7 ...: from F = 7 on, no two features share two groups of three.
-        scalars[:, :, :-1, i] = features.roll(1 - 2**i, dims=2) if i else features
-    scalars[:, :, :-1, group_size] = 1
+    _set_features(scalars[:, :, :-1], features, group_size)
     scalars[:, :, -1, group_size + 1] = targets
     scalars[:, :, -1, group_size + 2] = 1
     return scalars
+
+
+def encode_target_aware(features: torch.Tensor, targets: torch.Tensor, group_size: int = 1) -> torch.Tensor:
+    """The scalars of all cells without a column of targets: (B, R, F) and (B, T) -> (B, R, F, S).
+
+    A cell of the training rows, which come first, is (its group of G features, 1, target, 1), the sum of a
+    feature and a target in `encode_scalars`; one of the other rows has no target: (its group, 1, 0, 0).
+
+    Examples:
+        >>> encode_target_aware(torch.tensor([[[0.5], [-1.0]]]), torch.tensor([[3.0]])).tolist()
+        [[[[0.5, 1.0, 3.0, 1.0]], [[-1.0, 1.0, 0.0, 0.0]]]]
+    """
+    scalars = features.new_zeros(*features.shape, group_size + 3)
+    _set_features(scalars, features, group_size)
+    num_train = targets.shape[1]
+    scalars[:, :num_train, :, group_size + 1] = targets.unsqueeze(2)
+    scalars[:, :num_train, :, group_size + 2] = 1
+    return scalars
+
+
+def _set_features(scalars: torch.Tensor, features: torch.Tensor, group_size: int) -> None:
+    for i in range(group_size):
+        # Shifts of 0, 1, 3, 7 ...: from F = 7 on, no two features share two groups of three.
+        scalars[..., i] = features.roll(1 - 2**i, dims=2) if i else features
+    scalars[..., group_size] = 1
 
 
 def feature_statistics(x_train: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,8 +1,8 @@
 """The layers of the transformer: attention between columns, attention between rows, MLP; and the decoder.
 
 Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns (the target is the
-last), S scalars of a cell, E embedding, H heads, D = E / H, K outputs. In `attend`: N pairs of dataset and
-column (or row), Q queries, S keys.
+last; C = F in a target-aware model), S scalars of a cell, E embedding, H heads, D = E / H, K outputs. In
+`attend`: N pairs of dataset and column (or row), Q queries, S keys.
 """
 
 import math
@@ -125,16 +125,20 @@ class Attention(nn.Module):
         v = torch.einsum("brhe,hde->brhd", mixed, v_weight.unflatten(0, heads)).flatten(2) + v_bias
         return self.out_proj(v).unsqueeze(2)
 
-    def between_encoded_cells(self, scalars: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    def between_encoded_cells(
+        self, scalars: torch.Tensor, basis: torch.Tensor, is_one: torch.Tensor
+    ) -> torch.Tensor:
         """The first layer's attention between columns, residual included: (B, R, C, S) -> (B, R, C, E).
 
         The embedded cells, scalars (B, R, C, S) @ basis (S, E), have rank S, as have their queries, keys and
         values. So the attention runs on the scalars, with the basis multiplied into the weights.
+
+        Args:
+            is_one: (S, 1), 1 for scalars of which exactly one is 1 in each cell, the others 0: the biases go
+                with these.
         """
         with without_autocast(scalars):
-            # The bias multiplies the two scalars that are 1 in the cells of features and of targets.
-            has_bias = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, 1]).unsqueeze(1)
-            qkv = F.linear(basis, self.in_proj_weight) + has_bias * self.in_proj_bias  # (S, 3E)
+            qkv = F.linear(basis, self.in_proj_weight) + is_one * self.in_proj_bias  # (S, 3E)
             heads = (3, self.num_heads, basis.shape[1] // self.num_heads)
             q, k, v = qkv.unflatten(-1, heads).permute(1, 2, 0, 3)  # (H, S, D) each
             to_scores = (q @ k.transpose(1, 2) / math.sqrt(heads[2])).transpose(0, 1).flatten(1)  # (S, HS)

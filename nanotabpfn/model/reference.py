@@ -2,8 +2,8 @@
 
 It computes every layer for every cell, with `nn.MultiheadAttention`, training rows first and then test rows,
 as the published model does (Pfefferle et al., 2025). Tests compare `architecture.py` with it, and
-`scripts/benchmark.py` measures how much faster that is. Axis letters
-as there: B datasets, R rows, T training rows, F features, C = F + 1 columns, E embedding, K outputs.
+`scripts/benchmark.py` measures how much faster that is. Axis letters as there: B datasets, R rows, T training
+rows, F features, C = F + 1 columns (F if target-aware), E embedding, K outputs.
 """
 
 import torch
@@ -34,10 +34,12 @@ class PlainNanoTabPFNModel(nn.Module):
         residual_decay: float = 1.0,
         mean_pooling: bool = False,
         feature_group_size: int = 1,
+        target_aware: bool = False,
     ):
         super().__init__()
         self.residual_decay = residual_decay
         self.mean_pooling = mean_pooling
+        self.target_aware = target_aware
         self.feature_encoder = PlainFeatureEncoder(embedding_size, feature_group_size)
         self.target_encoder = PlainTargetEncoder(embedding_size)
         self.transformer_blocks = nn.ModuleList(
@@ -54,11 +56,16 @@ class PlainNanoTabPFNModel(nn.Module):
             y_train = y_train.unsqueeze(-1)  # (B, T, 1)
         features = self.feature_encoder(x, train_test_split_index)  # (B, R, F, E)
         target = self.target_encoder(y_train, x.shape[1])  # (B, R, 1, E)
-        table = torch.cat([features, target], dim=2)  # (B, R, C, E)
+        if self.target_aware:
+            target[:, train_test_split_index:] = 0
+            table = features + target  # (B, R, F, E)
+        else:
+            table = torch.cat([features, target], dim=2)  # (B, R, C, E)
         for i, block in enumerate(self.transformer_blocks):
             table = block(table * self.residual_decay**i, train_test_split_index)
         test = self.norm(table[:, train_test_split_index:])
-        rows = test[:, :, :-1].mean(dim=2) if self.mean_pooling else test[:, :, -1]  # (B, R - T, E)
+        of_features = test if self.target_aware else test[:, :, :-1]
+        rows = of_features.mean(dim=2) if self.mean_pooling else test[:, :, -1]  # (B, R - T, E)
         return self.decoder(rows)  # (B, R - T, K)
 
 

@@ -64,6 +64,12 @@ RECIPES = _Recipes(
             {"mean_pooling": True},
             {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
         ),
+        "target-aware": Recipe(
+            "With mean pooling, targets are added to the cells of the features: no column has to be asked.",
+            "Qu et al., TabICLv2, 2026",
+            {"mean_pooling": True, "target_aware": True},
+            {"lr": _LR, "optimizer": "adamw", "warmup_steps": 20},
+        ),
         "feature-groups": Recipe(
             "A column is embedded from three, which distinguishes columns of equal distribution.",
             f"Qu et al., TabICLv2, 2026; {_SPEEDRUN}",

@@ -64,6 +64,7 @@ def tiny_model(name, seed=0):
 @given(
     pre_norm=st.booleans(),
     mean_pooling=st.booleans(),
+    target_aware=st.booleans(),
     group_size=st.integers(1, 4),
     num_features=st.one_of(st.integers(1, 5), st.just(17)),
     num_layers=st.integers(1, 3),
@@ -71,13 +72,14 @@ def tiny_model(name, seed=0):
     seed=st.integers(0, 99),
 )
 def test_logits_and_gradients_equal_the_plain_models(
-    pre_norm, mean_pooling, group_size, num_features, num_layers, num_train, seed
+    pre_norm, mean_pooling, target_aware, group_size, num_features, num_layers, num_train, seed
 ):
     torch.manual_seed(seed)
     options = {
         "pre_norm": pre_norm,
         "residual_decay": 0.8 if pre_norm else 1.0,
         "mean_pooling": mean_pooling,
+        "target_aware": target_aware and mean_pooling,
         "feature_group_size": group_size,
     }
     fast = NanoTabPFNModel(8, 2, 12, num_layers, 3, **options).double()
