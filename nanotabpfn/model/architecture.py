@@ -6,8 +6,8 @@ does not compute what no output depends on, and computes the attention between c
 last layer in a cheaper order.
 
 Axis letters: B datasets in a batch, R rows, T training rows, N test rows, F features, C = F + 1 columns (the
-target is the last; C = F in a target-aware model), G features that a column is embedded from, S = G + 3
-scalars of a cell, E embedding, H heads, D = E / H, K outputs.
+target is the last; C = F in a target-aware model), G features that a column is embedded from, S scalars of a
+cell, E embedding, H heads, D = E / H, K outputs.
 """
 
 import math
@@ -90,7 +90,8 @@ class NanoTabPFNModel(nn.Module):
             2026); the order of the features has an effect then.
         target_aware: with `mean_pooling`, there is no column of targets: the embedding of a training row's
             target is added to that of each of its features (Qu et al., TabICLv2, 2026). The first attention
-            between rows then finds targets in the column that it reads.
+            between rows then finds targets in the column that it reads. More than two classes have an
+            embedding each, where a column of targets is embedded from the number of the class.
         bin_edges: (K + 1,) ascending, for regression: the logits are a distribution over bins of the
             standardized target (`bins.py`), and the training targets must be standardized too.
 
@@ -146,7 +147,8 @@ class NanoTabPFNModel(nn.Module):
         # Not in the state dict: the config holds them.
         self.register_buffer("bin_edges", None if edges is None else torch.tensor(edges), persistent=False)
         self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
-        self.target_encoder = NumberEncoder(embedding_size)
+        has_embeddings = target_aware and num_outputs > 2 and bin_edges is None
+        self.target_encoder = NumberEncoder(embedding_size, num_outputs if has_embeddings else 1)
         self.transformer_blocks = nn.ModuleList(
             TransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
             for _ in range(num_layers)
@@ -202,7 +204,11 @@ class NanoTabPFNModel(nn.Module):
         the place of the other rows' targets -> scalars (B, R, C, S)."""
         group_size = self.config["feature_group_size"]
         if self.config["target_aware"]:
-            return encode_target_aware(features, y_train, group_size)
+            targets = y_train.unsqueeze(2)  # (B, T, 1)
+            num_numbers = self.target_encoder.linear_layer.in_features
+            if num_numbers > 1:
+                targets = (targets == torch.arange(num_numbers, device=targets.device)).to(targets.dtype)
+            return encode_target_aware(features, targets, group_size)
         targets = torch.cat([y_train, mean.expand(-1, features.shape[1] - y_train.shape[1])], dim=1)  # (B, R)
         return encode_scalars(features, targets, group_size)
 
@@ -219,9 +225,9 @@ class NanoTabPFNModel(nn.Module):
         if number == 0:
             basis = torch.cat([self.feature_encoder.basis(), self.target_encoder.basis()])  # (S, E)
         if number == 0 and not self.config["pre_norm"]:
-            # A feature's own 1 and the target's, which in a target-aware model is in the same cells.
-            of_target = 0 if self.config["target_aware"] else 1
-            is_one = basis.new_tensor([0] * (len(basis) - 3) + [1, 0, of_target]).unsqueeze(1)  # (S, 1)
+            is_one = basis.new_zeros(len(basis), 1)
+            is_one[self.config["feature_group_size"]] = 1  # of a feature
+            is_one[-1] = not self.config["target_aware"]  # of a target, if it is in cells of its own
             cells = attention.between_encoded_cells(cells, basis, is_one)  # (B, R, C, E)
             cells = cells[:, :, -1:] if target_alone else cells
         else:

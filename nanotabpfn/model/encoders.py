@@ -1,8 +1,8 @@
 """From a table to cells: normalized features, targets, and the numbers that each cell is embedded from.
 
 Axis letters: B datasets in a batch, R rows, T training rows, F features, C = F + 1 columns (the target is the
-last; C = F in a target-aware model), G features that a column is embedded from, S = G + 3 scalars of a cell,
-E embedding.
+last; C = F in a target-aware model), G features that a column is embedded from, N numbers that a target is
+embedded from, S = G + N + 2 scalars of a cell, E embedding.
 """
 
 import math
@@ -47,20 +47,21 @@ def encode_scalars(features: torch.Tensor, targets: torch.Tensor, group_size: in
 
 
 def encode_target_aware(features: torch.Tensor, targets: torch.Tensor, group_size: int = 1) -> torch.Tensor:
-    """The scalars of all cells without a column of targets: (B, R, F) and (B, T) -> (B, R, F, S).
+    """The scalars of all cells without a column of targets: (B, R, F) and (B, T, N) -> (B, R, F, S).
 
-    A cell of the training rows, which come first, is (its group of G features, 1, target, 1), the sum of a
-    feature and a target in `encode_scalars`; one of the other rows has no target: (its group, 1, 0, 0).
+    A cell of the training rows, which come first, is (its group of G features, 1, N numbers of the target,
+    1), the sum of a feature and a target in `encode_scalars`; one of the other rows has no target: (its
+    group, 1, zeros).
 
     Examples:
-        >>> encode_target_aware(torch.tensor([[[0.5], [-1.0]]]), torch.tensor([[3.0]])).tolist()
+        >>> encode_target_aware(torch.tensor([[[0.5], [-1.0]]]), torch.tensor([[[3.0]]])).tolist()
         [[[[0.5, 1.0, 3.0, 1.0]], [[-1.0, 1.0, 0.0, 0.0]]]]
     """
-    scalars = features.new_zeros(*features.shape, group_size + 3)
+    num_train, num_numbers = targets.shape[1:]
+    scalars = features.new_zeros(*features.shape, group_size + num_numbers + 2)
     _set_features(scalars, features, group_size)
-    num_train = targets.shape[1]
-    scalars[:, :num_train, :, group_size + 1] = targets.unsqueeze(2)
-    scalars[:, :num_train, :, group_size + 2] = 1
+    scalars[:, :num_train, :, group_size + 1 : -1] = targets.unsqueeze(2)
+    scalars[:, :num_train, :, -1] = 1
     return scalars
 
 

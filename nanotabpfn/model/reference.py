@@ -41,7 +41,8 @@ class PlainNanoTabPFNModel(nn.Module):
         self.mean_pooling = mean_pooling
         self.target_aware = target_aware
         self.feature_encoder = PlainFeatureEncoder(embedding_size, feature_group_size)
-        self.target_encoder = PlainTargetEncoder(embedding_size)
+        num_classes = num_outputs if target_aware and num_outputs > 2 else 1
+        self.target_encoder = PlainTargetEncoder(embedding_size, num_classes)
         self.transformer_blocks = nn.ModuleList(
             PlainTransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
             for _ in range(num_layers)
@@ -91,17 +92,20 @@ class PlainFeatureEncoder(nn.Module):
 
 
 class PlainTargetEncoder(nn.Module):
-    """Embeds each target; the test rows' are filled with the training rows' mean."""
+    """Embeds each target: by its number, the test rows' being the training rows' mean, or by its class."""
 
-    def __init__(self, embedding_size: int):
+    def __init__(self, embedding_size: int, num_classes: int = 1):
         super().__init__()
-        self.linear_layer = nn.Linear(1, embedding_size)
+        self.num_classes = num_classes
+        self.linear_layer = nn.Linear(num_classes, embedding_size)
 
     def forward(self, y_train: torch.Tensor, num_rows: int) -> torch.Tensor:
         """(B, T, 1) -> (B, R, 1, E)."""
         mean = y_train.mean(dim=1, keepdim=True)
         y = torch.cat([y_train, mean.repeat(1, num_rows - y_train.shape[1], 1)], dim=1)
-        return self.linear_layer(y.unsqueeze(-1))
+        if self.num_classes > 1:
+            y = F.one_hot(y.long().squeeze(-1), self.num_classes).to(y.dtype)
+        return self.linear_layer(y.unsqueeze(2))
 
 
 class PlainTransformerLayer(nn.Module):

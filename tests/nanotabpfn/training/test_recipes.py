@@ -13,6 +13,7 @@ from torch import nn
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.bins import standard_edges
 from nanotabpfn.model.checkpoint import load_model, load_state, save_checkpoint, save_model
 from nanotabpfn.model.precision import autocast
 from nanotabpfn.model.reference import PlainNanoTabPFNModel
@@ -68,11 +69,12 @@ def tiny_model(name, seed=0):
     group_size=st.integers(1, 4),
     num_features=st.one_of(st.integers(1, 5), st.just(17)),
     num_layers=st.integers(1, 3),
+    num_classes=st.integers(2, 4),
     num_train=st.integers(2, 12),
     seed=st.integers(0, 99),
 )
 def test_logits_and_gradients_equal_the_plain_models(
-    pre_norm, mean_pooling, target_aware, group_size, num_features, num_layers, num_train, seed
+    pre_norm, mean_pooling, target_aware, group_size, num_features, num_layers, num_classes, num_train, seed
 ):
     torch.manual_seed(seed)
     options = {
@@ -82,12 +84,13 @@ def test_logits_and_gradients_equal_the_plain_models(
         "target_aware": target_aware and mean_pooling,
         "feature_group_size": group_size,
     }
-    fast = NanoTabPFNModel(8, 2, 12, num_layers, 3, **options).double()
-    plain = PlainNanoTabPFNModel(8, 2, 12, num_layers, 3, **options).double()
+    fast = NanoTabPFNModel(8, 2, 12, num_layers, num_classes, **options).double()
+    plain = PlainNanoTabPFNModel(8, 2, 12, num_layers, num_classes, **options).double()
     for parameter in fast.parameters():
         nn.init.normal_(parameter, std=0.5)
     plain.load_state_dict(fast.state_dict())
     x, y = make_table(2, num_train + 3, num_features, seed)
+    y = y.clip(max=num_classes - 1)
     found = []
     for model in (fast, plain):
         logits = model((x, y[:, :num_train]), train_test_split_index=num_train)
@@ -99,6 +102,21 @@ def test_logits_and_gradients_equal_the_plain_models(
         zeros = torch.zeros_like(parameter)  # of weights that are not used
         got, wanted = (p.grad if p.grad is not None else zeros for p in (parameter, expected[key]))
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-9, msg=key)
+
+
+def test_a_target_aware_model_embeds_each_of_more_than_two_classes():
+    options = {"mean_pooling": True, "target_aware": True}
+    sizes = {
+        num_outputs: NanoTabPFNModel(
+            8, 2, 8, 1, num_outputs, **options
+        ).target_encoder.linear_layer.in_features
+        for num_outputs in (2, 3, 10)
+    }
+    assert sizes == {2: 1, 3: 3, 10: 10}
+    of_bins = NanoTabPFNModel(8, 2, 8, 1, 20, **options, bin_edges=standard_edges(20))
+    assert of_bins.target_encoder.linear_layer.in_features == 1
+    with pytest.raises(ValueError, match="target_aware needs mean_pooling=True"):
+        NanoTabPFNModel(8, 2, 8, 1, 2, target_aware=True)
 
 
 @every_recipe
