@@ -204,7 +204,7 @@ class PriorConfig:
     """Share of the real columns that go through a monotone function, which makes them skewed; drawn per
     dataset."""
     quantized_fraction: ShareRange = uniform(0.0, 0.0)
-    """Share of the real columns that are rounded to 4 to 40 levels, as counts are; drawn per dataset."""
+    """Share of the real columns that are rounded to 5 to 41 levels, as counts are; drawn per dataset."""
     outlier_fraction: ShareRange = uniform(0.0, 0.0)
     """Share of the cells that are moved by 5 to 20 standard deviations; drawn per dataset."""
     missing_fraction: ShareRange = uniform(0.0, 0.0)

@@ -5,11 +5,13 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 
 from priors.arguments import as_path
+from priors.own_graph import Node
 from priors.registry import ConfigError
 
 ENDINGS = (".graphml", ".dot", ".gv", ".txt", ".edges")
@@ -99,11 +101,33 @@ def _read_dot(path: Path) -> nx.DiGraph:
         graphs = pydot.graph_from_dot_data(path.read_text(encoding="utf-8"))
     if not graphs:
         raise ConfigError(f"is not DOT: {said.getvalue().strip().splitlines()[-1]}")
+    _check_dot(graphs[0])
     graph = nx.nx_pydot.from_pydot(graphs[0])
     unquoted = {node: node.strip('"') for node in graph}
     for *_, attributes in [*graph.nodes(data=True), *graph.edges(data=True)]:
         attributes.update({name: _unquoted(value) for name, value in attributes.items()})
     return nx.relabel_nodes(graph, unquoted)
+
+
+def _check_dot(graph: Any) -> None:
+    """Refuse what is not read of a graph of pydot, and would be lost or become another graph.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    ends = [end for edge in graph.get_edge_list() for end in (edge.get_source(), edge.get_destination())]
+    if graph.get_subgraph_list() or not all(isinstance(end, str) for end in ends):
+        raise ConfigError("must have no subgraphs, got one; write its nodes and edges at the top level")
+    port = next((end for end in ends if ":" in end and not end.startswith('"')), None)
+    if port is not None:
+        raise ConfigError(f"must have no ports, got {port}; a name with a colon needs quotes")
+    for kind in ("node", "edge"):
+        for default in graph.get_node(kind):  # pydot has `node [...]` as a node of that name
+            found = sorted(set(default.get_attributes()) & {*Node.__annotations__, "weight"})
+            if found:
+                raise ConfigError(
+                    f"must give {found[0]} for each {kind}, got it in a statement `{kind} [...]` for all"
+                )
 
 
 def _unquoted(text: str) -> str:

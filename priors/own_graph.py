@@ -4,7 +4,7 @@ What the graph leaves open of a node is drawn from the families of the prior's c
 """
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -264,9 +264,30 @@ def nodes_of(graph: nx.DiGraph) -> dict[Hashable, Node]:
         >>> nodes_of(nx.DiGraph([("age", "income")]))
         {'age': {}, 'income': {}}
     """
-    nodes = _NODES.validate_python({name: dict(attributes) for name, attributes in graph.nodes(data=True)})
-    for name, attributes in nodes.items():
-        check_node(name, attributes, graph.in_degree(name), weights_into(graph, name))
+    return checked_nodes(dict(graph.nodes(data=True)), graph.pred, lambda name: weights_into(graph, name))
+
+
+def checked_nodes(
+    attributes: Mapping[Hashable, Mapping[str, Any]],
+    parents_of: Mapping[Hashable, Collection[Hashable]],
+    weights_of: Callable[[Hashable], list[float]] = lambda name: [],
+) -> dict[Hashable, Node]:
+    """The attributes of some nodes, checked.
+
+    Args:
+        attributes: of nodes that `parents_of` has.
+        weights_of: for a node those of its incoming edges.
+
+    Raises:
+        ValueError: an unknown attribute or value, or one that its node cannot have.
+
+    Examples:
+        >>> checked_nodes({"income": {"noise": "normal"}}, {"age": [], "income": ["age"]})
+        {'income': {'noise': 'normal'}}
+    """
+    nodes = _NODES.validate_python({name: dict(own) for name, own in attributes.items()})
+    for name, own in nodes.items():
+        check_node(name, own, len(parents_of[name]), weights_of(name))
     return nodes
 
 

@@ -413,7 +413,9 @@ def write_setting(path: str, value: Any) -> str:
         >>> write_setting("parameters.mlp.activation", ["tanh"])
         'parameters.mlp.activation=tanh'
     """
-    if path == "difficulty" and value is not None:  # a list of weights, of which 1 is no short form
+    if path == "difficulty" and isinstance(
+        value, list | tuple
+    ):  # a list of weights, of which 1 is no short form
         return f"{path}=[{', '.join(map(write_value, value))}]"
     return f"{path}={write_value(value)}"
 

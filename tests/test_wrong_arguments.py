@@ -80,7 +80,7 @@ def test_what_is_no_config_is_answered_with_one(tmp_path):
 def test_numbers_that_are_no_integers_are_named(tmp_path):
     refused(TypeError, "rng must be a numpy Generator, such as stream.0., got 0", sample_dataset, TINY, 0)
     refused(TypeError, "must be integers, got seed='0'", stream, "0")
-    refused(TypeError, "must be integers, got seed=1.5", generate_dump, tmp_path / "a.h5", TINY, 4, 1.5)
+    refused(TypeError, "seed must be an integer, got 1.5", generate_dump, tmp_path / "a.h5", TINY, 4, 1.5)
     refused(
         TypeError, "num_datasets must be an integer, got 2.5", generate_dump, tmp_path / "a.h5", TINY, 2.5, 0
     )

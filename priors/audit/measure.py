@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from priors.blas_threads import one_blas_thread
 from priors.sampling.column_treatments import REPEATED
 from priors.streams import stream
 
@@ -75,11 +76,13 @@ def measure(
         (2, 2, 0.4, 0.0)
     """
     x = np.ascontiguousarray(x, np.float64)  # the order in memory would show in the last digits
-    forest, linear = scores(x, y, num_train, is_classification, stream(seed, AUDIT, record))
+    with one_blas_thread():
+        forest, linear = scores(x, y, num_train, is_classification, stream(seed, AUDIT, record))
     missing = np.isnan(x)
     low, high = np.where(missing, np.inf, x).min(axis=0), np.where(missing, -np.inf, x).max(axis=0)
     varies = low < high  # (F,)
-    pairs = correlations(x[:, varies])
+    with one_blas_thread():
+        pairs = correlations(x[:, varies])
     return Measures(
         record=record,
         num_datapoints=len(x),

@@ -15,6 +15,7 @@ from priors.dumps.merge import merge_dumps
 from priors.dumps.outline import Outline
 from priors.dumps.read import open_dump
 from priors.dumps.rewrite import LAYOUTS
+from priors.dumps.schema import DumpError
 from priors.dumps.shuffle import shuffle_dump
 from priors.dumps.split import equal_sizes, part_names, split_dump
 
@@ -74,16 +75,21 @@ def split(
     if (parts is None) == (sizes is None):
         raise click.UsageError("needs either --parts or --sizes")
     try:
-        given = [int(size) for size in sizes.split(",")] if sizes else []
+        given = [int(size) for size in sizes.split(",")] if sizes is not None else []
     except ValueError as error:
         raise click.UsageError(f"--sizes must be integers with commas between them, got {sizes!r}") from error
     with open_dump(dump) as opened:
         given = given or equal_sizes(opened, parts or 1)
-    if not out_dir.exists():
-        out_dir.mkdir(parents=True)
+    is_new = not out_dir.exists()
+    out_dir.mkdir(parents=True, exist_ok=True)
     for name in part_names(dump, len(given)):
         refuse_existing(out_dir / name, overwrite)
-    made = list(zip(split_dump(dump, out_dir, given), given, strict=True))
+    try:
+        made = list(zip(split_dump(dump, out_dir, given), given, strict=True))
+    except DumpError:
+        if is_new:
+            out_dir.rmdir()
+        raise
     text = "\n".join(f"{part}: {size:,} datasets" for part, size in made)
     report(as_json, text, [{"out": part, "num_datasets": size} for part, size in made])
 

@@ -146,7 +146,12 @@ def _scan(dump: Dump) -> Scan:
                 own = x[i, : rows[i], : features[i]]  # (R, F)
                 found.cells.append(own.ravel())
                 found.targets.append(labels)
-                found.constant.extend((own == own[0]).all(axis=0) | np.isnan(own).all(axis=0))
+                absent = np.isnan(own)
+                low, high = (
+                    np.where(absent, np.inf, own).min(axis=0),
+                    np.where(absent, -np.inf, own).max(axis=0),
+                )
+                found.constant.extend(~(low < high))
     return found
 
 

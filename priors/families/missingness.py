@@ -24,6 +24,8 @@ def missing_completely_at_random(
 def missing_at_random(x: np.ndarray, fraction: float, num_train: int, rng: np.random.Generator) -> np.ndarray:
     """Likelier where another, complete column is high (MAR); one column of at least two stays complete.
 
+    A single column has no other one: its cells are missing completely at random.
+
     Examples:
         >>> x = np.random.default_rng(0).standard_normal((1000, 3))
         >>> missing = missing_at_random(x, 0.2, 500, np.random.default_rng(1))
@@ -31,9 +33,11 @@ def missing_at_random(x: np.ndarray, fraction: float, num_train: int, rng: np.ra
         ([False, True, True], 0.2)
     """
     num_features = x.shape[1]
+    if num_features == 1:
+        return missing_completely_at_random(x, fraction, num_train, rng)
     guide = int(rng.random() * num_features)
     # The others make up for the complete one, as far as they can.
-    fraction = min(1.0, fraction * num_features / max(1, num_features - 1))
+    fraction = min(1.0, fraction * num_features / (num_features - 1))
     missing = rng.random(x.shape) < _rising_probability(x[:, [guide]], fraction, num_train)
     missing[:, guide] = False
     return missing

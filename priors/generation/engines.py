@@ -70,7 +70,7 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
     # Nor is anything lost, or to be done about it, where the caller stops.
     warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
     parallel = joblib.Parallel(num_workers, backend="loky", return_as="generator_unordered", batch_size=1)
-    call = function if num_workers == 1 else partial(_in_worker, function, os.getcwd(), tuple(sys.path))
+    call = function if num_workers == 1 else in_folder_of_caller(function)
     try:
         with closing(parallel(joblib.delayed(call)(*task) for task in tasks)) as results:
             yield from results
@@ -78,11 +78,23 @@ def _loky(function: Callable, tasks: Iterable[tuple], num_workers: int, _: None)
         raise WorkerLostError("a worker process was killed, or ran out of memory") from error
 
 
+def in_folder_of_caller(function: Callable) -> Callable:
+    """The function, to be called in other processes as if it were called here and now.
+
+    loky keeps its processes for later calls, in which the current folder and Python's path may have changed:
+    relative paths, and families of the user's own, are those of the main process.
+
+    Examples:
+        >>> in_folder_of_caller(abs).func.__name__
+        '_in_worker'
+    """
+    return partial(_in_worker, function, os.getcwd(), tuple(sys.path))
+
+
 def _in_worker(function: Callable, folder: str, python_path: tuple[str, ...], *task: Any) -> Any:
     """A task in a process of its own, in the folder and with Python's path of the main process.
 
-    loky keeps its processes for later calls, in which both may have changed: relative paths, and families of
-    the user's own, are those of the main process. Ctrl-C reaches every process of a terminal; this one leaves
+    Ctrl-C reaches every process of a terminal; this one leaves
     it to the main process, which ends its workers. Progress bars get a lock of this process alone: Python
     would report their usual one, of all processes, as leaked when the worker is ended.
     """

@@ -16,7 +16,7 @@ from priors.dumps.outline import Outline, origin_attributes
 from priors.dumps.read import open_dump
 from priors.dumps.schema import MAX_INDEXED_SHARDS
 from priors.dumps.write import write_dump
-from priors.generation.engines import run_tasks
+from priors.generation.engines import in_folder_of_caller, run_tasks
 from priors.generation.shards import (
     JOINED_NAME,
     Plan,
@@ -88,8 +88,9 @@ def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int)
 def _in_parallel(tasks: Iterator[tuple], num_workers: int) -> Iterator[list[list[Dataset]]]:
     """The blocks of each task, in order. joblib alone would sample all of them into memory, read or not."""
     parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator")
+    sample = joblib.delayed(in_folder_of_caller(_sample_blocks))
     while ahead := list(islice(tasks, TASKS_AHEAD * num_workers)):
-        yield from parallel(joblib.delayed(_sample_blocks)(*task) for task in ahead)
+        yield from parallel(sample(*task) for task in ahead)
 
 
 def generate(config: PriorConfig, num_datasets: int, seed: int, num_workers: int = 1) -> Iterator[Dataset]:
@@ -167,7 +168,7 @@ def generate_dump(
             for size in run_tasks(write_shard, tasks, backend, num_workers, scheduler):
                 if on_shard is not None:
                     on_shard(size)
-            os.replace(_joined(path, folder, shards, num_datasets, keep_shards), path)
+            os.replace(_joined(path, folder, shards, plan.num_datasets, keep_shards), path)
         with open_dump(path) as dump:
             is_index, content = dump.arrays["X"].is_virtual, dump.attributes["content_hash"]
         clear(folder, keep_shards=is_index)
@@ -184,10 +185,15 @@ def _planned(
 ) -> Plan:
     """The plan of a dump, with all its values checked before any work."""
     _check(config, num_datasets)
+    check_integer("seed", seed)
     stream(seed)  # raises for a value that is no seed
+    if shard_size is not None:
+        check_integer("shard_size", shard_size)
+    # numpy's integers are no numbers of JSON.
+    num_datasets, seed = int(num_datasets), int(seed)
     if shard_size is None:
         shard_size = default_shard_size(num_datasets, config.block_size)
-    plan = Plan(config, num_datasets, seed, shard_size)
+    plan = Plan(config, num_datasets, seed, int(shard_size))
     if keep_shards and plan.num_shards > MAX_INDEXED_SHARDS:
         raise ConfigError(
             f"shard_size must make at most {MAX_INDEXED_SHARDS} shards for an index of them, "

@@ -99,7 +99,9 @@ def mechanism_values(
     graph = nx.DiGraph()
     graph.add_nodes_from(range(num_parents + 1))
     graph.add_edges_from((parent, num_parents) for parent in range(num_parents))
-    config = replace(config, mechanisms={family: 1}, categorical_fraction=(0, 0), graph=None)
+    config = replace(
+        config, mechanisms={family: 1}, categorical_fraction=(0, 0), drift_fraction=(0, 0), graph=None
+    )
     model_rng, weights_rng, normal_rng = split(rng, 3)
     scm, _, _ = sample_scm(config, graph, model_rng)
     normal = normal_rng.standard_normal((2000, num_parents), dtype=np.float32)

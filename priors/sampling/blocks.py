@@ -3,6 +3,7 @@
 from copy import copy
 
 from priors.arguments import check_integer
+from priors.blas_threads import one_blas_thread
 from priors.config import PriorConfig
 from priors.dataset import Dataset
 from priors.distributions import integers
@@ -29,10 +30,11 @@ def sample_block(
     size = config.block_size - first if num_datasets is None else num_datasets
     config, single_eval_pos = shared_in_block(config, seed, block)
     start = block * config.block_size + first
-    return [
-        sample_dataset(config, stream(seed, DATASET, index), single_eval_pos)
-        for index in range(start, start + size)
-    ]
+    with one_blas_thread():
+        return [
+            sample_dataset(config, stream(seed, DATASET, index), single_eval_pos)
+            for index in range(start, start + size)
+        ]
 
 
 def shared_in_block(config: PriorConfig, seed: int, block: int) -> tuple[PriorConfig, int]:

@@ -83,7 +83,7 @@ def fit_warp(values: np.ndarray, num_train: int, rng: np.random.Generator) -> Co
 
 
 def fit_rounding(values: np.ndarray, num_train: int, rng: np.random.Generator) -> ColumnTreatment:
-    """Rounding to 4 to 40 equal steps over the training rows' range, as counts and scores have them.
+    """Rounding to 5 to 41 equal levels over the training rows' range, as counts and scores have them.
 
     Examples:
         >>> column = np.linspace(0, 1, 1000)

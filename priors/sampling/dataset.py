@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from priors.arguments import check_generator, check_integer
+from priors.blas_threads import one_blas_thread
 from priors.config import PriorConfig
 from priors.dataset import Dataset, Twin
 from priors.families.classes import CLASS_METHODS, has_every_class
@@ -21,6 +22,7 @@ from priors.sampling.learnability import out_of_bag_score
 from priors.sampling.own_families import find_family, name_of
 from priors.sampling.random_scm import RandomSCM, sample_scm
 from priors.sampling.ranges_and_weights import choice_of
+from priors.sampling.repeated_rows import draw_rows, num_duplicates
 from priors.sampling.scm import Sample, all_finite
 from priors.sampling.structure import OWN, Structure, sample_structures
 from priors.streams import draw_states, generator_of
@@ -49,6 +51,8 @@ class Sizes(NamedTuple):
     """Whether labels keep the order of their classes."""
     scores: tuple[float, float] | None
     """The range in which the dataset's out-of-bag score must lie."""
+    duplicates: float = 0.0
+    """The expected share of rows that repeat an earlier one."""
 
 
 class Streams(NamedTuple):
@@ -185,11 +189,14 @@ def sample_with_table(
         generator_of(intervention) if config.shift or config.twins else None,
         generator_of(score) if sizes.scores else None,
     )
+    if config.duplicate_fraction[1] > 0:
+        sizes = sizes._replace(duplicates=config.duplicate_fraction.at(streams.table.random()))
     redrawn = dict.fromkeys(["graph", "classes", "values", "columns"], 0)
     redrawn |= {"score": 0} if sizes.scores else {}
     redrawn |= {"intervention": 0} if config.shift or config.twins else {}
     model, structures = None, _accepted_structures(config, sizes, streams, redrawn)
-    with np.errstate(all="ignore"):  # an overflow leaves a value that is not finite, which is refused
+    # An overflow leaves a value that is not finite, which is refused.
+    with one_blas_thread(), np.errstate(all="ignore"):
         for structure in islice(structures, STRUCTURES):
             for _ in range(MODELS_PER_STRUCTURE):
                 model = _sample_model(config, sizes, structure, streams.model)
@@ -209,7 +216,7 @@ def _check_split(config: PriorConfig, single_eval_pos: int | None) -> None:
     if single_eval_pos is not None:
         check_integer("single_eval_pos", single_eval_pos)
     is_classification = config.problem_type == "classification"
-    least = config.num_classes[0] if is_classification else 2  # one row has no variance
+    least = config.num_classes[1] if is_classification else 2  # one row has no variance
     if single_eval_pos is not None and not least <= single_eval_pos <= config.num_datapoints - least:
         rows = f"{least} rows, one for each class," if is_classification else f"{least} rows"
         raise ValueError(
@@ -295,7 +302,7 @@ def _sample_rows(
         "graph": structure.family,
         "num_nodes": len(structure.causes),
         "num_edges": sum(map(len, model.scm.parent_places)),
-        "num_classes": sizes.num_classes,
+        "num_classes": sizes.num_classes if config.problem_type == "classification" else 0,
         "noise_scale": model.noise_scale,
     }
     if config.drift_fraction[1] > 0:
@@ -305,8 +312,6 @@ def _sample_rows(
         properties["num_groups"] = (
             len(np.unique(model.groups.first_rows(len(y))[table.rows])) if model.groups else 0
         )
-    if config.duplicate_fraction[1] > 0:
-        properties["num_duplicates"] = int(np.count_nonzero(table.rows != np.arange(len(y))))
     if sizes.scores is not None:
         score = out_of_bag_score(x, y, streams.score)
         if not sizes.scores[0] <= score <= sizes.scores[1]:
@@ -318,6 +323,9 @@ def _sample_rows(
     if config.shift:
         shifted = _sample_shifted(config, sizes, structure, model, table, streams.intervention, redrawn)
         x, y, properties["num_shifted_nodes"], properties["shift_size"] = shifted
+    if config.duplicate_fraction[1] > 0:
+        num_unlike = sizes.num_train if properties.get("num_shifted_nodes") else 0
+        properties["num_duplicates"] = num_duplicates(table.rows, num_unlike)
     properties["attempts"] = 1 + sum(redrawn.get(stage, 0) for stage in ("graph", "values", "score"))
     properties |= {f"redrawn_{stage}": count for stage, count in redrawn.items()}
     return Dataset(x, y, sizes.num_train, properties, twin), table
@@ -340,7 +348,7 @@ def _sample_table(
         classes = classifier.classes
     if classifier is not None and classes is None:
         raise Refused("values")
-    rows = _draw_rows(config, streams.table)
+    rows = draw_rows(sizes.duplicates, config.num_datapoints, streams.table)
     target = fit_target(config, of_target[rows], classes, sizes.num_train, streams.target)
     if target is None:
         raise Refused("values")
@@ -357,22 +365,6 @@ def _sample_table(
             break  # no treatment can make different columns of these values
         redrawn["columns"] += 1
     raise Refused("values")
-
-
-def _draw_rows(config: PriorConfig, rng: np.random.Generator) -> np.ndarray | slice:
-    """For each row (R,) of a table the sampled row that it shows: its own, or an earlier one.
-
-    Which row a training row repeats does not depend on test rows, since those come later.
-    """
-    if config.duplicate_fraction[1] == 0:
-        return slice(None)
-    share = config.duplicate_fraction.at(rng.random())
-    chances, places = rng.random((2, config.num_datapoints))
-    repeats = chances < share
-    repeats[0] = False
-    originals = (~repeats).nonzero()[0]
-    num_before = (~repeats).cumsum()  # of a row that repeats another: the originals before it
-    return np.where(repeats, originals[(places * num_before).astype(int)], np.arange(len(repeats)))
 
 
 def _sample_twin(

@@ -1,6 +1,6 @@
 """A random structural causal model: drawn from a config and a graph, node by node."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from priors.families.mechanisms import (
 )
 from priors.families.noise import NOISE_KINDS, NOISES, Noise
 from priors.frozen import FrozenDict
-from priors.own_graph import Node, nodes_of, weights_into
+from priors.own_graph import Node, checked_nodes, nodes_of, weights_into
 from priors.presets import check_config
 from priors.registry import nearest_or_all
 from priors.sampling.coherence import coherent_ends, coherent_names, coherent_uniforms
@@ -128,27 +128,42 @@ def sample_scm(
     (100,)
     """
     check_config(config)
-    parents_of, attributes = _parents_and_attributes(graph, attributes)
+    is_graph = isinstance(graph, nx.Graph)
+    parents_of = {node: list(graph.pred[node]) for node in graph} if is_graph else dict(enumerate(graph))
+    known_nodes = nodes_of(graph) if is_graph and attributes is None else attributes or {}
+
+    def weights_of(node: Hashable) -> list[float]:
+        return weights_into(graph, node) if is_graph else []
+
     if target is not None and target not in parents_of:
         known = nearest_or_all(str(target), map(str, parents_of))
         raise ValueError(f"target: node {target!r} is not in the graph; {known}")
+    for argument, given in {"attributes": known_nodes, "mechanisms": mechanisms, "noises": noises}.items():
+        unknown = next((node for node in given or () if node not in parents_of), None)
+        if unknown is not None:
+            known = nearest_or_all(str(unknown), map(str, parents_of))
+            raise ValueError(f"{argument}: node {unknown!r} is not in the graph; {known}")
+    if attributes and not (
+        config.graph is not None and attributes is config.graph.nodes
+    ):  # those are checked
+        known_nodes = checked_nodes(attributes, parents_of, weights_of)
     for node in mechanisms or ():
-        if not parents_of.get(node, True):
+        if not parents_of[node]:
             raise ValueError(
                 f"mechanisms: node {node!r} has no parents; noises gives the values of such a node"
             )
-    draws = _draw_nodes(config, len(parents_of), rng, bool(attributes))
+    draws = _draw_nodes(config, len(parents_of), rng, bool(known_nodes))
     mechanisms, noises = dict(mechanisms or {}), dict(noises or {})
     noise_kinds, noise_scales, converters = {}, [], {}
     for place, (node, parents) in enumerate(parents_of.items()):
-        known = attributes.get(node, {})
+        known = known_nodes.get(node, {})
         if not parents:
             if node not in noises:  # a root is its noise alone, of standard deviation 1
                 family = find_family(NOISES, known.get("noise", draws.root[place]))
                 noises[node] = _noise(draws, place, family)
         else:
             if node not in mechanisms:
-                weights = weights_into(graph, node) if attributes else []
+                weights = weights_of(node) if known_nodes else []
                 mechanisms[node] = _mechanism(config, draws, place, len(parents), known, weights)
             if node not in noises:
                 noise_scales.append(known.get("noise_scale", draws.noise_scale[place]))
@@ -163,19 +178,9 @@ def sample_scm(
     relative = frozenset()
     if classify is not None:
         converters[target], relative = classify, frozenset([target])
-    make = SCM if isinstance(graph, nx.Graph) else SCM.of_parents
+    make = SCM if is_graph else SCM.of_parents
     scm = make(graph, mechanisms, noises, noise_kinds, converters, relative, standardize=True)
     return RandomSCM(scm, categorical, sum(noise_scales) / max(1, len(noise_scales)))
-
-
-def _parents_and_attributes(
-    graph: nx.DiGraph | Parents, attributes: Mapping[Hashable, Node] | None
-) -> tuple[Mapping[Hashable, Sequence[Hashable]], Mapping[Hashable, Node]]:
-    """The parents of each node, and what is known of some nodes."""
-    if not isinstance(graph, nx.Graph):
-        return dict(enumerate(graph)), attributes or {}
-    attributes = nodes_of(graph) if attributes is None else attributes
-    return {node: list(graph.predecessors(node)) for node in graph}, attributes
 
 
 def _draw_nodes(

@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 
 from priors.arguments import check_generator, check_integer
+from priors.blas_threads import one_blas_thread
 from priors.families.graphs import ancestral_order, digraph_of
 from priors.families.noise import Noise
 from priors.notebook import block, graph_drawing
@@ -212,7 +213,8 @@ class SCM:
             given = self._given(do, num_datapoints, rng)
             _check_categories(sample, given)
             sample = sample.under(given)
-        return {node: sample.values(node) for node in order}
+        with one_blas_thread():
+            return {node: sample.values(node) for node in order}
 
     def draw(self, num_datapoints: int, rng: np.random.Generator) -> "Sample":
         """Rows of the model, of which each node is computed when it is first read."""
@@ -382,6 +384,7 @@ class Sample:
         rows, scm = self.rows, self.scm
         # One row is a view; several are copied together.
         inputs = (rows.take(parents, axis=0) if len(parents) > 1 else rows[parents[0], None]).T  # (R, P)
+        inputs.flags.writeable = False  # a mechanism that wrote into it would change its parent
         signal = self.signals[place] = scm.mechanisms[scm.nodes[place]](inputs, rng)
         if signal.shape != (self.num_datapoints,):
             raise ValueError(

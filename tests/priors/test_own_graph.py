@@ -232,7 +232,7 @@ def test_attributes_of_any_graph_are_told_of_its_nodes():
 
 
 def test_functions_for_unknown_nodes_are_refused():
-    with pytest.raises(ValueError, match=r"mechanisms given for nodes that are not in the graph: \['x'\]"):
+    with pytest.raises(ValueError, match="mechanisms: node 'x' is not in the graph"):
         sample_scm(PriorConfig(), nx.DiGraph([(0, 1)]), stream(0), mechanisms={"x": normal})
 
 
@@ -410,3 +410,36 @@ def test_code_that_a_node_names_is_not_imported_unasked(tmp_path):
         file.attrs["config"] = json.dumps(fields)
     with pytest.raises(UnverifiableError, match="names code outside this package"):
         verify(path, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"attributes": {"e": {"nois": "normal"}}}, "nois"),
+        ({"attributes": {"e": {"noise_scale": -1}}}, "noise_scale"),
+        (
+            {"attributes": {"e": {"mechanism": "mlp"}, "c": {"mechanism": "mlp"}}},
+            "'c' must not have mechanism",
+        ),
+        ({"attributes": {"z": {}}}, "attributes: node 'z' is not in the graph"),
+        ({"mechanisms": {"z": mlp}}, "mechanisms: node 'z' is not in the graph"),
+        ({"noises": {"z": normal}}, "noises: node 'z' is not in the graph"),
+    ],
+)
+@pytest.mark.parametrize("as_lists", [False, True])
+def test_what_is_given_to_sample_scm_is_checked(given, message, as_lists):
+    graph = nx.DiGraph([("c", "e")])
+    if as_lists:
+        names = {"c": 0, "e": 1}
+        graph = [[], [0]]
+        given = {argument: {names.get(n, n): v for n, v in own.items()} for argument, own in given.items()}
+        message = message.replace("'c'", "0")
+    with pytest.raises(ValueError, match=message):
+        sample_scm(PriorConfig(), graph, stream(0), **given)
+
+
+def test_attributes_of_lists_of_parents_are_used():
+    attributes = {1: {"mechanism": "linear", "noise_scale": 1e-6}}
+    model = sample_scm(PriorConfig(), [[], [0]], stream(0), attributes=attributes)
+    values = model.scm.sample(100, stream(1))
+    assert abs(np.corrcoef(values[0], values[1])[0, 1]) > 0.9999

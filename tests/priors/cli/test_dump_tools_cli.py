@@ -132,6 +132,7 @@ def test_a_hostile_text_does_not_steer_the_terminal(tiny_dump, tmp_path):
         (["split", "DUMP", "--out-dir", "parts"], ["either --parts or --sizes"]),
         (["split", "DUMP", "--parts", "2", "--sizes", "32,32", "--out-dir", "parts"], ["either --parts or"]),
         (["split", "DUMP", "--sizes", "32,some", "--out-dir", "parts"], ["--sizes must be integers"]),
+        (["split", "DUMP", "--sizes", "", "--out-dir", "parts"], ["--sizes must be integers"]),
         (["split", "DUMP", "--sizes", "32,31", "--out-dir", "parts"], ["sum to its 64 datasets"]),
         (["split", "DUMP", "--sizes", "30,34", "--out-dir", "parts"], ["multiples of 4", "got 30"]),
         (["split", "DUMP", "--parts", "17", "--out-dir", "parts"], ["into 1..16 parts"]),
@@ -154,7 +155,7 @@ def test_bad_input_is_refused_in_plain_lines(tiny_dump, tmp_path, monkeypatch, a
     before = tiny_dump.read_bytes()
     assert_refused(run(*[tiny_dump if word == "DUMP" else word for word in arguments]), *words)
     assert tiny_dump.read_bytes() == before
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_overwrite_replaces(tiny_dump, tmp_path):

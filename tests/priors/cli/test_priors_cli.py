@@ -263,6 +263,7 @@ STRANGE_CONFIGS = [
     '{"graph": {"nodes": 5}}',
     '{"parameters": {"mlp": [1]}}',
     '{"parameters": {"mlp": "wide"}}',
+    '{"difficulty": 3}',
     '{"parameters": {"mlp": {"width": {"nodes": 5}}}}',
     '{"mix": ' + "[" * 900 + "]" * 900 + "}",
 ]

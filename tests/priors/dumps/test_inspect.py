@@ -129,10 +129,12 @@ def test_missing_cells_are_a_share_and_not_damage(tmp_path):
     with h5py.File(path, "r+") as file:
         file["X"][0, :10, 0] = np.nan  # a column without a value is constant
         file["X"][1, 0, 0] = np.inf
+        file["X"][2, 1:10, 1] = file["X"][2, 0, 1]  # so is one of a single value,
+        file["X"][2, 4, 1] = np.nan  # also where a cell is missing
     found = summary_of(path)
     assert found["damaged"] == [1]
-    assert found["features"]["missing"] == pytest.approx(10 / 60)
-    assert found["features"]["constant"] == pytest.approx(2 / 6)
+    assert found["features"]["missing"] == pytest.approx(11 / 60)
+    assert found["features"]["constant"] == pytest.approx(3 / 6)
 
 
 def test_damaged_records_keep_out_of_the_figures(small):

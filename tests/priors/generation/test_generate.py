@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from priors.config import PriorConfig
+from priors.dumps.read import open_dump
 from priors.dumps.schema import DumpError
 from priors.generation.generate import (
     BLOCKS_PER_TASK,
@@ -176,3 +177,35 @@ def test_an_existing_dump_is_replaced_only_where_that_is_said(tmp_path):
         generate_dump(path, SMALL, 3, seed=1)
     assert path.read_bytes() == content
     assert generate_dump(path, SMALL, 3, seed=1, overwrite=True) != first
+
+
+def test_numpys_integers_are_integers(tmp_path):
+    one, other = tmp_path / "one.h5", tmp_path / "other.h5"
+    config = replace(SMALL, block_size=2)
+    hashes = [
+        generate_dump(one, config, np.int64(4), seed=np.int64(3), shard_size=np.int32(2)),
+        generate_dump(other, config, 4, seed=3, shard_size=2),
+    ]
+    assert hashes[0] == hashes[1]
+    with open_dump(one) as first, open_dump(other) as second:
+        assert first.attributes | {"created": 0} == second.attributes | {"created": 0}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"seed": True}, "seed must be an integer"), ({"shard_size": 2.0}, "shard_size must be an integer")],
+)
+def test_what_is_no_integer_is_refused_and_leaves_nothing(tmp_path, wrong, message):
+    with pytest.raises(TypeError, match=message):
+        generate_dump(tmp_path / "a.h5", SMALL, 4, **{"seed": 0} | wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_find_a_family_in_the_folder_that_is_now_the_current_one(tmp_path, monkeypatch):
+    assert len(list(generate(SMALL, 4, 0, num_workers=2))) == 4  # whose processes are kept
+    (tmp_path / "family_of_here.py").write_text(
+        "import numpy as np\n\n\ndef wave(parents, rng):\n    return np.sin(parents[:, 0])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    config = replace(SMALL, mechanisms="family_of_here:wave")
+    assert len(list(generate(config, 4, 0, num_workers=2))) == 4

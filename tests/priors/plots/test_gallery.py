@@ -89,7 +89,7 @@ def test_layout_of_lone_nodes_and_of_a_late_root():
 
 @pytest.mark.parametrize("family", MECHANISMS)
 def test_mechanism_values_are_standardized_and_the_same_function_at_any_causes(family):
-    config = PriorConfig(mechanisms=dict.fromkeys(MECHANISMS, 1))
+    config = PriorConfig(mechanisms=dict.fromkeys(MECHANISMS, 1), drift_fraction=(1, 1))
     causes = np.random.default_rng(0).standard_normal((4000, 2), dtype=np.float32)
     values = mechanism_values(config, family, causes, stream(0, 1))
     assert np.isfinite(values).all()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from priors.config import PriorConfig
 from priors.sampling.dataset import sample_dataset, sample_with_table
@@ -95,3 +96,31 @@ def test_every_class_is_on_both_sides():
 
 def test_without_the_setting_there_is_no_property():
     assert "num_duplicates" not in sample_dataset(PriorConfig(), stream(0)).properties
+
+
+def test_refused_draws_do_not_change_the_share():
+    """Many repeats often leave a class out: were the share drawn again then, small shares would win."""
+    config = PriorConfig(duplicate_fraction=(0, 0.8), num_classes=6)
+    found = [sample_dataset(config, stream(9, DATASET, index)).properties for index in range(400)]
+    assert np.mean([properties["redrawn_values"] > 0 for properties in found]) > 0.2
+    shares = np.array([properties["num_duplicates"] for properties in found]) / 149
+    counts = np.histogram(shares, bins=4, range=(0, 0.8))[0]
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_rows_that_a_shift_changes_are_no_repeats():
+    config = replace(THIRD, shift=0.5, problem_type="regression")
+    num_shifted = across = 0
+    for dataset, *_, table in drawn(config):
+        rows = np.column_stack([dataset.x, dataset.y])
+        num_equal = 150 - len(np.unique(rows, axis=0))
+        if dataset.properties["num_shifted_nodes"]:
+            is_test, of_test = (places >= dataset.single_eval_pos for places in (np.arange(150), table.rows))
+            assert dataset.properties["num_duplicates"] <= num_equal
+            across += np.sum(is_test & ~of_test) - np.sum(table.rows != np.arange(150))
+            across += dataset.properties["num_duplicates"]
+            num_shifted += 1
+        else:
+            assert dataset.properties["num_duplicates"] == num_equal
+    assert across == 0
+    assert 0 < num_shifted < 40

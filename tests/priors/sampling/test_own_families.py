@@ -15,7 +15,7 @@ from priors.families.noise import NOISE_KINDS, NOISES, normal
 from priors.families.registries import FAMILIES
 from priors.registry import ConfigError
 from priors.sampling.dataset import NoDatasetError, sample_dataset
-from priors.streams import stream
+from priors.streams import DATASET, stream
 
 
 def assert_whole(dataset, config):
@@ -247,3 +247,14 @@ def test_a_degenerate_draw_is_replaced_by_the_next(monkeypatch):
     dataset = sample_dataset(PriorConfig(), stream(0))
     assert dataset.properties["attempts"] == 3
     assert_whole(dataset, PriorConfig())
+
+
+@pytest.mark.parametrize("num_parents", [1, 2])
+def test_a_mechanism_that_writes_into_its_parents_is_named(monkeypatch, num_parents):
+    def clip(parents, rng):
+        return np.clip(parents, -1, 1, out=parents)[:, 0]
+
+    monkeypatch.setitem(MECHANISMS, "clip", clip)
+    config = PriorConfig(mechanisms="clip", graphs={"random_tree": 1} if num_parents == 1 else {"layered": 1})
+    with pytest.raises(ConfigError, match=r"clip.*read-only"):
+        [sample_dataset(config, stream(0, DATASET, index)) for index in range(20)]

@@ -48,7 +48,8 @@ def assert_whole(dataset, config):
     assert y.dtype == (np.int64 if config.problem_type == "classification" else np.float32)
     assert len(x) == len(y) == config.num_datapoints
     assert config.num_features[0] <= x.shape[1] <= config.num_features[1]
-    assert config.num_classes[0] <= num_classes <= config.num_classes[1]
+    least, most = config.num_classes if config.problem_type == "classification" else (0, 0)
+    assert least <= num_classes <= most
     assert config.split_range[0] <= single_eval_pos <= config.split_range[1]
     assert np.isfinite(x).all()
     if config.problem_type == "classification":
