@@ -9,7 +9,7 @@ from priors.registry import Named
 
 GAUSSIAN = {"roots": {"normal": 1}, "noises": {"normal": 1}}
 
-# All that a table can have in addition to real columns, additive noise and classes by a threshold.
+# What tables often have in addition to real columns, additive noise and classes by a threshold.
 RICH = {
     "aggregations": {"joint": 4, "sum": 1, "product": 1, "maximum": 1},
     "noise_kinds": {"additive": 4, "multiplicative": 1, "heteroscedastic": 1},
@@ -65,7 +65,7 @@ PRESETS: dict[str, PriorConfig] = Named(
 
 PURPOSES: dict[str, str] = {
     "default": "Ours: mixed graphs and mechanisms, plain tables, as noisy as real ones.",
-    "mixed": "Every family and every effect on tables: the richest, and slower to learn from (docs/log.md).",
+    "mixed": "All graphs and mechanisms, categories, warps, rounding: slower to learn from (docs/log.md).",
     "mlp-scm": "Perceptron-shaped graphs with perceptrons, after TabPFN v1 (Hollmann et al., 2023).",
     "tree-scm": "Tree ensembles as mechanisms: step functions; after TabForestPFN (Breejen et al., 2024).",
     "graph-scm": "Scale-free and Cauchy graphs, mixed mechanisms, after TabPFN v2 and TabICLv2 (2025, 2026).",

@@ -50,9 +50,9 @@ names one.
 
 In place of a range, a field may have a distribution: `uniform(low, high)`, `log_uniform(low, high)`,
 `integers(low, high)`, or numbers by weight, `choice({2: 3, 10: 1})`. A range is uniform, except in
-`noise_scale` and `shift_size`, where it is log-uniform. A distribution is written alike on the command line
-(`--set 'num_features=log_uniform(2, 50)'`), in study files and in Python (`from priors import log_uniform`);
-in JSON it is `{"log_uniform": [2, 50]}`.
+`noise_scale`, `shift_size` and `group_size`, where it is log-uniform. A distribution is written alike on the
+command line (`--set 'num_features=log_uniform(2, 50)'`), in study files and in Python
+(`from priors import log_uniform`); in JSON it is `{"log_uniform": [2, 50]}`.
 
 ## A prior
 """

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 # What stands at the top of a package, modules and folders: each may import itself and those before it.
 ORDER = {
     "priors": [
-        "arguments", "streams", "blas_threads", "frozen", "registry", "distributions", "settings", "graph_layout",
+        "arguments", "streams", "blas_threads", "frozen", "registry", "distributions", "settings",
+        "graph_layout",
         "notebook", "dataset", "families", "own_graph", "graph_files", "field_types",
         "parameter_ranges", "config", "presets", "field_reference", "json_schema", "sampling", "dumps",
         "generation", "console", "audit", "plots", "explore", "cli", "__main__",

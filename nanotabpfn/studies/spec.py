@@ -183,7 +183,7 @@ class Ropes(Settings):
     """Regions of practical equivalence: smaller differences of a metric do not matter.
 
     The defaults are the changes that go together while a model learns: as ROC AUC rises by 0.01 between steps
-    80 and 240 of the study in docs/studies.
+    80 and 240 of the study of mechanisms in docs/studies.
     """
 
     roc_auc: Positive = 0.01

@@ -77,7 +77,7 @@ RECIPES = _Recipes(
             {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
         ),
         "combined": Recipe(
-            "All of these but the feature groups.",
+            "Muon, pre-norm and mean pooling.",
             _SPEEDRUN,
             {"pre_norm": True, "residual_decay": 0.95, "mean_pooling": True},
             {"lr": _LR, "optimizer": "muon", "warmup_steps": 20},
