@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from nanotabpfn.training.curves import describe_run, plot_training, read_baselines, read_history
+from nanotabpfn.training.curves import (
+    describe_run,
+    plot_training,
+    problem_type_of_run,
+    read_baselines,
+    read_history,
+)
 from priors.console import json_option, report
 
 
@@ -28,7 +34,9 @@ def plot_command(run: Path, scores: Path | None, out: Path | None, as_json: bool
     check_figure(out)
     check_target(out)
     history = read_history(run / "history.jsonl")
-    plot_training(history, read_baselines(scores) if scores else {}, out, describe_run(run / "config.json"))
+    problem_type = problem_type_of_run(run / "config.json")
+    baselines = read_baselines(scores, problem_type) if scores else {}
+    plot_training(history, baselines, out, describe_run(run / "config.json"), problem_type)
     report(
         as_json,
         f"{out}: loss and ROC AUC of {len(history)} steps",

@@ -28,9 +28,22 @@ class Weights(click.ParamType):
             weights = [float(weight) for weight in value.split(",")]
         except ValueError:
             self.fail(f"must be numbers separated by commas, such as 0.7,0.3; got {value!r}", param, ctx)
-        if not all(isfinite(weight) and weight > 0 for weight in weights):
-            self.fail(f"must be finite and above 0, got {value!r}", param, ctx)
+        if not all(weight > 0 for weight in weights) or not isfinite(sum(weights)):
+            self.fail(f"must be above 0 and have a finite sum, got {value!r}", param, ctx)
         return weights
+
+
+class Rate(click.FloatRange):
+    """A finite number above 0; click's ranges let NaN and infinity through."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        rate = super().convert(value, param, ctx)
+        if not isfinite(rate):
+            self.fail(f"must be finite, got {value}", param, ctx)
+        return rate
 
 
 class Steps(click.ParamType):
@@ -155,7 +168,7 @@ class Steps(click.ParamType):
 )
 @click.option(
     "--lr",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Rate(),
     help=f"Learning rate.  [default: the recipe's, {RECIPES[DEFAULT_RECIPE].training['lr']} in all]",
 )
 @click.option(

@@ -34,6 +34,7 @@ from nanotabpfn.training.run import (
     HISTORY_FILE,
     Run,
     WriteError,
+    checkpoints,
     create_run,
     last_state,
     remove_run,
@@ -97,6 +98,11 @@ def train_run(
         trust: whether to import families of other packages that the config.json of a resumed run names.
         as_json: print the result as JSON.
     """
+    if not is_new and "from" in settings and not checkpoints(folder):
+        raise PlainError(
+            f"{folder}: has lost the checkpoint that it started from; begin it again with --from "
+            f"{settings['from']['path']} --overwrite"
+        )
     try:
         with join_ranks(settings["training"]["device"]) as ranks, _stop_signals(ranks) as should_stop:
             with imports_allowed(is_new or trust):  # somebody else may have written config.json
@@ -180,7 +186,14 @@ def _begin_branch(run: Run, source: Source, training: Training) -> None:
     source.model.trained_range = training.loader.trained_range
     run.settings["from"] |= {"taken_over": taken}
     write_settings(run.folder, run.settings)
-    run.checkpoint(source.model, state)
+    try:
+        run.checkpoint(source.model, state)
+    except WriteError as error:  # nothing can be resumed yet
+        reason = error.__cause__.strerror
+        raise click.ClickException(
+            f"{run.folder}: the checkpoint that the branch starts from cannot be written: {reason}; repeat the "
+            "command when there is space"
+        ) from error.__cause__
     run.state = state
     names = {"optimizer": "the optimizer's state", "data": "the position in the data"}
     kept = [name for key, name in names.items() if taken[key]]
@@ -239,7 +252,7 @@ def _removed_without_steps(run: Run, is_new: bool) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        says_how = isinstance(error.__cause__ or error, WriteError | RankLostError)
+        says_how = isinstance(error, WriteError) or isinstance(error.__cause__, WriteError | RankLostError)
         if is_new and run.step == 0 and not says_how:
             remove_run(run)
         raise

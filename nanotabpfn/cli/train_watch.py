@@ -64,4 +64,5 @@ class Watch:
             for name in ("begun", "begun_at"):
                 settings.pop(name, None)
             settings |= found
-            write_settings(self._run.folder, settings)
+            with self._run.writing():
+                write_settings(self._run.folder, settings)

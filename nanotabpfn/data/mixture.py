@@ -122,6 +122,8 @@ class MixedDataLoader(_SeveralLoaders):
         for weight in weights:
             if not (isfinite(weight) and weight > 0):
                 raise ValueError(f"weights must be finite and above 0, got {weight}")
+        if not isfinite(sum(weights)):
+            raise ValueError(f"weights must have a finite sum, got {weights}")
         self.weights = [float(weight) for weight in weights]
         self.seed = seed
         super().__init__(loaders, num_steps, {"seed": seed, "weights": self.weights})

@@ -21,7 +21,6 @@ from nanotabpfn.data.readers import DEFAULT_BLOCK_SIZE, DumpReader, Record, coll
 from priors.arguments import check_integer
 from priors.dumps.datasets import numbers_at
 from priors.dumps.read import open_dump
-from priors.dumps.schema import DumpError
 from priors.streams import SHUFFLE, stream
 
 
@@ -57,7 +56,7 @@ class _OfDump:
         if self._process != os.getpid():
             self._reader, self._process = DumpReader(self.filename, self.num_datasets), os.getpid()
         found = self._reader[list(indices), slice(None)]
-        if isinstance(found, DumpError):
+        if isinstance(found, Exception):
             raise found
         return found[0]
 

@@ -289,7 +289,7 @@ def class_probabilities(
     [[0.881, 0.119]]
     """
     probabilities = []
-    for logits, member in zip(outputs.double().cpu(), members, strict=True):
+    for logits, member in zip(outputs.cpu().double(), members, strict=True):
         used = logits[:, : int(member.codes.max()) + 1]  # outputs of classes that this table does not have
         probabilities.append(torch.softmax(used / temperature, dim=1).numpy()[:, member.codes])
     if all(len(np.unique(member.codes)) == num_classes for member in members):
@@ -305,5 +305,5 @@ def bin_log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
     >>> bin_log_probabilities(torch.zeros(3, 1, 2)).exp().round(decimals=3).tolist()
     [[0.5, 0.5]]
     """
-    logs = torch.log_softmax(outputs.double().cpu(), dim=-1)
+    logs = torch.log_softmax(outputs.cpu().double(), dim=-1)
     return torch.logsumexp(logs, dim=0) - np.log(len(logs))

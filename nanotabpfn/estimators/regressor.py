@@ -181,7 +181,7 @@ class NanoTabPFNRegressor(RegressorMixin, TableEstimator):
 
     def _distribution(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Log probabilities (N, K); edges (K + 1,) in units of the targets' standard deviation; float64."""
-        return bin_log_probabilities(self._outputs(X)), self.model_.bin_edges.double().cpu()
+        return bin_log_probabilities(self._outputs(X)), self.model_.bin_edges.cpu().double()
 
 
 def _read_targets(y: Any) -> np.ndarray:

@@ -56,10 +56,12 @@ def score_held_out(
             logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
         targets = y[:, num_train:].long()  # (B, R - T)
         losses += F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(dim=1).tolist()
-        accuracies += (logits.argmax(dim=2) == targets).double().mean(dim=1).tolist()
+        accuracies += (logits.argmax(dim=2) == targets).cpu().double().mean(dim=1).tolist()
         num_classes = (y.amax(dim=1).long() + 1).tolist()
-        for logits_of_one, classes, k in zip(logits.cpu(), targets.cpu().numpy(), num_classes, strict=True):
-            probabilities = torch.softmax(logits_of_one[:, :k].double(), dim=1).numpy()  # (R - T, k)
+        for logits_of_one, classes, k in zip(
+            logits.cpu().double(), targets.cpu().numpy(), num_classes, strict=True
+        ):
+            probabilities = torch.softmax(logits_of_one[:, :k], dim=1).numpy()  # (R - T, k)
             roc_aucs.append(roc_auc(classes, probabilities))
     scores = {"held_out_loss": np.mean(losses), "held_out_accuracy": np.mean(accuracies)}
     if not np.isnan(roc_aucs).all():
@@ -79,8 +81,8 @@ def _score_regression(
             logits = model((x, y[:, :num_train]), train_test_split_index=num_train)  # (B, R - T, K)
         targets = y[:, num_train:]  # (B, R - T)
         losses += (-log_density(logits, edges, targets)).mean(dim=1).tolist()
-        errors += (mean(logits, edges) - targets).double().square().sum().item()
-        spread += (targets - targets.mean(dim=1, keepdim=True)).double().square().sum().item()
+        errors += (mean(logits, edges) - targets).cpu().double().square().sum().item()
+        spread += (targets - targets.mean(dim=1, keepdim=True)).cpu().double().square().sum().item()
     scores = {"held_out_loss": float(np.mean(losses))}
     return scores | ({"held_out_r2": 1 - errors / spread} if spread > 0 else {})
 

@@ -291,8 +291,16 @@ def _is_curriculum(settings: dict[str, Any]) -> bool:
 
 
 def _sources(settings: dict[str, Any]) -> list[str]:
-    """The priors and dumps of a run, each with its config."""
+    """The priors and dumps of a run, each with its config; and those of the run that it is a branch of."""
     paragraphs = []
+    start = settings.get("from")
+    if start:
+        path, step = as_code(Path(str(start.get("path"))).name), as_code(start.get("step"))
+        weights = as_code(start.get("weights"))
+        begun = f"It is a branch of {path}, step {step}, with the hash of the weights {weights}."
+        earlier = start.get("settings")
+        before = _sources(earlier) if earlier else ["What that was trained on is not known."]
+        paragraphs += [begun, "Before the branch:", *before, "In the branch:"]
     is_curriculum = _is_curriculum(settings)
     if is_curriculum:
         paragraphs.append("Trained on one after the other, in this order:")

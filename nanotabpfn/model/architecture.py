@@ -273,6 +273,11 @@ class NanoTabPFNModel(nn.Module):
             >>> torch.allclose(logits, model((x, y_train), train_test_split_index=6), atol=1e-5)
             True
         """
+        _check_tensors(x_train, y_train, self.feature_encoder.linear_layer.weight)
+        if y_train.shape[1] != x_train.shape[1]:
+            raise ValueError(
+                f"targets must be given for the {x_train.shape[1]} training rows, got {y_train.shape[1]}"
+            )
         mean, std = feature_statistics(x_train)
         target_mean = y_train.mean(dim=1, keepdim=True)
         cells = self._encode(normalize_features(x_train, mean, std), y_train, target_mean)  # (B, T, C, S)
@@ -296,6 +301,12 @@ class NanoTabPFNModel(nn.Module):
             training_rows: of `encode_training` with the same weights.
             x_test: features.
         """
+        wanted = training_rows.mean.shape[::2]
+        if x_test.ndim != 3 or x_test.shape[::2] != wanted:
+            raise ValueError(
+                f"test rows must be ({wanted[0]}, N, {wanted[1]}), as the training rows are, got "
+                f"{tuple(x_test.shape)}"
+            )
         features = normalize_features(x_test, training_rows.mean, training_rows.deviation)
         no_targets = features.new_zeros(len(features), 0)
         scalars = self._encode(features, no_targets, training_rows.target_mean)  # (B, N, C, S)
@@ -332,11 +343,13 @@ def _checked_config(**config: int | float | bool | Sequence[float] | None) -> di
             raise ValueError(f"{name} must be an integer, got {config[name]!r}")
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {config[name]}")
+        config[name] = int(config[name])  # numpy's integers are no numbers of JSON
     for name in ("pre_norm", "mean_pooling", "target_aware"):
         if not isinstance(config[name], bool):
             raise ValueError(f"{name} must be True or False, got {config[name]!r}")
     if not 0 < config["residual_decay"] <= 1:
         raise ValueError(f"residual_decay must be above 0 and at most 1, got {config['residual_decay']}")
+    config["residual_decay"] = float(config["residual_decay"])
     if config["residual_decay"] < 1 and not config["pre_norm"]:
         raise ValueError(f"residual_decay must be 1 without pre_norm, got {config['residual_decay']}")
     if config["target_aware"] and not config["mean_pooling"]:

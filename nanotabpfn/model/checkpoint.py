@@ -114,6 +114,8 @@ def load_model(path: str | Path, num_attention_heads: int | None = None) -> Nano
         raise CheckpointError(
             f"{file}: num_attention_heads is for state dicts in .pth files alone, got {num_attention_heads}"
         )
+    if num_attention_heads is not None and num_attention_heads < 1:
+        raise CheckpointError(f"{file}: num_attention_heads must be at least 1, got {num_attention_heads}")
     assumes_heads = False
     try:
         shown = _shown_architecture(weights)

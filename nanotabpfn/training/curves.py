@@ -77,6 +77,27 @@ def describe_run(path: str | Path) -> str:
         raise ReportError(f"{path}: no readable settings of a run: {error}") from error
 
 
+def problem_type_of_run(path: str | Path) -> str:
+    """`classification` or `regression`, from a run's config.json.
+
+    Raises:
+        ReportError: the file is missing, or no run's.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "config.json"
+        ...     _ = file.write_text('{"model": {"bin_edges": [-1, 0, 1]}}')
+        ...     problem_type_of_run(file)
+        'regression'
+    """
+    try:
+        model = json.loads(Path(path).read_text(encoding="utf-8"))["model"]
+        return "classification" if model.get("bin_edges") is None else "regression"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"{path}: no readable settings of a run: {error}") from error
+
+
 def describe_data(data: list[dict]) -> str:
     """The names of the dumps and priors in a run's settings.
 
@@ -94,11 +115,11 @@ def describe_data(data: list[dict]) -> str:
     return ", ".join(map(str.__add__, names, ends))
 
 
-def read_baselines(path: str | Path) -> dict[str, float]:
+def read_baselines(path: str | Path, problem_type: str = "classification") -> dict[str, float]:
     """Mean ROC AUC (or R2) of each estimator but the model in a file of `nanotabpfn evaluate --out`.
 
     Raises:
-        ReportError: no such file, or not a list of scores.
+        ReportError: no such file, or not a list of scores, or scores of another type of problem.
 
     Examples:
         >>> import tempfile
@@ -113,7 +134,11 @@ def read_baselines(path: str | Path) -> dict[str, float]:
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
         names = dict.fromkeys(score["estimator"] for score in scores)
-        figure = "r2" if "r2" in scores[0] else "roc_auc"
+        figure = "r2" if problem_type == "regression" else "roc_auc"
+        if figure not in scores[0]:
+            raise ReportError(
+                f"{path}: must hold scores of {problem_type}, as the run is, and has no {figure}"
+            )
         return {
             name: float(np.mean([score[figure] for score in scores if score["estimator"] == name]))
             for name in names
@@ -124,11 +149,15 @@ def read_baselines(path: str | Path) -> dict[str, float]:
 
 
 def plot_training(
-    history: list[dict[str, float]], baselines: dict[str, float], out: str | Path, title: str
+    history: list[dict[str, float]],
+    baselines: dict[str, float],
+    out: str | Path,
+    title: str,
+    problem_type: str = "classification",
 ) -> None:
     """Draw loss and ROC AUC against steps, of held-out datasets too; the baselines' ROC AUC as lines.
 
-    For a regression run R2 instead of ROC AUC.
+    For regression R2 instead of ROC AUC.
 
     Args:
         history: records with `step`, `loss` and, where the model was evaluated, `roc_auc` or `r2` (real
@@ -136,6 +165,7 @@ def plot_training(
         baselines: name -> mean ROC AUC or R2 on the same tables; may be empty.
         out: the picture; its ending chooses the format.
         title: of the figure, such as `describe_run` gives it.
+        problem_type: `classification` or `regression`; see `problem_type_of_run`.
 
     Raises:
         ReportError: matplotlib is not installed.
@@ -155,7 +185,7 @@ def plot_training(
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(title, fontsize=10)
     loss_axes, score_axes = figure.subplots(1, 2)
-    is_regression = any("r2" in record or "held_out_r2" in record for record in history)
+    is_regression = problem_type == "regression"
     _plot_losses(loss_axes, history, "negative log density" if is_regression else "cross entropy")
     _plot_baselines(score_axes, baselines)
     _plot_scores(score_axes, history, "r2" if is_regression else "roc_auc")

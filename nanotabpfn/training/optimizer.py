@@ -1,5 +1,6 @@
 """Optimizers: schedule-free AdamW, as published, or Muon for the layers' matrices with AdamW for the rest."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
@@ -64,8 +65,8 @@ def check_optimizer(
         Traceback (most recent call last):
         ValueError: schedule cosine is for the optimizer adamw, got muon
     """
-    if not isinstance(lr, Real) or not lr > 0:
-        raise ValueError(f"lr must be above 0, got {lr!r}")
+    if not isinstance(lr, Real) or not 0 < lr < math.inf:
+        raise ValueError(f"lr must be finite and above 0, got {lr!r}")
     if warmup_steps < 0:
         raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")
     if name not in OPTIMIZERS:

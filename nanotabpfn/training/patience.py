@@ -75,7 +75,8 @@ class Patience:
             step = self._run.step + 1  # of the run's next record
             self._losses[step] = scores["held_out_loss"]
             if step == self.best_step:
-                save_model(estimator.model, self._path(step))
+                with self._run.writing():
+                    save_model(estimator.model, self._path(step))
             return scores
 
         return scores_and_best

@@ -131,14 +131,14 @@ class Run:
 
     def record(self, values: dict[str, Any]) -> None:
         """Add a step to the history."""
-        with self._writing():
+        with self.writing():
             self._history.write(json.dumps(values).encode() + b"\n")
             self._history.flush()
         self.step = values["step"]
 
     def checkpoint(self, model: NanoTabPFNModel, state: dict[str, Any]) -> None:
         """Save the averaged model and the state after a step whose record is in the history."""
-        with self._writing():
+        with self.writing():
             os.fsync(self._history.fileno())
             self.save_model(model)
             # Last: a checkpoint means that the other files are complete up to its step.
@@ -148,7 +148,7 @@ class Run:
 
     def save_model(self, model: NanoTabPFNModel) -> None:
         """Save the averaged model alone."""
-        with self._writing():
+        with self.writing():
             save_model(model, self.folder)
 
     def close(self) -> None:
@@ -156,7 +156,8 @@ class Run:
             self._history.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Turn an error of the disk inside into a `WriteError` that names --resume."""
         try:
             yield
         except OSError as error:
@@ -198,6 +199,13 @@ def create_run(
                 raise RunError(
                     f"{folder / CONFIG_FILE} exists; --overwrite replaces the run, "
                     f"--resume {folder} continues it"
+                )
+            others = [folder / MODEL_FILE, *checkpoints(folder)]
+            found = next((file for file in others if file.exists()), None)
+            if found is not None and not (folder / CONFIG_FILE).exists() and not overwrite:
+                raise RunError(
+                    f"{found} exists, though {folder} is not a run; train into another folder, or replace it "
+                    "with --overwrite"
                 )
             # The settings are deleted first and written last: no run ever holds the files of another.
             _remove_files(folder)

@@ -84,7 +84,9 @@ def restore(
     """
     groups = state["optimizer"]["groups"]
     # Of the first group alone: Muon's own gets more settings in its first step.
-    if groups[0].keys() != optimizer.state_dict()["param_groups"][0].keys():
+    own = optimizer.state_dict()["param_groups"][0]
+    is_cosine = [group.get("cosine_steps") is not None for group in (groups[0], own)]
+    if groups[0].keys() != own.keys() or is_cosine[0] != is_cosine[1]:
         raise StateError("the state is of another optimizer or another schedule")
     try:
         if hasattr(prior, "load_state_dict"):

@@ -77,7 +77,7 @@ def _tensorboard(
     """Each value of a record as a curve; `tensorboard --logdir` shows them."""
     module = _imported("tensorboard")
     # Steps that an earlier process wrote and that are repeated are not shown twice.
-    with module.SummaryWriter(folder / TENSORBOARD_FOLDER, purge_step=step + 1 if step else None) as writer:
+    with module.SummaryWriter(folder / TENSORBOARD_FOLDER, purge_step=step + 1) as writer:
 
         def track(record: dict[str, float]) -> None:
             for name, value in record.items():

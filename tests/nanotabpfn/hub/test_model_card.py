@@ -247,3 +247,22 @@ def test_the_pages_of_the_shipped_models_are_cards(name, task, request):
     card = ModelCard.load(request.config.rootpath / "nanotabpfn" / "shipped" / f"{name}.md")
     assert (card.data.pipeline_tag, card.data.license) == (task, "apache-2.0")
     assert card.data.metrics
+
+
+def test_the_card_of_a_branch_says_what_it_was_trained_on_before():
+    earlier = {
+        "data": [{"prior": "mixed", "weight": 1, "config": {"num_datapoints": 33}}],
+        "training": {"seed": 1},
+    }
+    start = {"path": "/x/step-00002500.safetensors", "step": 2500, "weights": "ab12", "settings": earlier}
+    settings = {
+        "data": [{"prior": "linear", "weight": 1, "config": {}}],
+        "training": {"seed": 7, "steps": 10},
+        "from": start,
+    }
+    model = NanoTabPFNModel(8, 2, 8, 1)
+    text = model_card(model, "Tiny", settings=settings)
+    assert "a branch of `step-00002500.safetensors`, step `2500`, with the hash of the weights `ab12`" in text
+    assert text.index("The prior `mixed`") < text.index("In the branch:") < text.index("The prior `linear`")
+    start["settings"] = None
+    assert "What that was trained on is not known." in model_card(model, "Tiny", settings=settings)

@@ -14,7 +14,12 @@ from peak_memory import SOURCE
 from torch import nn
 
 import nanotabpfn.model.architecture
+from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
+from nanotabpfn.estimators.regressor import NanoTabPFNRegressor
+from nanotabpfn.evaluation.held_out import score_held_out
 from nanotabpfn.model.architecture import NanoTabPFNModel
+from nanotabpfn.model.bins import standard_edges
+from nanotabpfn.model.checkpoint import load_model, save_model
 from nanotabpfn.model.encoders import feature_statistics, normalize_features
 from nanotabpfn.model.layers import Attention
 
@@ -275,3 +280,40 @@ def test_impossible_sizes_are_errors():
         NanoTabPFNModel(embedding_size=10, num_attention_heads=4)
     with pytest.raises(ValueError, match="num_layers must be at least 1, got 0"):
         NanoTabPFNModel(num_layers=0)
+
+
+def test_numpys_integers_are_sizes_that_can_be_saved(tmp_path):
+    model = NanoTabPFNModel(8, 2, 8, 1, num_outputs=np.arange(3).max() + 1)
+    assert load_model(save_model(model, tmp_path)).num_outputs == 3
+
+
+def test_rows_that_do_not_fit_are_refused_where_training_rows_are_kept(model, table):
+    x, y = table
+    with pytest.raises(ValueError, match="targets must be given for the 6 training rows, got 1"):
+        model.encode_training(x[:, :6], y[:, :1])
+    kept = model.encode_training(x[:, :6], y[:, :6])
+    with pytest.raises(ValueError, match=r"test rows must be \(\d, N, \d\), as the training rows are, got"):
+        model.predict(kept, x[:, 6:, :1])
+
+
+def test_float64_is_for_the_cpu(monkeypatch):
+    """Apple's GPUs have no float64, so numbers go to the CPU before they become that."""
+    double, cpu, moved = torch.Tensor.double, torch.Tensor.cpu, []
+
+    def to_cpu(tensor):
+        moved.append(cpu(tensor))
+        return moved[-1]
+
+    def to_double(tensor):
+        assert any(tensor is known for known in moved)
+        return double(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", to_cpu)
+    monkeypatch.setattr(torch.Tensor, "double", to_double)
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 2
+    NanoTabPFNClassifier(NanoTabPFNModel(8, 2, 8, 1), "cpu").fit(x, y).predict_proba(x)
+    regressor = NanoTabPFNModel(8, 2, 8, 1, 20, bin_edges=standard_edges(20))
+    NanoTabPFNRegressor(regressor, "cpu").fit(x, x[:, 0]).predict(x)
+    batch = {"x": torch.randn(2, 30, 3), "y": torch.arange(30.0).remainder(2).expand(2, 30)}
+    for model in (NanoTabPFNModel(8, 2, 8, 1), regressor):
+        score_held_out(model, [batch | {"train_test_split_index": 20}], "cpu")

@@ -111,3 +111,13 @@ def test_what_does_not_fit_is_refused(tmp_path, source, tiny_dump):
     assert not out.exists()
     resumed = run_nanotabpfn("train", "--resume", source, "--from", source)
     assert_refused(resumed, "--from cannot be given with --resume")
+
+
+def test_a_branch_without_the_checkpoint_that_it_starts_from_is_refused(tmp_path, source, tiny_dump):
+    """It would begin with random weights, though its config.json says that it took them over."""
+    out = tmp_path / "branch"
+    assert branch(source, out, tiny_dump, "--steps", 2).exit_code == 0
+    for file in (out / "checkpoints").iterdir():
+        file.unlink()
+    result = run_nanotabpfn("train", "--resume", out, "--steps", 4)
+    assert_refused(result, "has lost the checkpoint that it started from", "--overwrite")

@@ -15,6 +15,7 @@ from commands import TINY_MODEL, assert_refused, train_tiny
 from commands import run_nanotabpfn as run
 from tiny_prior import TINY
 
+import nanotabpfn.training.patience
 import nanotabpfn.training.run
 from nanotabpfn.training.run import Run, last_state
 from priors.generation.generate import generate_dump
@@ -172,3 +173,50 @@ def test_a_dump_with_missing_cells_is_refused_before_a_run_is_made(tmp_path):
     generate_dump(dump, replace(TINY, missing_fraction=(0.2, 0.3)), 8, seed=0)
     assert_refused(train_tiny(dump, out), dump, "missing cells")
     assert not out.exists()
+
+
+def test_a_disk_that_is_full_at_the_best_model_is_one_line_and_resume_works(tmp_path, tiny_dump, monkeypatch):
+    out, original, written = tmp_path / "run", nanotabpfn.training.patience.save_model, []
+
+    def save(model, path):
+        written.append(path)
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(model, path)
+
+    monkeypatch.setattr(nanotabpfn.training.patience, "save_model", save)
+    options = [
+        "--suite",
+        "none",
+        "--held-out",
+        8,
+        "--eval-every",
+        3,
+        "--patience",
+        9,
+        "--checkpoint-every",
+        1,
+    ]
+    assert_disk_full(train_tiny(tiny_dump, out, *options), out, 2)
+    result = run("train", "--resume", out)
+    assert result.exit_code == 0, result.output
+    assert steps_of(out) == [1, 2, 3, 4, 5, 6]
+
+
+def test_after_a_disk_that_is_full_at_the_start_of_a_branch_the_same_command_works(
+    tmp_path, tiny_dump, monkeypatch
+):
+    source, out = tmp_path / "source", tmp_path / "branch"
+    assert train_tiny(tiny_dump, source, *UNSCORED).exit_code == 0
+
+    def full(model, state, path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(nanotabpfn.training.run, "save_checkpoint", full)
+    words = ["train", "--from", source, "--dump", tiny_dump, "--out", out, *UNSCORED, "--steps", 2]
+    result = run(*words)
+    assert result.exit_code == 1
+    assert "the branch starts from cannot be written: No space left on device; repeat" in result.stderr
+    monkeypatch.undo()
+    result = run(*words)
+    assert result.exit_code == 0, result.output

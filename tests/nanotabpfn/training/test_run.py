@@ -15,7 +15,7 @@ from commands import run_nanotabpfn as run
 
 import nanotabpfn.cli.train_run
 from nanotabpfn.model.architecture import NanoTabPFNModel
-from nanotabpfn.model.checkpoint import load_model, load_state
+from nanotabpfn.model.checkpoint import load_model, load_state, save_model
 from nanotabpfn.training.run import RunError, checkpoints, create_run, last_state, read_settings, resume_run
 
 TIMES = {"train_time", "wait_time", "wall_time"}
@@ -269,3 +269,14 @@ def test_a_half_written_record_is_cut(tmp_path):
         assert again.state is None
         again.record({"step": 1})
     assert (tmp_path / "history.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_a_model_that_is_not_of_a_run_is_not_replaced(tmp_path):
+    save_model(NanoTabPFNModel(8, 2, 8, 1), tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    message = r"model\.safetensors exists, though .* is not a run"
+    with pytest.raises(RunError, match=message), create_run(tmp_path, {}):
+        pass
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    with create_run(tmp_path, {}, overwrite=True):
+        assert not (tmp_path / "model.safetensors").exists()

@@ -107,3 +107,15 @@ def test_a_state_of_another_schedule_is_refused(schedule, other):
     trained(schedule=other, on_checkpoint=lambda model, state: states.append(state))
     with pytest.raises(StateError, match="of another optimizer or another schedule"):
         trained(schedule=schedule, state=states[0])
+
+
+@pytest.mark.parametrize("schedules", [("constant", "cosine"), ("cosine", "constant")])
+def test_a_constant_state_is_not_taken_for_a_cosine(schedules):
+    states = []
+
+    def keep(model, state):
+        states.append(state)
+
+    trained(schedule=schedules[0], schedule_steps=8, steps_per_checkpoint=2, on_checkpoint=keep)
+    with pytest.raises(StateError, match="another schedule"):
+        trained(schedule=schedules[1], schedule_steps=8, state=states[0])

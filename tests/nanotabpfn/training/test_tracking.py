@@ -61,6 +61,11 @@ def test_steps_that_come_again_replace_the_old_ones_in_tensorboard(tmp_path):
             for step, value in enumerate(values, start=first + 1):
                 tell({"step": step, "loss": value})
     assert curves(tmp_path) == {"loss": [(1, 1), (2, 20), (3, 30)]}
+    with open_trackers(
+        ["tensorboard"], tmp_path, {}, 0
+    ) as tell:  # as after a kill before the first checkpoint
+        tell({"step": 1, "loss": 100})
+    assert curves(tmp_path) == {"loss": [(1, 100)]}
 
 
 def test_weights_and_biases_receives_settings_and_records(tmp_path, tiny_dump, received, monkeypatch):

@@ -397,8 +397,11 @@ def test_more_classes_than_outputs_is_an_error_before_any_work(tiny_dump):
 
 
 def test_settings_out_of_range_are_errors():
-    with pytest.raises(ValueError, match="lr must be above 0, got 0"):
+    with pytest.raises(ValueError, match="lr must be finite and above 0, got 0"):
         train(tiny_model(), batches(1), lr=0)
+    for lr in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"lr must be finite and above 0, got {lr}"):
+            train(tiny_model(), batches(1), lr=lr)
     with pytest.raises(ValueError, match="steps_per_eval must be at least 1, got 0"):
         train(tiny_model(), batches(1), steps_per_eval=0)
     with pytest.raises(ValueError, match="steps_per_checkpoint must be at least 1, got 0"):
