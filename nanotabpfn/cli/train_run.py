@@ -191,8 +191,8 @@ def _begin_branch(run: Run, source: Source, training: Training) -> None:
     except WriteError as error:  # nothing can be resumed yet
         reason = error.__cause__.strerror
         raise click.ClickException(
-            f"{run.folder}: the checkpoint that the branch starts from cannot be written: {reason}; repeat the "
-            "command when there is space"
+            f"{run.folder}: the checkpoint that the branch starts from cannot be written: {reason}; "
+            "repeat the command when there is space"
         ) from error.__cause__
     run.state = state
     names = {"optimizer": "the optimizer's state", "data": "the position in the data"}
