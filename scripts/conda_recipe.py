@@ -58,8 +58,8 @@ def recipe(project: dict[str, Any], build_requires: list[str], url: str, sha256:
 def conda_name(requirement: str) -> str:
     """A requirement as conda writes it.
 
-    >>> conda_name("torch>=2.4"), conda_name("click>=8.2")
-    ('pytorch >=2.4', 'click >=8.2')
+    >>> conda_name("torch>=2.9"), conda_name("click>=8.2")
+    ('pytorch >=2.9', 'click >=8.2')
     """
     name, version = re.fullmatch(r"([\w.-]+?)([<>=!~].*)?", requirement.replace(" ", "")).groups()
     return f"{OTHER_NAMES.get(name.lower(), name.lower())} {version or ''}".strip()

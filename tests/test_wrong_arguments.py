@@ -158,7 +158,9 @@ def test_wrong_arguments_of_training_are_named(tiny_dump):
     refused(ValueError, "prior must give at least one batch, got none", train, small_model(), [])
     refused(TypeError, "prior must give batches.*got a str", train, small_model(), str(tiny_dump))
     refused(TypeError, "model must be a NanoTabPFNModel, got a list", train, batches(), small_model())
-    refused(ValueError, "lr must be above 0, got '1e-3'", train, small_model(), batches(), lr="1e-3")
+    refused(
+        ValueError, "lr must be finite and above 0, got '1e-3'", train, small_model(), batches(), lr="1e-3"
+    )
     message = "eval_func must return a dict of names and numbers, got 0.5"
     refused(TypeError, message, train, small_model(), batches(), steps_per_eval=1, eval_func=lambda _: 0.5)
 

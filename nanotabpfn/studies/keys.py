@@ -134,7 +134,8 @@ def plan_study(study: Study) -> Plan:
         for one in [*data_keys.values(), *of_warm_starts.values()]
         if one.first_datasets is not None
     }
-    model = architecture(study)
+    # An option that came later, where it is off, is no part of the keys: those of earlier cells stay.
+    model = {name: value for name, value in architecture(study).items() if name != "target_aware" or value}
     warm_starts = tuple(_planned(cell, own, model, study) for cell, own in of_warm_starts.items())
     cells = _plan_cells(study, data_keys, model, warm_starts)
     return Plan(study, cells, _plan_targets(study, data_keys), first, warm_starts)

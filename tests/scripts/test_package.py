@@ -35,7 +35,7 @@ def test_the_recipe_for_conda_has_the_version_and_the_dependencies(tmp_path):
         "sha256": "95cd0724dde50450781624283eab9a65260e994122e53e7523cf5c081920341f",
     }
     run = found["requirements"]["run"]
-    assert {"python >=3.11", "pytorch >=2.4", "click >=8.2"} <= set(run)
+    assert {"python >=3.11", "pytorch >=2.9", "click >=8.2"} <= set(run)
     assert len(run) == 1 + len(PROJECT["dependencies"])
     assert found["build"]["python"]["entry_points"] == [
         "priors = priors.cli.main:main",

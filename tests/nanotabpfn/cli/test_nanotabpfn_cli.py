@@ -483,25 +483,3 @@ def test_the_problem_must_be_the_datas(tmp_path, tiny_dump, regression_dump):
     real = NanoTabPFNModel(8, 2, 8, 1, 4, bin_edges=standard_edges(4))
     with pytest.raises(ValueError, match="the prior is of classification, the model of regression"):
         train(real, PriorDumpDataLoader(tiny_dump, 1, 4, "cpu"), device="cpu")
-
-
-def test_a_regression_run_without_scores_is_drawn_as_one(tmp_path):
-    out, scores = tmp_path / "run", tmp_path / "scores.json"
-    prior = ["--prior", "linear", "--set", "num_datapoints=20", "--problem", "regression"]
-    result = run(
-        "train", *prior, "--out", out, *TINY_MODEL, "--steps", 2, "--suite", "none", "--device", "cpu"
-    )
-    assert result.exit_code == 0, result.output
-    assert run("plot", out, "--out", tmp_path / "figure.svg").exit_code == 0
-    drawn = (tmp_path / "figure.svg").read_text()
-    assert "negative log density" in drawn
-    assert "cross entropy" not in drawn
-    scores.write_text('[{"estimator": "knn", "roc_auc": 0.7}]')
-    assert_refused(run("plot", out, "--scores", scores), "must hold scores of regression", "has no r2")
-
-
-@pytest.mark.parametrize("option", [["--lr", "nan"], ["--lr", "inf"], ["--weights", "1e308,1e308"]])
-def test_numbers_that_are_not_finite_are_refused(tmp_path, option):
-    priors = ["--prior", "linear", "--prior", "default"]
-    assert_refused(run("train", *priors, "--out", tmp_path / "run", *option), option[0], "finite")
-    assert not (tmp_path / "run").exists()

@@ -119,3 +119,10 @@ def test_a_constant_state_is_not_taken_for_a_cosine(schedules):
     trained(schedule=schedules[0], schedule_steps=8, steps_per_checkpoint=2, on_checkpoint=keep)
     with pytest.raises(StateError, match="another schedule"):
         trained(schedule=schedules[1], schedule_steps=8, state=states[0])
+
+
+@pytest.mark.parametrize("option", [["--lr", "nan"], ["--lr", "inf"], ["--weights", "1e308,1e308"]])
+def test_numbers_that_are_not_finite_are_refused(tmp_path, option):
+    priors = ["--prior", "linear", "--prior", "default"]
+    assert_refused(run_nanotabpfn("train", *priors, "--out", tmp_path / "run", *option), option[0], "finite")
+    assert not (tmp_path / "run").exists()
