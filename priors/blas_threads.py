@@ -29,7 +29,7 @@ def one_blas_thread() -> Iterator[None]:
     global _entered, _limit  # noqa: PLW0603, the number of threads is the process's
     with _lock:
         if not _entered:
-            _take_control()
+            _release_control()
             _limit = _blas().limit(limits=1)
         _entered += 1
     try:
@@ -38,8 +38,11 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _entered -= 1
             if not _entered:
-                _take_control()
-                _limit.restore_original_limits()
+                _release_control()
+                try:
+                    _limit.restore_original_limits()
+                finally:
+                    _release_control()
 
 
 @cache
@@ -50,8 +53,8 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _take_control() -> None:
-    """Let this thread set the number: since threadpoolctl 3.8 one thread alone can, until it has ended."""
+def _release_control() -> None:
+    """Let any thread set the number: since threadpoolctl 3.8 only that which set it first can."""
     for library in _blas().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,7 +119,7 @@ def _check_dot(graph: Any) -> None:
     ends = [end for edge in graph.get_edge_list() for end in (edge.get_source(), edge.get_destination())]
     if graph.get_subgraph_list() or not all(isinstance(end, str) for end in ends):
         raise ConfigError("must have no subgraphs, got one; write its nodes and edges at the top level")
-    port = next((end for end in ends if ":" in end and not end.startswith('"')), None)
+    port = next((end for end in ends if ":" in re.sub(r'"(\\.|[^"\\])*"', "", end)), None)
     if port is not None:
         raise ConfigError(f"must have no ports, got {port}; a name with a colon needs quotes")
     for kind in ("node", "edge"):

@@ -413,9 +413,8 @@ def write_setting(path: str, value: Any) -> str:
         >>> write_setting("parameters.mlp.activation", ["tanh"])
         'parameters.mlp.activation=tanh'
     """
-    if path == "difficulty" and isinstance(
-        value, list | tuple
-    ):  # a list of weights, of which 1 is no short form
+    # A list of weights, of which 1 is no short form.
+    if path == "difficulty" and isinstance(value, list | tuple):
         return f"{path}=[{', '.join(map(write_value, value))}]"
     return f"{path}={write_value(value)}"
 

@@ -28,7 +28,7 @@ PUBLISHED = {
     "suites": ["nano-dev"],
 }
 SCALES = {"small": SMALL, "published": PUBLISHED}
-ALL = {"controls": [], "data_seeds": [0], "baselines": [], "metric": "log_loss"}
+COMMON = {"controls": [], "baselines": [], "metric": "log_loss"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -76,11 +76,11 @@ def main(
             "data_seeds": own_seeds,
             "model_seeds": own_seeds,
             "steps": num_steps,
-            "eval_every": eval_every * num_steps // steps,
+            "eval_every": max(1, eval_every * num_steps // steps),
         }
         folder = folders[settings["name"]] = work / f"{name}-{num_steps}"
         try:
-            study = Study(**ALL | SCALES[scale] | settings)
+            study = Study(**COMMON | SCALES[scale] | settings)
             done = run_study(study, folder, Workers(num_workers=workers), on_outcome=say)
         except StudyError as error:
             raise PlainError(str(error)) from error

@@ -191,12 +191,13 @@ def _check_lines(path: Path, encoding: str) -> None:
     """Refuse a blank line between the rows of one column: a missing cell, or no row at all?"""
     with path.open(encoding=encoding, newline="") as file:
         rows = list(csv.reader(file))
-    while rows and not rows[-1]:
-        rows.pop()
-    if [] in rows:
+    is_blank = [row == [] or (row[0] != "" and not row[0].strip()) for row in rows]
+    while is_blank and is_blank[-1]:
+        is_blank.pop()
+    if True in is_blank:
         raise PlainError(
-            f'{path}: row {rows.index([])} of its one column is a blank line; write "" for a missing cell, '
-            "or remove the line"
+            f"{path}: row {is_blank.index(True)} of its one column is a blank line; "
+            'write "" for a missing cell, or remove the line'
         )
 
 

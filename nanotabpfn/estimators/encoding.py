@@ -69,7 +69,7 @@ class TableEncoder(BaseEstimator):
 
     Attributes:
         kinds_: of each column: `number`, `ordered` or `category`.
-        decimals_: of each column, the decimal mark of its numbers in text; None where no cell has a comma.
+        decimals_: of each column, the decimal mark of its numbers in text; None where no cell shows it.
         dates_: of each column, whether most of its cells are dates; numbers among them count as missing.
         num_features_: G.
 
@@ -95,6 +95,7 @@ class TableEncoder(BaseEstimator):
         self.numbers_ = make_pipeline(_Scale(), _imputer("median")).fit(numbers) if numbers.size else None
         self.categories_ = _category_encoder().fit(categories) if categories.size else None
         self.num_features_ = self._matrix(numbers[:1], categories[:1]).shape[1]
+        self._warn_ambiguous(columns)
         return self
 
     def transform(self, columns: Sequence[Column]) -> np.ndarray:
@@ -128,7 +129,7 @@ class TableEncoder(BaseEstimator):
                 places = {level: float(place) for place, level in enumerate(levels)}
                 numbers.append(np.array([_place(cell, places) for cell in column.cells]))
             else:
-                numbers.append(self._as_numbers(column, _decimal(column, decimal) or ".", dates))
+                numbers.append(self._as_numbers(column, decimal or _decimal(column) or ".", dates))
         return (
             np.column_stack(numbers) if numbers else np.empty((num_rows, 0)),
             np.column_stack(categories) if categories else np.empty((num_rows, 0), dtype=object),
@@ -240,7 +241,7 @@ class TableEncoder(BaseEstimator):
                 continue
             texts = _with_commas(column)
             unclear = [text for text in texts if number_in_text(text, ".") != number_in_text(text, ",")]
-            if unclear and decimal_mark(texts, ".") != decimal_mark(texts, ","):
+            if unclear and _decimal(column) is None:
                 warnings.warn(
                     f"column {column.name!r}: {unclear[0]!r} is read as {number_in_text(unclear[0]):g}, "
                     "since no cell shows whether its comma is a decimal mark; make numbers of such cells",
@@ -368,10 +369,11 @@ def _marks(na_values: Sequence[str] | None) -> tuple[frozenset[str], list[float]
     )
 
 
-def _decimal(column: Column, trained: str | None = None) -> str | None:
-    """The decimal mark that a column's own cells show, else the one of training; None without any comma."""
+def _decimal(column: Column) -> str | None:
+    """The decimal mark that a column's cells show; None where both read as many of them."""
     texts = _with_commas(column)
-    return decimal_mark(texts, trained or ".") if texts else trained
+    mark = decimal_mark(texts, ".")
+    return mark if mark == decimal_mark(texts, ",") else None
 
 
 def _with_commas(column: Column) -> list[str]:

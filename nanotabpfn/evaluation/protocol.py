@@ -91,9 +91,9 @@ class Task(NamedTuple):
 def prepare(table: Table | Task, problem_type: str = "classification", sample: int = 0) -> Task:
     """The rows, folds and encoded cells of `table` under the protocol; a Task is returned as it is.
 
-    Columns of numbers, of booleans and of dates (in days) pass through as float64. All others are
-    ordinal-encoded, a category that the training rows lack as -1. A missing cell (None, NaN, pandas' NA and
-    NaT) is NaN in both. The order of the columns is kept.
+    Columns of numbers, of booleans and of a date type (in days) pass through as float64, a missing cell
+    (None, NaN, pandas' NA and NaT) as NaN. All others are ordinal-encoded, what the training rows lack as
+    -1: a category, or a missing cell, which is NaN where they have one. The order of the columns is kept.
 
     Args:
         table: of a suite.

@@ -89,9 +89,9 @@ class NanoTabPFNModel(nn.Module):
             right, counted in a circle. Distinguishes features of equal distribution (Qu et al., TabICLv2,
             2026); the order of the features has an effect then.
         target_aware: with `mean_pooling`, there is no column of targets: the embedding of a training row's
-            target is added to that of each of its features (Qu et al., TabICLv2, 2026). The first attention
-            between rows then finds targets in the column that it reads. More than two classes have an
-            embedding each, where a column of targets is embedded from the number of the class.
+            target is added to that of each of its features (Qu et al., TabICLv2, 2026). So the first
+            attention between rows sees the targets already. More than two classes have an embedding each,
+            where a column of targets is embedded from the number of the class.
         bin_edges: (K + 1,) ascending, for regression: the logits are a distribution over bins of the
             standardized target (`bins.py`), and the training targets must be standardized too.
 
@@ -147,8 +147,9 @@ class NanoTabPFNModel(nn.Module):
         # Not in the state dict: the config holds them.
         self.register_buffer("bin_edges", None if edges is None else torch.tensor(edges), persistent=False)
         self.feature_encoder = NumberEncoder(embedding_size, feature_group_size)
-        has_embeddings = target_aware and num_outputs > 2 and bin_edges is None
-        self.target_encoder = NumberEncoder(embedding_size, num_outputs if has_embeddings else 1)
+        self._one_number_per_class = target_aware and num_outputs > 2 and bin_edges is None
+        num_numbers = num_outputs if self._one_number_per_class else 1
+        self.target_encoder = NumberEncoder(embedding_size, num_numbers)
         self.transformer_blocks = nn.ModuleList(
             TransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
             for _ in range(num_layers)
@@ -183,10 +184,7 @@ class NanoTabPFNModel(nn.Module):
         """
         x, y_train = data
         num_train = train_test_split_index
-        if y_train.ndim == 3:
-            y_train = y_train.squeeze(-1)  # (B, T)
-        _check_tensors(x, y_train, self.feature_encoder.linear_layer.weight)
-        y_train = y_train.to(x.dtype)  # classes may come as integers
+        y_train = self._checked_targets(x, y_train)
         _check_split(x, y_train, num_train)
         features = normalize_features(x, *feature_statistics(x[:, :num_train]))  # (B, R, F)
         cells = self._encode(features, y_train, y_train.mean(dim=1, keepdim=True))  # (B, R, C, S)
@@ -199,15 +197,26 @@ class NanoTabPFNModel(nn.Module):
             cells = layer.attend_between_rows(cells, k, v)  # (B, R, C, E)
         return self._decode(cells)  # (B, R - T, K)
 
+    def _checked_targets(self, x: torch.Tensor, y_train: torch.Tensor) -> torch.Tensor:
+        """Targets (B, T) or (B, T, 1), which may be integers, as (B, T) of the dtype of x (B, R, F).
+
+        Raises:
+            ValueError: other shapes, or another dtype of x than that of the weights.
+        """
+        if y_train.ndim == 3:
+            y_train = y_train.squeeze(-1)
+        _check_tensors(x, y_train, self.feature_encoder.linear_layer.weight)
+        return y_train.to(x.dtype)
+
     def _encode(self, features: torch.Tensor, y_train: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         """Normalized features (B, R, F), targets (B, T) of the first rows and their mean (B, 1), which takes
         the place of the other rows' targets -> scalars (B, R, C, S)."""
         group_size = self.config["feature_group_size"]
         if self.config["target_aware"]:
             targets = y_train.unsqueeze(2)  # (B, T, 1)
-            num_numbers = self.target_encoder.linear_layer.in_features
-            if num_numbers > 1:
-                targets = (targets == torch.arange(num_numbers, device=targets.device)).to(targets.dtype)
+            if self._one_number_per_class:
+                classes = torch.arange(self.num_outputs, device=targets.device)
+                targets = (targets == classes).to(targets.dtype)  # (B, T, K)
             return encode_target_aware(features, targets, group_size)
         targets = torch.cat([y_train, mean.expand(-1, features.shape[1] - y_train.shape[1])], dim=1)  # (B, R)
         return encode_scalars(features, targets, group_size)
@@ -262,7 +271,7 @@ class NanoTabPFNModel(nn.Module):
 
         Args:
             x_train: features (B, T, F).
-            y_train: targets (B, T).
+            y_train: targets (B, T) or (B, T, 1).
 
         Examples:
             >>> _ = torch.manual_seed(0)
@@ -273,7 +282,7 @@ class NanoTabPFNModel(nn.Module):
             >>> torch.allclose(logits, model((x, y_train), train_test_split_index=6), atol=1e-5)
             True
         """
-        _check_tensors(x_train, y_train, self.feature_encoder.linear_layer.weight)
+        y_train = self._checked_targets(x_train, y_train)
         if y_train.shape[1] != x_train.shape[1]:
             raise ValueError(
                 f"targets must be given for the {x_train.shape[1]} training rows, got {y_train.shape[1]}"

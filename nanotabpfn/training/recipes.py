@@ -65,7 +65,7 @@ RECIPES = _Recipes(
             {"lr": _LR, "optimizer": "adamw", "warmup_steps": 0},
         ),
         "target-aware": Recipe(
-            "With mean pooling, targets are added to the cells of the features: no column has to be asked.",
+            "With mean pooling, targets are added to the cells of the features; they have no column.",
             "Qu et al., TabICLv2, 2026",
             {"mean_pooling": True, "target_aware": True},
             {"lr": _LR, "optimizer": "adamw", "warmup_steps": 20},

@@ -87,7 +87,7 @@ def split(
     try:
         made = list(zip(split_dump(dump, out_dir, given), given, strict=True))
     except DumpError:
-        if is_new:
+        if is_new and not any(out_dir.iterdir()):
             out_dir.rmdir()
         raise
     text = "\n".join(f"{part}: {size:,} datasets" for part, size in made)

@@ -94,9 +94,9 @@ def in_folder_of_caller(function: Callable) -> Callable:
 def _in_worker(function: Callable, folder: str, python_path: tuple[str, ...], *task: Any) -> Any:
     """A task in a process of its own, in the folder and with Python's path of the main process.
 
-    Ctrl-C reaches every process of a terminal; this one leaves
-    it to the main process, which ends its workers. Progress bars get a lock of this process alone: Python
-    would report their usual one, of all processes, as leaked when the worker is ended.
+    Ctrl-C reaches every process of a terminal; this one leaves it to the main process, which ends its
+    workers. Progress bars get a lock of this process alone: Python would report their usual one, of all
+    processes, as leaked when the worker is ended.
     """
     os.chdir(folder)
     sys.path[:] = python_path

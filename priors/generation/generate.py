@@ -87,7 +87,7 @@ def _blocks(config: PriorConfig, num_datasets: int, seed: int, num_workers: int)
 
 def _in_parallel(tasks: Iterator[tuple], num_workers: int) -> Iterator[list[list[Dataset]]]:
     """The blocks of each task, in order. joblib alone would sample all of them into memory, read or not."""
-    parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator")
+    parallel = joblib.Parallel(n_jobs=num_workers, backend="loky", return_as="generator")
     sample = joblib.delayed(in_folder_of_caller(_sample_blocks))
     while ahead := list(islice(tasks, TASKS_AHEAD * num_workers)):
         yield from parallel(sample(*task) for task in ahead)

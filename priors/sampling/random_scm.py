@@ -143,9 +143,8 @@ def sample_scm(
         if unknown is not None:
             known = nearest_or_all(str(unknown), map(str, parents_of))
             raise ValueError(f"{argument}: node {unknown!r} is not in the graph; {known}")
-    if attributes and not (
-        config.graph is not None and attributes is config.graph.nodes
-    ):  # those are checked
+    are_checked = config.graph is not None and attributes is config.graph.nodes
+    if attributes and not are_checked:
         known_nodes = checked_nodes(attributes, parents_of, weights_of)
     for node in mechanisms or ():
         if not parents_of[node]:

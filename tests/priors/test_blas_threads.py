@@ -81,3 +81,30 @@ def test_it_holds_until_the_last_thread_has_left_it():
         assert pool.submit(second).result() == {1}
         begun.result()
         assert num_threads() == {2}
+
+
+def test_any_thread_can_set_the_number_after_it():
+    with one_blas_thread():
+        pass
+
+    def limited():
+        with threadpool_limits(1, user_api="blas"):
+            return num_threads()
+
+    with threadpool_limits(2, user_api="blas"):
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(limited).result() == {1}
+
+
+def test_a_limit_of_another_thread_ends_as_it_should():
+    def sampled():
+        with one_blas_thread():
+            return num_threads()
+
+    before = num_threads()
+    with ThreadPoolExecutor(1) as pool:  # its thread lives on
+        with threadpool_limits(2, user_api="blas"):
+            assert pool.submit(sampled).result() == {1}
+            assert num_threads() == {2}
+        assert num_threads() == before

@@ -120,6 +120,7 @@ def test_a_target_that_is_named_takes_the_place_of_the_file_s(write):
         ("a.dot", "digraph { a -> b; subgraph cluster_x { b -> c } }", "must have no subgraphs"),
         ("a.dot", "digraph { a -> {b c} }", "must have no subgraphs"),
         ("a.dot", "digraph { a:n -> b }", "must have no ports, got a:n"),
+        ("a.dot", 'digraph { a -> "c d":n }', 'must have no ports, got "c d":n'),
         (
             "a.dot",
             "digraph { node [noise=normal]; a -> b }",

@@ -30,9 +30,8 @@ class Response(NamedTuple):
         low, high = self.doses[0], self.doses[-1]
         all_doses = self.series.doses.values()
         absent = [f"{dose:g}" for dose in all_doses if low < dose < high and dose not in self.doses]
-        return f"{self.series.field} from {low:g} to {high:g}" + f", without {', '.join(absent)}" * bool(
-            absent
-        )
+        without = f", without {', '.join(absent)}" if absent else ""
+        return f"{self.series.field} from {low:g} to {high:g}{without}"
 
 
 def responses(scores: Scores) -> dict[str, Response]:

@@ -138,7 +138,7 @@ def _missing_cells(saved: SavedStudy, scores: Scores) -> list[Block]:
     words = (
         f"Not complete: {states['done']} of {num_cells} cells are done{f' ({others})' if others else ''}. An "
         "arm is compared on the seeds that it and the reference have; means of an arm alone are over the "
-        "seeds that it has, and not all arms may have the same."
+        "seeds that it has, and not all arms may have the same; ranks are over those that all arms have."
     )
     alone = [arm for arm in scores.single_arms if arm not in (scores.reference, *scores.comparisons)]
     if alone:

@@ -9,6 +9,7 @@ from nanotabpfn.studies.report.blocks import (
     metric_name,
     plain,
     table,
+    text,
     three_digits,
 )
 from nanotabpfn.studies.report.figures import (
@@ -185,12 +186,14 @@ def _ranks(scores: Scores) -> list[Block]:
         return []
     ranked = {arm: means * scores.sign for arm, means in scores.table_means_on_common_seeds(arms).items()}
     if not ranked:
-        return []
+        return [text("No ranks of the arms: no seed has scores of all of them.")]
+    is_whole = all(np.isfinite(scores.of[arm]).all() for arm in arms)
+    which = "seeds" if is_whole else "the seeds that all arms have"
     found = average_ranks(np.stack(list(ranked.values())), level)
     ranks = dict(zip(ranked, found.means.tolist(), strict=True))
     shows = "shows" if found.friedman < 1 - level else "does not show"
     caption = (
-        "Average ranks over tables, seeds averaged first; a bar joins arms between which Nemenyi's test "
+        f"Average ranks over tables, {which} averaged first; a bar joins arms between which Nemenyi's test "
         f"finds no difference. Friedman's test {shows} that the arms differ at all (p = "
         f"{found.friedman:.2g}). Only tables are units here, so this holds for these trained models, not for "
         "their priors in general."

@@ -319,10 +319,11 @@ def test_dates_are_no_numbers_to_predict(files):
 
 def test_a_blank_line_in_one_column_is_refused_and_a_missing_cell_kept(files):
     (files / "train.csv").write_text("size,kind\n" + "1,a\n9,b\n" * 9)
-    (files / "test.csv").write_text("size\n1\n\n9\n")
-    result = predict(files)
-    assert result.exit_code == 2
-    assert 'test.csv: row 2 of its one column is a blank line; write "" for a missing cell' in result.output
+    for blank in ("", "  ", "\t"):
+        (files / "test.csv").write_text(f"size\n1\n{blank}\n9\n")
+        result = predict(files)
+        assert result.exit_code == 2
+        assert 'test.csv: row 2 of its one column is a blank line; write "" for a missing' in result.output
     (files / "test.csv").write_text('size\n1\n""\n9\n\n')
     assert predict(files).exit_code == 0
     assert len(pd.read_csv(files / "out.csv")) == 3

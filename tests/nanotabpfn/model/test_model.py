@@ -291,7 +291,7 @@ def test_rows_that_do_not_fit_are_refused_where_training_rows_are_kept(model, ta
     x, y = table
     with pytest.raises(ValueError, match="targets must be given for the 6 training rows, got 1"):
         model.encode_training(x[:, :6], y[:, :1])
-    kept = model.encode_training(x[:, :6], y[:, :6])
+    kept = model.encode_training(x[:, :6], y[:, :6].unsqueeze(-1).long())  # both as `forward` takes them
     with pytest.raises(ValueError, match=r"test rows must be \(\d, N, \d\), as the training rows are, got"):
         model.predict(kept, x[:, 6:, :1])
 

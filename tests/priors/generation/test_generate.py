@@ -1,8 +1,10 @@
 """Many datasets: the same ones whatever the number of workers and however many are asked for."""
 
+import signal
 from dataclasses import replace
 from itertools import islice
 
+import joblib
 import numpy as np
 import pytest
 
@@ -209,3 +211,11 @@ def test_workers_find_a_family_in_the_folder_that_is_now_the_current_one(tmp_pat
     monkeypatch.chdir(tmp_path)
     config = replace(SMALL, mechanisms="family_of_here:wave")
     assert len(list(generate(config, 4, 0, num_workers=2))) == 4
+
+
+def test_workers_are_processes_whatever_joblib_is_told():
+    """In a thread of this process they would change its folder and its signals."""
+    before = signal.getsignal(signal.SIGINT)
+    with joblib.parallel_config("threading"):
+        assert len(list(generate(SMALL, 4, 0, num_workers=2))) == 4
+    assert signal.getsignal(signal.SIGINT) == before
