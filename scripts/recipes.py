@@ -28,7 +28,7 @@ PUBLISHED = {
     "suites": ["nano-dev"],
 }
 SCALES = {"small": SMALL, "published": PUBLISHED}
-COMMON = {"controls": [], "baselines": [], "metric": "log_loss"}
+COMMON = {"controls": [], "baselines": []}
 
 
 @click.command(context_settings={"show_default": True})

@@ -449,11 +449,11 @@ def _read_cells(name: str, x: Any) -> np.ndarray:
 def _read_column(cells: np.ndarray) -> np.ndarray:
     if cells.dtype != object:
         return cells
-    present = [cell for cell in cells if not _is_missing(cell)]
-    if all(isinstance(cell, Real | Decimal) for cell in present):
-        return np.array([math.nan if _is_missing(cell) else float(cell) for cell in cells])
-    read = [math.nan if _is_missing(cell) else text_of_cell(cell) for cell in cells]
-    return np.array(read, dtype=object)
+    is_present = [not _is_missing(cell) for cell in cells]
+    is_number = all(isinstance(cell, Real | Decimal) for cell in cells[is_present])
+    read = np.full(len(cells), math.nan, dtype=np.float64 if is_number else object)
+    read[is_present] = [float(cell) if is_number else text_of_cell(cell) for cell in cells[is_present]]
+    return read
 
 
 def _is_missing(cell: Any) -> bool:

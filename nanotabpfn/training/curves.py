@@ -1,8 +1,10 @@
 """Figures of a training run."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,8 +65,7 @@ def describe_run(path: str | Path) -> str:
         ...     describe_run(file)
         'nanoTabPFN trained on prior default, 32 datasets a step'
     """
-    try:
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    with _settings_of_run(path) as settings:
         training = settings["training"]
         trained_on = describe_data(settings["data"]).replace(", ", " and ")
         scored = training["eval_every"] and training["suite"] != "none"
@@ -73,8 +74,6 @@ def describe_run(path: str | Path) -> str:
         return (
             f"nanoTabPFN trained {recipe}on {trained_on}, {training['batch_size']} datasets a step{scored_on}"
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReportError(f"{path}: no readable settings of a run: {error}") from error
 
 
 def problem_type_of_run(path: str | Path) -> str:
@@ -91,9 +90,15 @@ def problem_type_of_run(path: str | Path) -> str:
         ...     problem_type_of_run(file)
         'regression'
     """
+    with _settings_of_run(path) as settings:
+        return "classification" if settings["model"].get("bin_edges") is None else "regression"
+
+
+@contextmanager
+def _settings_of_run(path: str | Path) -> Iterator[dict[str, Any]]:
+    """What a config.json holds; an error of reading it, or of what is read of it inside, names the file."""
     try:
-        model = json.loads(Path(path).read_text(encoding="utf-8"))["model"]
-        return "classification" if model.get("bin_edges") is None else "regression"
+        yield json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"{path}: no readable settings of a run: {error}") from error
 

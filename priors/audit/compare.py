@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from priors.audit.measure import correlations
 from priors.dumps.read import Dump
-from priors.dumps.schema import finite_records
+from priors.dumps.schema import finite_records, varying_columns
 from priors.dumps.summary import check_open
 
 SAMPLE = 2000
@@ -156,12 +156,10 @@ def _of_tables(dump: Dump, one_per_block: bool) -> dict[str, np.ndarray]:
         if not finite_records(x, y, [features], [datapoints], dump.allow_missing)[0]:
             continue
         x, y = x[0, :datapoints, :features].astype(np.float64), y[0, :datapoints]
-        missing = np.isnan(x)
-        low = np.where(missing, np.inf, x).min(axis=0)
-        pairs = correlations(x[:, low < np.where(missing, -np.inf, x).max(axis=0)])
+        pairs = correlations(x[:, varying_columns(x)])
         row = {
             "mean |correlation|": pairs[np.triu_indices_from(pairs, 1)].mean() if len(pairs) > 1 else np.nan,
-            "missing cells": missing.mean(),
+            "missing cells": np.isnan(x).mean(),
         }
         if dump.problem_type == "classification":
             counts = np.unique(y, return_counts=True)[1]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from priors.blas_threads import one_blas_thread
+from priors.dumps.schema import varying_columns
 from priors.sampling.column_treatments import REPEATED
 from priors.streams import stream
 
@@ -76,12 +77,9 @@ def measure(
         (2, 2, 0.4, 0.0)
     """
     x = np.ascontiguousarray(x, np.float64)  # the order in memory would show in the last digits
+    varies = varying_columns(x)  # (F,)
     with one_blas_thread():
         forest, linear = scores(x, y, num_train, is_classification, stream(seed, AUDIT, record))
-    missing = np.isnan(x)
-    low, high = np.where(missing, np.inf, x).min(axis=0), np.where(missing, -np.inf, x).max(axis=0)
-    varies = low < high  # (F,)
-    with one_blas_thread():
         pairs = correlations(x[:, varies])
     return Measures(
         record=record,
@@ -94,7 +92,7 @@ def measure(
         correlation=mean_of_pairs(pairs),
         constant=float((~varies).mean()),
         repeated=int((np.triu(pairs, 1) > REPEATED).any(axis=0).sum()) / x.shape[1],
-        missing=float(missing.mean()),
+        missing=float(np.isnan(x).mean()),
     )
 
 

@@ -6,6 +6,7 @@ Axis letters: R rows, T training rows, F features, P properties.
 import numpy as np
 
 from priors.audit.measure import correlations, mean_of_pairs, measure, smallest_class
+from priors.dumps.schema import varying_columns
 
 PROPERTIES = {
     "forest": "ROC AUC of a random forest",
@@ -59,7 +60,7 @@ def table_properties(x: np.ndarray, y: np.ndarray | None) -> dict[str, float]:
         >>> found["smallest_class"], round(found["correlation"], 6), found["distinct"]
         (0.25, 1.0, 0.75)
     """
-    varying = x[:, np.nanmin(x, axis=0) < np.nanmax(x, axis=0)].astype(np.float64)
+    varying = x[:, varying_columns(x)].astype(np.float64)
     return {
         "smallest_class": np.nan if y is None else smallest_class(y),
         "correlation": mean_of_pairs(correlations(varying)),

@@ -121,7 +121,7 @@ def _read(path: Path) -> DumpFile:
     outline = outline_at(path)
     if path.suffix in (".h5", ".hdf5"):
         with open_dump(path) as dump:
-            if dump.arrays["X"].is_virtual:
+            if dump.is_index:
                 raise DumpError(
                     f"{path}: is an index of shards, which hold its datasets; "
                     f"`priors convert {path.name} OUT.h5` makes one file of them, which can be published"

@@ -160,6 +160,11 @@ class Dump:
         self.file.close()
 
     @property
+    def is_index(self) -> bool:
+        """Whether X and y lie in shards, of which the file is the index."""
+        return self.arrays["X"].is_virtual
+
+    @property
     def feature_names(self) -> tuple[str, ...] | None:
         """Names of the columns of X; None if the file does not hold a name for each column."""
         return column_names(self.attributes, self.max_features)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from priors.dumps.read import Dump
-from priors.dumps.schema import finite_records
+from priors.dumps.schema import finite_records, varying_columns
 
 SAMPLE_CELLS = 2_000_000
 """How many cells of X the description of the features rests on, at most."""
@@ -146,12 +146,7 @@ def _scan(dump: Dump) -> Scan:
                 own = x[i, : rows[i], : features[i]]  # (R, F)
                 found.cells.append(own.ravel())
                 found.targets.append(labels)
-                absent = np.isnan(own)
-                low, high = (
-                    np.where(absent, np.inf, own).min(axis=0),
-                    np.where(absent, -np.inf, own).max(axis=0),
-                )
-                found.constant.extend(~(low < high))
+                found.constant.extend(~varying_columns(own))
     return found
 
 

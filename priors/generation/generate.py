@@ -170,7 +170,7 @@ def generate_dump(
                     on_shard(size)
             os.replace(_joined(path, folder, shards, plan.num_datasets, keep_shards), path)
         with open_dump(path) as dump:
-            is_index, content = dump.arrays["X"].is_virtual, dump.attributes["content_hash"]
+            is_index, content = dump.is_index, dump.attributes["content_hash"]
         clear(folder, keep_shards=is_index)
     return content
 

@@ -257,7 +257,7 @@ def _note(path: Path, note: Path, plan: Plan) -> None:
 def _is_index(path: Path) -> bool:
     try:
         with open_dump(path) as dump:
-            return dump.arrays["X"].is_virtual
+            return dump.is_index
     except DumpError:
         return False
 

@@ -135,10 +135,12 @@ def sample_scm(
     def weights_of(node: Hashable) -> list[float]:
         return weights_into(graph, node) if is_graph else []
 
-    if target is not None and target not in parents_of:
-        known = nearest_or_all(str(target), map(str, parents_of))
-        raise ValueError(f"target: node {target!r} is not in the graph; {known}")
-    for argument, given in {"attributes": known_nodes, "mechanisms": mechanisms, "noises": noises}.items():
+    for argument, given in {
+        "target": [] if target is None else [target],
+        "attributes": known_nodes,
+        "mechanisms": mechanisms,
+        "noises": noises,
+    }.items():
         unknown = next((node for node in given or () if node not in parents_of), None)
         if unknown is not None:
             known = nearest_or_all(str(unknown), map(str, parents_of))
