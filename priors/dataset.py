@@ -146,3 +146,14 @@ class Dataset(NamedTuple):
             target = shares(dict(zip(map(str, labels.tolist()), counts / len(self.y), strict=True)))
         properties = folded("properties", facts(self.properties))
         return block(repr(self).strip("<>"), table, target, properties)
+
+
+def varying_columns(x: np.ndarray) -> np.ndarray:
+    """Which columns of a table (R, F) have two different values, (F,) bool; missing cells are no values.
+
+    Examples:
+        >>> varying_columns(np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]])).tolist()
+        [True, False, False]
+    """
+    missing = np.isnan(x)
+    return np.where(missing, np.inf, x).min(axis=0) < np.where(missing, -np.inf, x).max(axis=0)

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.stats import chi2_contingency, ks_2samp
 
 from priors.audit.measure import correlations
+from priors.dataset import varying_columns
 from priors.dumps.read import Dump
-from priors.dumps.schema import finite_records, varying_columns
+from priors.dumps.schema import finite_records
 from priors.dumps.summary import check_open
 
 SAMPLE = 2000

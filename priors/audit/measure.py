@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from priors.blas_threads import one_blas_thread
-from priors.dumps.schema import varying_columns
+from priors.dataset import varying_columns
 from priors.sampling.column_treatments import REPEATED
 from priors.streams import stream
 

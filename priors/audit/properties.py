@@ -6,7 +6,7 @@ Axis letters: R rows, T training rows, F features, P properties.
 import numpy as np
 
 from priors.audit.measure import correlations, mean_of_pairs, measure, smallest_class
-from priors.dumps.schema import varying_columns
+from priors.dataset import varying_columns
 
 PROPERTIES = {
     "forest": "ROC AUC of a random forest",

@@ -139,17 +139,6 @@ def column_names(attributes: dict[str, Any], max_features: int) -> tuple[str, ..
     return tuple(names) if len(names) == max_features else None
 
 
-def varying_columns(x: np.ndarray) -> np.ndarray:
-    """Which columns of a table (R, F) have two different values, (F,) bool; missing cells are no values.
-
-    Examples:
-        >>> varying_columns(np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]])).tolist()
-        [True, False, False]
-    """
-    missing = np.isnan(x)
-    return np.where(missing, np.inf, x).min(axis=0) < np.where(missing, -np.inf, x).max(axis=0)
-
-
 def finite_records(
     x: np.ndarray,
     y: np.ndarray,

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from priors.dataset import varying_columns
 from priors.dumps.read import Dump
-from priors.dumps.schema import finite_records, varying_columns
+from priors.dumps.schema import finite_records
 
 SAMPLE_CELLS = 2_000_000
 """How many cells of X the description of the features rests on, at most."""
