@@ -90,7 +90,7 @@ _REAL = replace(PRESETS["default"], block_size=BLOCK, problem_type="regression",
 
 _OPTIONS = {
     "batch-size": BLOCK,
-    "recipe": "mean-pooling",
+    "recipe": "target-aware",
     "precision": "auto",
     "held-out": 32,  # of each prior
     "eval-every": 100,
@@ -130,7 +130,7 @@ CLASSIFIER = Shipped(
             ),
         ),
     },
-    options={"steps": 4800} | _OPTIONS,
+    options={"steps": 3000} | _OPTIONS,
     estimator=NanoTabPFNClassifier,
     members=CLASSIFIER_MEMBERS,
     details=(),
@@ -149,8 +149,7 @@ REGRESSOR = Shipped(
         "tables": (0.6, replace(_REAL, num_datapoints=160, num_features=(2, 10), train_fraction=(0.2, 0.9))),
         "wide": (0.1, replace(_REAL, num_datapoints=100, num_features=(10, 20), train_fraction=(0.3, 0.9))),
     },
-    options={"problem": "regression", "steps": 4000, "embedding-size": 64, "hidden": 128, "device": "cpu"}
-    | _OPTIONS,
+    options={"problem": "regression", "steps": 3000, "device": "cpu"} | _OPTIONS,
     estimator=NanoTabPFNRegressor,
     members=REGRESSOR_MEMBERS,
     details=("r2", "rmse", "log_density"),
