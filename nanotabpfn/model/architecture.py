@@ -150,6 +150,9 @@ class NanoTabPFNModel(nn.Module):
         self._one_number_per_class = target_aware and num_outputs > 2 and bin_edges is None
         num_numbers = num_outputs if self._one_number_per_class else 1
         self.target_encoder = NumberEncoder(embedding_size, num_numbers)
+        if self._one_number_per_class:
+            # Of these numbers one is 1 and the others 0: an embedding is as large as that of one number.
+            nn.init.uniform_(self.target_encoder.linear_layer.weight, -1, 1)
         self.transformer_blocks = nn.ModuleList(
             TransformerLayer(embedding_size, num_attention_heads, mlp_hidden_size, pre_norm)
             for _ in range(num_layers)

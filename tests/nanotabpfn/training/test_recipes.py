@@ -1,6 +1,7 @@
 """Recipes: each a model like the others, trained, saved and gone on with like the others."""
 
 import json
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,15 @@ def test_a_target_aware_model_embeds_each_of_more_than_two_classes():
     assert of_bins.target_encoder.linear_layer.in_features == 1
     with pytest.raises(ValueError, match="target_aware needs mean_pooling=True"):
         NanoTabPFNModel(8, 2, 8, 1, 2, target_aware=True)
+
+
+@pytest.mark.parametrize("num_outputs", [2, 10])
+def test_the_embedding_of_a_class_begins_as_large_as_that_of_a_number(num_outputs):
+    torch.manual_seed(0)
+    model = NanoTabPFNModel(256, 2, 8, 1, num_outputs, mean_pooling=True, target_aware=True)
+    weights = model.target_encoder.linear_layer.weight.detach()
+    assert 0.9 < weights.abs().max() <= 1
+    assert weights.std() == pytest.approx(1 / sqrt(3), rel=0.1)  # of a uniform number between -1 and 1
 
 
 @every_recipe
