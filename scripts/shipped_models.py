@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 import torch
+from scipy import stats
 
 from nanotabpfn.cli.main import errors_for_users
 from nanotabpfn.cli.main import main as nanotabpfn
@@ -56,7 +57,9 @@ class Shipped(NamedTuple):
         members: that the estimator has by default; it is scored with them, and alone.
         details: of a score, others that the card gives of the model alone.
         suite: real tables.
+        kinds: of further suites, each of which has a half for choices and one for claims.
         baselines: name -> makes an estimator that is scored on the same folds.
+        rivals: baselines that the model is compared with on those suites.
         loss: what the one on datasets held out is.
         scored: the protocol in words.
         limits: in addition to those of every model.
@@ -68,7 +71,9 @@ class Shipped(NamedTuple):
     members: int
     details: tuple[str, ...]
     suite: str
+    kinds: tuple[str, ...]
     baselines: dict[str, Callable[[], Any]]
+    rivals: tuple[str, ...]
     loss: str
     scored: str
     limits: tuple[str, ...]
@@ -135,7 +140,9 @@ CLASSIFIER = Shipped(
     members=CLASSIFIER_MEMBERS,
     details=(),
     suite="open",
+    kinds=("nano", "binary", "multiclass", "missing"),
     baselines=BASELINES,
+    rivals=("random_forest", "logistic_regression"),
     loss="cross entropy",
     scored="ROC AUC by the published protocol: at most 200 rows of a table, five folds; an ensemble of "
     f"{CLASSIFIER_MEMBERS}, which is the default, and one member, and scikit-learn's classifiers on the "
@@ -154,7 +161,9 @@ REGRESSOR = Shipped(
     members=REGRESSOR_MEMBERS,
     details=("r2", "rmse", "log_density"),
     suite="open-regression",
+    kinds=("regression",),
     baselines=REGRESSION_BASELINES,
+    rivals=("random_forest", "ridge"),
     loss="negative log density of standardized targets; a standard normal has 1.42",
     scored="R2 by the protocol of `nanotabpfn evaluate`: at most 200 rows of a table, five folds; the model "
     "alone, without an ensemble, and scikit-learn's regressors on the same folds, ridge on scaled "
@@ -257,7 +266,12 @@ def ship_command(name: str, work: Path, out: Path) -> None:
         estimators["one_member"] = shipped.estimator(model, "cpu", n_estimators=1)
     estimators |= {baseline: make() for baseline, make in shipped.baselines.items()}
     scores = evaluate(estimators, load_suite(shipped.suite), shipped.problem_type)
-    text = card(name, settings, records, model, scores)
+    compared = {own: estimators[own] for own in (MODEL_NAME, *shipped.rivals)}
+    halves = {
+        suite: evaluate(compared, load_suite(suite), shipped.problem_type)
+        for suite in (f"{kind}-{half}" for kind in shipped.kinds for half in ("dev", "test"))
+    }
+    text = card(name, settings, records, model, scores, halves)
     out.mkdir(parents=True, exist_ok=True)
     file = save_model(model, out / f"{name}.safetensors")
     write_atomically(file.with_suffix(".md"), text.encode())
@@ -274,12 +288,21 @@ LIMITS = (
 """What the card of each model says of its limits."""
 
 
+HALVES = (
+    "Mean differences over the tables of each suite, with 95% intervals (Student's t over tables). The suites on "
+    "`-dev` are for choices; those on `-test` were scored once, by the command that wrote this card. A positive "
+    "difference in log loss is worse; in the other figures it is better."
+)
+"""What the card says of the suites that have two halves."""
+
+
 def card(
     name: str,
     settings: dict[str, Any],
     records: list[dict[str, float]],
     model: NanoTabPFNModel,
     scores: list[Any],
+    halves: dict[str, list[Any]],
 ) -> str:
     """What a model is, in Markdown.
 
@@ -287,6 +310,7 @@ def card(
         settings: of its run.
         records: of its run's history, up to the step that the model is of.
         scores: of the model and its baselines on real tables.
+        halves: suite -> scores of the model and its rivals on it.
     """
     shipped = SHIPPED[name]
     paragraphs = [
@@ -305,6 +329,9 @@ def card(
         format_scores(scores, shipped.figure),
         _paired(scores, shipped.figure),
         *([_details(scores, shipped.details)] if shipped.details else []),
+        "## More real tables",
+        HALVES,
+        _of_halves(halves, shipped),
         "## Limits",
         "\n".join(f"- {limit}" for limit in (*LIMITS, *shipped.limits)),
         "## Priors",
@@ -351,6 +378,30 @@ def _paired(scores: list[Any], figure: str) -> str:
         lines.append(
             f"| {name} | {differences.mean():+.3f} | {error:.3f} | {won} of {len(differences)} | {lost} |"
         )
+    return "\n".join(lines)
+
+
+def _of_halves(halves: dict[str, list[Any]], shipped: Shipped) -> str:
+    """Differences to each rival in the mean over each suite, with their intervals."""
+    figures = (shipped.figure, "log_loss") if shipped.problem_type == "classification" else (shipped.figure,)
+    lines = [
+        f"| suite | tables | against | {' | '.join(figures)} |",
+        f"|---|--:|---|{'--:|' * len(figures)}",
+    ]
+    for suite, scores in halves.items():
+        tables = list(dict.fromkeys(score.table for score in scores))
+        found = {(score.table, score.estimator): score for score in scores}
+        for rival in shipped.rivals:
+            cells = []
+            for figure in figures:
+                own, other = (
+                    np.array([getattr(found[table, name], figure) for table in tables])
+                    for name in (MODEL_NAME, rival)
+                )
+                mean = (own - other).mean()
+                low, high = stats.t.interval(0.95, len(tables) - 1, mean, stats.sem(own - other))
+                cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+            lines.append(f"| {suite} | {len(tables)} | {rival} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

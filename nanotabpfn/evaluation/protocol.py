@@ -40,7 +40,7 @@ from tqdm import tqdm
 from nanotabpfn.estimators.base import OutsideTrainedRangeWarning
 from nanotabpfn.estimators.cell_parsing import text_of_cell
 from nanotabpfn.estimators.columns import read_table
-from nanotabpfn.evaluation.metrics import roc_auc
+from nanotabpfn.evaluation.metrics import log_loss, roc_auc
 from nanotabpfn.evaluation.scores import RegressionScore, Score, mean_over_samples
 from nanotabpfn.evaluation.suites import Table
 
@@ -275,8 +275,7 @@ def score_table(estimator: Any, table: Table | Task) -> float:
     >>> score_table(KNeighborsClassifier(1), table)
     0.95
     """
-    task = prepare(table)
-    return roc_auc(np.searchsorted(task.classes, task.y), predict_out_of_fold(estimator, task))
+    return score_classification("", estimator, table).roc_auc
 
 
 def score_classification(name: str, estimator: Any, table: Table | Task) -> Score:
@@ -289,7 +288,15 @@ def score_classification(name: str, estimator: Any, table: Table | Task) -> Scor
         0.95
     """
     task = prepare(table)
-    return Score(task.name, name, score_table(estimator, task), len(task.y), task.num_features)
+    y, probabilities = np.searchsorted(task.classes, task.y), predict_out_of_fold(estimator, task)
+    return Score(
+        task.name,
+        name,
+        roc_auc=roc_auc(y, probabilities),
+        log_loss=log_loss(y, probabilities),
+        num_rows=len(task.y),
+        num_features=task.num_features,
+    )
 
 
 def score_regression(name: str, estimator: Any, table: Table | Task) -> RegressionScore:
@@ -389,8 +396,9 @@ def evaluate(
         >>> from sklearn.tree import DecisionTreeClassifier
         >>> from nanotabpfn.evaluation.suites import load_suite
         >>> tables = load_suite("builtin")[1:2]
-        >>> evaluate({"tree": DecisionTreeClassifier(random_state=0)}, tables, progress=False)[0]
-        Score(table='iris_versicolor', estimator='tree', roc_auc=0.93, num_rows=150, num_features=4)
+        >>> [score] = evaluate({"tree": DecisionTreeClassifier(random_state=0)}, tables, progress=False)
+        >>> score.table, score.estimator, score.roc_auc
+        ('iris_versicolor', 'tree', 0.93)
     """
     if not isinstance(estimators, dict) or isinstance(tables, str | Table | Task):
         raise TypeError(

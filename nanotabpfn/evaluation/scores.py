@@ -1,6 +1,6 @@
 """Scores of estimators on real tables, and the text table that shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +10,14 @@ class Score(NamedTuple):
     """What one estimator reached on one table with classes.
 
     Examples:
-        >>> Score("iris", "forest", roc_auc=0.9, num_rows=150, num_features=4).roc_auc
+        >>> Score("iris", "forest", roc_auc=0.9, log_loss=0.4, num_rows=150, num_features=4).roc_auc
         0.9
     """
 
     table: str
     estimator: str
     roc_auc: float
+    log_loss: float  # lower is better
     num_rows: int  # rows that the score is over
     num_features: int
 
@@ -43,8 +44,9 @@ class RegressionScore(NamedTuple):
 def mean_over_samples(scores: Sequence[Any]) -> Any:
     """One score in the place of those of one estimator on samples of one table: the mean of each figure.
 
-    >>> mean_over_samples([Score("iris", "tree", 1.0, 150, 4), Score("iris", "tree", 0.5, 150, 4)])
-    Score(table='iris', estimator='tree', roc_auc=0.75, num_rows=150, num_features=4)
+    >>> samples = [Score("iris", "tree", 1.0, 0.2, 150, 4), Score("iris", "tree", 0.5, 0.4, 150, 4)]
+    >>> mean_over_samples(samples).roc_auc
+    0.75
     """
     figures = {
         name: float(np.mean([getattr(score, name) for score in scores]))
@@ -55,9 +57,10 @@ def mean_over_samples(scores: Sequence[Any]) -> Any:
 
 
 def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
-    """An aligned text table that is Markdown too: tables down, estimators across, the mean as last row.
+    """An aligned text table that is Markdown too: tables down, estimators across, then the mean over tables.
 
-    The best figure of a row is bold, **so**, all of them where they agree to the three digits shown.
+    Below the mean of the ROC AUC is that of the log loss. The best figure of a row is bold, **so**, all of
+    them where they agree to the three digits shown.
 
     Args:
         scores: of `evaluate`, or others with `table`, `estimator`, `num_rows`, `num_features` and `figure`.
@@ -66,17 +69,19 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     Raises:
         ValueError: no scores, or not exactly one score of each estimator on each table.
 
-    >>> print(format_scores([Score("iris", "forest", 0.9, 150, 4), Score("iris", "tree", 0.8, 150, 4)]))
-    | table | rows | features |    forest |  tree |
-    | ----- | ---: | -------: | --------: | ----: |
-    | iris  |  150 |        4 | **0.900** | 0.800 |
-    | mean  |      |          | **0.900** | 0.800 |
+    >>> scores = [Score("iris", "forest", 0.9, 0.3, 150, 4), Score("iris", "tree", 0.8, 0.9, 150, 4)]
+    >>> print(format_scores(scores))
+    | table         | rows | features |    forest |  tree |
+    | ------------- | ---: | -------: | --------: | ----: |
+    | iris          |  150 |        4 | **0.900** | 0.800 |
+    | mean          |      |          | **0.900** | 0.800 |
+    | mean log loss |      |          | **0.300** | 0.900 |
     """
     if not scores:
         raise ValueError(f"scores must hold at least one score, got {scores!r}")
     tables = {score.table: score for score in scores}  # in order of appearance
     estimators = list(dict.fromkeys(score.estimator for score in scores))
-    found = {(score.table, score.estimator): getattr(score, figure) for score in scores}
+    found = {(score.table, score.estimator): score for score in scores}
     if not len(scores) == len(found) == len(tables) * len(estimators):
         raise ValueError(
             f"scores must hold exactly one score of each estimator on each table, got {len(scores)} scores "
@@ -85,10 +90,17 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
 
     rows = [["table", "rows", "features", *estimators]]
     for table, score in tables.items():
-        figures = [found[table, estimator] for estimator in estimators]
+        figures = [getattr(found[table, estimator], figure) for estimator in estimators]
         rows.append([table, str(score.num_rows), str(score.num_features), *_mark_best(figures)])
-    means = [np.mean([found[table, estimator] for table in tables]) for estimator in estimators]
-    rows.append(["mean", "", "", *_mark_best(means)])
+
+    def means(of: str) -> list[float]:
+        return [
+            np.mean([getattr(found[table, estimator], of) for table in tables]) for estimator in estimators
+        ]
+
+    rows.append(["mean", "", "", *_mark_best(means(figure))])
+    if figure == "roc_auc":
+        rows.append(["mean log loss", "", "", *_mark_best(means("log_loss"), min)])
 
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     # In Markdown the rule under the header aligns the columns: names to the left, figures to the right.
@@ -97,8 +109,8 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _mark_best(figures: Sequence[float]) -> list[str]:
+def _mark_best(figures: Sequence[float], best_of: Callable[..., str] = max) -> list[str]:
     """Three digits each, the best in bold; a single figure is not marked."""
     texts = [f"{figure:.3f}" for figure in figures]
-    best = max(texts, key=float)
+    best = best_of(texts, key=float)
     return [f"**{text}**" if text == best and len(texts) > 1 else text for text in texts]

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from nanotabpfn.cli.main import main
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
@@ -28,7 +29,6 @@ from nanotabpfn.evaluation.protocol import (
     prepare,
     score_table,
 )
-from nanotabpfn.evaluation.scores import Score
 from nanotabpfn.evaluation.suites import Table, load_suite
 from nanotabpfn.model.architecture import NanoTabPFNModel
 from nanotabpfn.model.checkpoint import save_model
@@ -333,13 +333,20 @@ def test_known_means_over_the_open_suite(open_tasks, baseline, expected):
 def test_evaluate_scores_every_pair():
     tables = [make_table(name="small"), make_table(300, num_features=4, name="large")]
     scores = evaluate({"right": Peek(1), "wrong": Peek(-1)}, tables)
-    assert scores == [
-        Score("small", "right", 1.0, 120, 3),
-        Score("small", "wrong", 0.0, 120, 3),
-        Score("large", "right", 1.0, 200, 4),
-        Score("large", "wrong", 0.0, 200, 4),
+    assert [(score.table, score.estimator, score.roc_auc, *score[-2:]) for score in scores] == [
+        ("small", "right", 1.0, 120, 3),
+        ("small", "wrong", 0.0, 120, 3),
+        ("large", "right", 1.0, 200, 4),
+        ("large", "wrong", 0.0, 200, 4),
     ]
     assert evaluate({"right": Peek()}, [prepare(tables[0])], progress=False) == scores[:1]
+
+
+def test_a_score_has_the_log_loss_of_the_same_probabilities():
+    task = prepare(make_table())
+    [score] = evaluate({"tree": DecisionTreeClassifier(max_depth=1)}, [task])
+    probabilities = predict_out_of_fold(DecisionTreeClassifier(max_depth=1), task)
+    assert score.log_loss == pytest.approx(log_loss(task.y, probabilities, labels=task.classes))
 
 
 def test_progress_is_silent_off_the_terminal(capsys):
