@@ -289,9 +289,9 @@ LIMITS = (
 
 
 HALVES = (
-    "Mean differences over the tables of each suite, with 95% intervals (Student's t over tables). The suites on "
-    "`-dev` are for choices; those on `-test` were scored once, by the command that wrote this card. A positive "
-    "difference in log loss is worse; in the other figures it is better."
+    "Mean differences over the tables of each suite, with 95% intervals (Student's t over tables). The "
+    "suites on `-dev` are for choices; those on `-test` were scored once, by the command that wrote this "
+    "card. A positive difference in log loss is worse; in the other figures it is better."
 )
 """What the card says of the suites that have two halves."""
 
