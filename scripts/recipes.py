@@ -21,13 +21,23 @@ SMALL = {
     "model": {"embedding_size": 32, "num_attention_heads": 2, "mlp_hidden_size": 64, "num_layers": 2},
     "suites": ["builtin"],
 }
+_OF_CLASSES = {
+    "num_datapoints": 100,
+    "num_features": [4, 4],
+    "num_classes": [2, 10],
+    "train_fraction": [0.4, 0.8],  # rows enough for ten classes on both sides
+}
+CLASSES = SMALL | {
+    "arms": {"default": {"preset": "default", "set": _OF_CLASSES}},
+    "suites": ["multiclass-dev"],
+}
 PUBLISHED = {
     "arms": {"default": {"preset": "default"}},
     "batch_size": 32,
     "held_out": 256,
     "suites": ["nano-dev"],
 }
-SCALES = {"small": SMALL, "published": PUBLISHED}
+SCALES = {"small": SMALL, "classes": CLASSES, "published": PUBLISHED}
 COMMON = {"controls": [], "baselines": []}
 
 
@@ -63,6 +73,7 @@ def main(
 
     \b
     python scripts/recipes.py                                   # all recipes, a small model: 5 minutes
+    python scripts/recipes.py --scale classes --work runs/recipes-classes   # the same with 2 to 10 classes
     python scripts/recipes.py --scale published --recipe target-aware --seed 0 --seed 1 --steps 250 \\
         --eval-every 50 --target warm-up --target-steps 2500 --work runs/recipes-published   # hours
     """
