@@ -93,8 +93,6 @@ class Shipped(NamedTuple):
 _BASE = replace(PRESETS["default"], block_size=BLOCK, num_nodes=(6, 30))
 _REAL = replace(PRESETS["default"], block_size=BLOCK, problem_type="regression", label_noise=(0, 0.1))
 
-_COLUMNS = {"categorical_fraction": (0, 0.5), "warp_fraction": (0, 0.5), "quantized_fraction": (0, 0.3)}
-
 _OPTIONS = {
     "batch-size": BLOCK,
     "recipe": "target-aware",
@@ -153,30 +151,10 @@ CLASSIFIER = Shipped(
 )
 
 REGRESSOR = Shipped(
-    # Real columns are often skewed, rounded or categories, so those of most batches are too.
     priors={
-        "small": (0.2, replace(_REAL, num_datapoints=60, num_features=(1, 8), train_fraction=(0.3, 0.9))),
-        "tables": (
-            0.4,
-            replace(_REAL, num_datapoints=160, num_features=(2, 10), train_fraction=(0.2, 0.9), **_COLUMNS),
-        ),
-        "mixed": (
-            0.3,
-            replace(
-                PRESETS["mixed"],
-                block_size=BLOCK,
-                problem_type="regression",
-                label_noise=(0, 0.1),
-                num_datapoints=120,
-                num_features=(2, 12),
-                train_fraction=(0.3, 0.9),
-                **_COLUMNS,
-            ),
-        ),
-        "wide": (
-            0.1,
-            replace(_REAL, num_datapoints=100, num_features=(10, 20), train_fraction=(0.3, 0.9), **_COLUMNS),
-        ),
+        "small": (0.3, replace(_REAL, num_datapoints=60, num_features=(1, 8), train_fraction=(0.3, 0.9))),
+        "tables": (0.6, replace(_REAL, num_datapoints=160, num_features=(2, 10), train_fraction=(0.2, 0.9))),
+        "wide": (0.1, replace(_REAL, num_datapoints=100, num_features=(10, 20), train_fraction=(0.3, 0.9))),
     },
     options={"problem": "regression", "steps": 3000, "device": "cpu"} | _OPTIONS,
     estimator=NanoTabPFNRegressor,
