@@ -121,8 +121,7 @@ def priors_properties(scores: Scores, records: "pd.DataFrame") -> list[Block]:
         ),
         text(
             f"The last row is Spearman's, over the {len(_priors(scores, arms))} priors without controls. "
-            "With so few priors and so many properties one of them may be large by chance, and none of them "
-            "shows a cause."
+            "Of so many correlations one may be large by chance, and none of them shows a cause."
         ),
     ]
 
