@@ -73,7 +73,8 @@ def main(
 
     \b
     python scripts/recipes.py                                   # all recipes, a small model: 5 minutes
-    python scripts/recipes.py --scale classes --work runs/recipes-classes   # the same with 2 to 10 classes
+    python scripts/recipes.py --scale classes --steps 400 --eval-every 50 \\
+        --work runs/recipes-classes                             # with 2 to 10 classes: half an hour
     python scripts/recipes.py --scale published --recipe target-aware --seed 0 --seed 1 --steps 250 \\
         --eval-every 50 --target warm-up --target-steps 2500 --work runs/recipes-published   # hours
     """

@@ -55,8 +55,9 @@ def evaluate_command(
     """Score a model on real tables: mean ROC AUC by the published protocol, or R2 of a regression model.
 
     At most 200 stratified rows of each table; five stratified folds, preprocessing fitted inside each; the
-    out-of-fold probabilities of a table pooled into one ROC AUC. For regression the same with random rows and
-    folds, and the out-of-fold means pooled into one R2.
+    out-of-fold probabilities of a table pooled into one ROC AUC. The last row is the mean log loss of the
+    same probabilities, in which a probability of 0 for a row's class counts as 36. For regression the same
+    with random rows and folds, and the out-of-fold means pooled into one R2.
 
     \b
     nanotabpfn evaluate --model runs/mine                           # scikit-learn's own tables

@@ -2,9 +2,9 @@
 
 For classes it is nanoTabPFN's published protocol (https://github.com/automl/nanoTabPFN): at most 200 rows of
 a table, stratified; five stratified shuffled folds; the out-of-fold probabilities of all folds pooled into
-one ROC AUC; then the mean over tables. With more than two classes the ROC AUC is the mean over them of each
-against the rest. For real targets it is the same with random rows and folds, and the out-of-fold predictions
-pooled into one R2. Every draw has seed 0.
+one ROC AUC, and one log loss; then the mean over tables. With more than two classes the ROC AUC is the mean
+over them of each against the rest. For real targets it is the same with random rows and folds, and the
+out-of-fold predictions pooled into one R2. Every draw has seed 0.
 
 Much of the spread of a table's score comes from which 200 rows are drawn. With `row_samples` above 1, rows
 and folds are drawn that many times, with seeds 0, 1, ..., and a table's score is the mean over its samples; a

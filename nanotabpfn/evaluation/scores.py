@@ -1,9 +1,11 @@
 """Scores of estimators on real tables, and the text table that shows them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from nanotabpfn.evaluation.metrics import LOWER_IS_BETTER
 
 
 class Score(NamedTuple):
@@ -63,7 +65,8 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     them where they agree to the three digits shown.
 
     Args:
-        scores: of `evaluate`, or others with `table`, `estimator`, `num_rows`, `num_features` and `figure`.
+        scores: of `evaluate`, or others with `table`, `estimator`, `num_rows`, `num_features` and `figure`,
+            and with `log_loss` next to a `roc_auc`.
         figure: the field of a score that is shown.
 
     Raises:
@@ -91,16 +94,11 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     rows = [["table", "rows", "features", *estimators]]
     for table, score in tables.items():
         figures = [getattr(found[table, estimator], figure) for estimator in estimators]
-        rows.append([table, str(score.num_rows), str(score.num_features), *_mark_best(figures)])
-
-    def means(of: str) -> list[float]:
-        return [
-            np.mean([getattr(found[table, estimator], of) for table in tables]) for estimator in estimators
-        ]
-
-    rows.append(["mean", "", "", *_mark_best(means(figure))])
-    if figure == "roc_auc":
-        rows.append(["mean log loss", "", "", *_mark_best(means("log_loss"), min)])
+        rows.append([table, str(score.num_rows), str(score.num_features), *_mark_best(figures, figure)])
+    means = {"mean": figure} | ({"mean log loss": "log_loss"} if figure == "roc_auc" else {})
+    for words, name in means.items():
+        figures = [np.mean([getattr(found[table, own], name) for table in tables]) for own in estimators]
+        rows.append([words, "", "", *_mark_best(figures, name)])
 
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     # In Markdown the rule under the header aligns the columns: names to the left, figures to the right.
@@ -109,8 +107,8 @@ def format_scores(scores: Sequence[Any], figure: str = "roc_auc") -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _mark_best(figures: Sequence[float], best_of: Callable[..., str] = max) -> list[str]:
+def _mark_best(figures: Sequence[float], name: str) -> list[str]:
     """Three digits each, the best in bold; a single figure is not marked."""
     texts = [f"{figure:.3f}" for figure in figures]
-    best = best_of(texts, key=float)
+    best = (min if name in LOWER_IS_BETTER else max)(texts, key=float)
     return [f"**{text}**" if text == best and len(texts) > 1 else text for text in texts]

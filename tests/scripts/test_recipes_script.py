@@ -1,5 +1,6 @@
 """scripts/recipes.py: how it counts steps, what it prints, what it does not train again."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def test_a_longer_training_of_another_recipe_can_be_the_target(tmp_path):
     [target] = SCRIPT["held_out_losses"](tmp_path / "warm-up-4")
     assert list(target.index) == [2, 4]
     assert f"Target {target[4]:.4f}: held-out loss of `warm-up, 4 steps`" in result.output
+
+
+def test_the_scale_of_many_classes_trains_on_two_to_ten(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCRIPT["CLASSES"], "suites", ["toy"])
+    monkeypatch.setitem(SCRIPT["CLASSES"], "held_out", 4)
+    result = run(tmp_path, "--scale", "classes")
+    assert result.exit_code == 0, result.output
+    study = json.loads((tmp_path / "muon-2" / "study.json").read_text())
+    [arm] = study["arms"]
+    assert arm["config"]["num_classes"] == [2, 10]
 
 
 def test_an_unknown_recipe_is_refused(tmp_path):

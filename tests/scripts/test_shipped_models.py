@@ -18,7 +18,7 @@ from tiny_prior import TINY
 from nanotabpfn.estimators.classifier import NanoTabPFNClassifier
 from nanotabpfn.evaluation.protocol import evaluate
 from nanotabpfn.evaluation.scores import format_scores
-from nanotabpfn.evaluation.suites import Table, load_suite
+from nanotabpfn.evaluation.suites import REGRESSION_SUITES, SUITES, Table, load_suite
 from nanotabpfn.model.architecture import TrainedRange
 from nanotabpfn.model.checkpoint import load_model, save_model
 from priors.config import load_config
@@ -53,9 +53,11 @@ def run(*arguments):
 def real_tables(name):
     if name in ("open", "nano-dev", "nano-test"):
         tables = load_suite("builtin")
+        if name == "nano-test":
+            return [*tables, tables[0]._replace(name="of no choice"), tables[1]._replace(name="nor this")]
         return tables[:3] if name.endswith("dev") else tables
     made = [make_regression(40, 3, noise=noise, random_state=0) for noise in (1, 50)]
-    return [Table(f"noise-{i}", x, y) for i, (x, y) in enumerate(made)]
+    return [Table(f"{name} {i}", x, y) for i, (x, y) in enumerate(made)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -103,6 +105,14 @@ def test_priors_are_weighted_and_give_datasets(name):
         assert config.block_size % shipped.options["batch-size"] == 0
         [dataset] = sample_block(config, seed=0, block=0, num_datasets=1)
         assert dataset.x.shape[0] == config.num_datapoints
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_its_suites_and_rivals_are_there(name):
+    shipped = REAL[name]
+    for suite in (shipped.suite, *(f"{kind}-{half}" for kind in shipped.kinds for half in ("dev", "test"))):
+        assert suite in (SUITES if name == "classifier" else REGRESSION_SUITES)
+    assert set(shipped.rivals) <= set(shipped.baselines)
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -182,10 +192,15 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
         lost = ", ".join(t for t, difference in zip(tables, differences, strict=True) if difference < 0)
         row = f"| {baseline} | {mean(differences):+.3f} | {error:.3f} | {won} of {len(tables)} | {lost} |"
         assert row in card
-    for half in ("dev", "test"):
-        suite = f"{shipped.kinds[0]}-{half}"
-        compared = {own: estimators[own] for own in ("nanotabpfn", *shipped.rivals)}
-        scores_of_half = evaluate(compared, real_tables(suite), shipped.problem_type)
+    compared = {own: estimators[own] for own in ("nanotabpfn", *shipped.rivals)}
+    rows = [line for line in card.partition("## More real tables")[2].splitlines() if line.startswith("| ")]
+    kind = shipped.kinds[0]
+    suites = {f"{kind}-dev": real_tables(f"{kind}-dev"), f"{kind}-test": real_tables(f"{kind}-test")}
+    if name == "classifier":
+        suites[f"{kind}-test without `open`"] = suites[f"{kind}-test"][-2:]
+    assert len(rows) == 1 + len(suites) * len(shipped.rivals)
+    for suite, of_suite in suites.items():
+        scores_of_half = evaluate(compared, of_suite, shipped.problem_type)
         for rival in shipped.rivals:
             cells = []
             for figure in ("roc_auc", "log_loss") if name == "classifier" else ("r2",):
@@ -196,7 +211,7 @@ def test_ship_writes_the_model_and_a_card_of_the_run(name, work, tmp_path):
                 found = ttest_rel(own, other)
                 low, high = found.confidence_interval(0.95)
                 cells.append(f"{mean(own) - mean(other):+.3f} [{low:+.3f}, {high:+.3f}]")
-            assert f"| {suite} | {len(own)} | {rival} | {' | '.join(cells)} |" in card
+            assert f"| {suite} | {len(own)} | {rival} | {' | '.join(cells)} |" in rows
     if name == "regressor":
         for score in scores[:: len(estimators)]:
             figures = (score.r2, score.rmse, score.log_density)

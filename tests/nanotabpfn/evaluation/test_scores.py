@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanotabpfn.evaluation.scores import Score, format_scores
+from nanotabpfn.evaluation.scores import Score, format_scores, mean_over_samples
 
 
 def test_no_scores_make_no_table():
@@ -25,6 +25,21 @@ def test_format_scores():
         "| mean            |      |          | **0.800** |     0.600 |",
         "| mean log loss   |      |          |     0.500 | **0.300** |",
     ]
+
+
+def test_the_lowest_log_loss_is_the_best():
+    scores = [Score("iris", "forest", 0.9, 0.5, 150, 4), Score("iris", "knn", 0.5, 0.2, 150, 4)]
+    assert format_scores(scores, "log_loss").splitlines()[2:] == [
+        "| iris  |  150 |        4 |  0.500 | **0.200** |",
+        "| mean  |      |          |  0.500 | **0.200** |",
+    ]
+
+
+def test_samples_of_a_table_are_averaged_in_each_figure():
+    samples = [Score("iris", "forest", 0.9, 0.5, 150, 4), Score("iris", "forest", 0.7, 0.1, 150, 4)]
+    assert mean_over_samples(samples) == Score(
+        "iris", "forest", pytest.approx(0.8), pytest.approx(0.3), 150, 4
+    )
 
 
 def test_format_scores_of_one_estimator_marks_none():
