@@ -28,7 +28,7 @@ stage "2/4 Train a model of the published size for $steps steps of 32 datasets"
 nanotabpfn train --dump "$dump" --out "$out" --recipe target-aware --steps "$steps" --eval-every "$((steps / 8))" \
     --suite open --overwrite
 
-stage "3/4 Evaluate on 13 real tables, with scikit-learn's classifiers on the same folds (ROC AUC)"
+stage "3/4 Evaluate on 13 real tables, with scikit-learn's classifiers on the same folds (ROC AUC, log loss)"
 nanotabpfn evaluate --model "$out" --suite open --baselines --out "$out/scores.json"
 
 stage "4/4 Draw the run"

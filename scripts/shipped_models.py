@@ -372,14 +372,22 @@ def _facts(
     return facts
 
 
+def _differences(scores: list[Any], rival: str, figure: str) -> dict[str, float]:
+    """Table -> the model's figure minus that of a rival."""
+    own, other = (
+        {score.table: getattr(score, figure) for score in scores if score.estimator == name}
+        for name in (MODEL_NAME, rival)
+    )
+    return {table: own[table] - value for table, value in other.items()}
+
+
 def _paired(scores: list[Any], figure: str) -> str:
     """Differences to each baseline, in the mean over tables, with their standard errors."""
-    own = {score.table: getattr(score, figure) for score in scores if score.estimator == MODEL_NAME}
     lines = ["| against | mean difference | standard error | tables won | lost |", "|---|--:|--:|--:|---|"]
     for name in dict.fromkeys(score.estimator for score in scores if score.estimator != MODEL_NAME):
-        others = {s.table: getattr(s, figure) for s in scores if s.estimator == name}
-        differences = np.array([own[table] - other for table, other in others.items()])
-        lost = ", ".join(table for table, other in others.items() if own[table] < other)
+        of_tables = _differences(scores, name, figure)
+        differences = np.array(list(of_tables.values()))
+        lost = ", ".join(table for table, difference in of_tables.items() if difference < 0)
         error = differences.std(ddof=1) / np.sqrt(len(differences))
         won = int((differences > 0).sum())
         lines.append(
@@ -394,30 +402,29 @@ def _of_halves(halves: dict[str, list[Any]], shipped: Shipped, known: set[str]) 
     Args:
         known: tables that had a part in choices; a suite for claims that has some is shown without them too.
     """
-    for suite, scores in list(halves.items()):
-        unknown = [score for score in scores if score.table not in known]
-        if suite.endswith("-test") and len(unknown) < len(scores):
-            halves = halves | {f"{suite} without `{shipped.suite}`": unknown}
+    without_known = {
+        f"{suite} without `{shipped.suite}`": [score for score in scores if score.table not in known]
+        for suite, scores in halves.items()
+        if suite.endswith("-test") and any(score.table in known for score in scores)
+    }
     figures = (shipped.figure, "log_loss") if shipped.problem_type == "classification" else (shipped.figure,)
     lines = [
         f"| suite | tables | against | {' | '.join(figures)} |",
         f"|---|--:|---|{'--:|' * len(figures)}",
     ]
-    for suite, scores in halves.items():
-        tables = list(dict.fromkeys(score.table for score in scores))
-        found = {(score.table, score.estimator): score for score in scores}
+    for suite, scores in (halves | without_known).items():
+        num_tables = len({score.table for score in scores})
         for rival in shipped.rivals:
-            cells = []
-            for figure in figures:
-                own, other = (
-                    np.array([getattr(found[table, name], figure) for table in tables])
-                    for name in (MODEL_NAME, rival)
-                )
-                mean = (own - other).mean()
-                low, high = stats.t.interval(0.95, len(tables) - 1, mean, stats.sem(own - other))
-                cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
-            lines.append(f"| {suite} | {len(tables)} | {rival} | {' | '.join(cells)} |")
+            cells = [_mean_and_interval(_differences(scores, rival, figure)) for figure in figures]
+            lines.append(f"| {suite} | {num_tables} | {rival} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _mean_and_interval(of_tables: dict[str, float]) -> str:
+    """The mean over tables, with its 95% interval."""
+    differences = np.array(list(of_tables.values()))
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    return f"{differences.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _details(scores: list[Any], names: tuple[str, ...]) -> str:
